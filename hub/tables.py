@@ -1,0 +1,332 @@
+"""Every table of the hub, in one place. A migration in ``hub/migrations`` makes each change; a test compares the two.
+
+Times are stored as whole microseconds since 1970 UTC, so that both databases compare and index them alike.
+``*_sealed`` columns hold ciphertext (see :mod:`hub.vault`); no other column may hold personal data.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.types import TypeDecorator
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware datetimes, stored as microseconds since the epoch."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# --- who is connected (hub.access) --------------------------------------------------------------------------------------
+
+systems = Table(
+    "systems",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("enabled", Boolean, nullable=False, default=True),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+system_keys = Table(
+    "system_keys",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("system_id", ForeignKey("systems.id"), nullable=False),
+    Column("kind", String(16), nullable=False),  # tls | http | wsse
+    Column("key_id", String(200), nullable=False),  # keyid of RFC 9421; SHA-256 fingerprint of a certificate
+    Column("material", LargeBinary, nullable=False),  # DER: SubjectPublicKeyInfo (http) or certificate (tls, wsse)
+    Column("allow_sha1", Boolean, nullable=False, default=False),  # a legacy partner's stack, an administrator's choice
+    Column("not_before", UtcTime),
+    Column("not_after", UtcTime),
+    Column("added_at", UtcTime, nullable=False),
+    Column("revoked_at", UtcTime),
+    Index("uq_system_keys_kind_key_id", "kind", "key_id", unique=True),
+)
+
+rights = Table(
+    "rights",
+    metadata,
+    Column("system_id", ForeignKey("systems.id"), primary_key=True),
+    Column("service", String(64), primary_key=True),  # transfer.submit, transfer.decide, verification, evidence …
+    Column("region", String(6), primary_key=True),  # covers the regions below it
+    Column("granted_at", UtcTime, nullable=False),
+    Column("granted_by", String(64), nullable=False),
+)
+
+nonces = Table(
+    "nonces",
+    metadata,
+    Column("digest", String(64), primary_key=True),  # of (key, nonce) or of the signature value
+    Column("expires_at", UtcTime, nullable=False, index=True),
+)
+
+# --- where we deliver to ------------------------------------------------------------------------------------------------
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("system_id", ForeignKey("systems.id"), nullable=False),  # whose installation: the party that may decide
+    Column("adapter", String(64), nullable=False),
+    Column("service", String(32), nullable=False),  # registry | ecert-library | identity | events
+    Column("region", String(6), nullable=False),
+    Column("base_url", String(500), nullable=False),
+    Column("settings", Text, nullable=False, default="{}"),  # JSON object of texts
+    Column("secrets_sealed", LargeBinary),
+    Column("max_concurrency", Integer, nullable=False),
+    Column("timeout_s", Integer, nullable=False),
+    Column("service_hours", String(32)),  # 07:30-20:00 Asia/Shanghai; none = always
+    Column("created_at", UtcTime, nullable=False),
+    Column("paused_at", UtcTime),  # by an operator, or by PeerMisconfigured
+    Column("paused_reason", String(200)),
+    # the breaker, shared by every node: closed (failures counted) → open until open_at → one probe → closed
+    Column("breaker", String(16), nullable=False, default="closed"),  # closed | open | half-open
+    Column("failures", Integer, nullable=False, default=0),  # consecutive
+    Column(
+        "open_at", UtcTime, nullable=False, default=_EPOCH
+    ),  # nothing is claimed before: breaker, hours, Retry-After
+    Column("ill_since", UtcTime),
+    Column("last_ok_at", UtcTime),
+    Column("last_error_at", UtcTime),
+    Column("last_error", String(200)),
+    Column("tls_not_after", UtcTime),  # expiry of the peer's certificate as the last probe saw it
+    Index("ix_endpoints_service_region", "service", "region"),
+)
+
+# --- cases --------------------------------------------------------------------------------------------------------------
+
+messages = Table(  # what was acknowledged: the same message again gets the same answer
+    "messages",
+    metadata,
+    Column("system_id", ForeignKey("systems.id"), primary_key=True),
+    Column("message_id", String(64), primary_key=True),
+    Column("operation", String(32), nullable=False),
+    Column("digest", String(64), nullable=False),  # SHA-256 of the canonical form
+    Column("case_id", String(64), nullable=False),
+    Column("answer", Text, nullable=False),  # JSON
+    Column("received_at", UtcTime, nullable=False),
+)
+
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("flow", String(64), nullable=False),  # id@version
+    Column("system_id", ForeignKey("systems.id"), nullable=False),
+    Column("message_id", String(64), nullable=False),
+    Column("subject_index", String(64), nullable=False),  # keyed hash of the subject's number
+    Column("open_subject", String(64)),  # the same while the case is open, else none: one open transfer each
+    Column("releasing_region", String(6), nullable=False),
+    Column("receiving_region", String(6), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("near_at", UtcTime, nullable=False),
+    Column("limit_at", UtcTime, nullable=False),
+    Column("limit_provisional", Boolean, nullable=False),
+    Column("near_flagged", Boolean, nullable=False, default=False),
+    Column("past_flagged", Boolean, nullable=False, default=False),
+    Column("closed_at", UtcTime),
+    Column("outcome_reason", String(500)),
+    Column("payload_sealed", LargeBinary, nullable=False),  # the TransferRequest
+    Index("uq_cases_open_subject", "open_subject", unique=True),
+    Index(
+        "ix_cases_state_near_at",
+        "near_at",
+        postgresql_where=text("closed_at IS NULL"),
+        sqlite_where=text("closed_at IS NULL"),
+    ),
+    Index("ix_cases_system_id_id", "system_id", "id"),
+    Index("ix_cases_subject_index", "subject_index"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("case_id", ForeignKey("cases.id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("group_no", Integer, nullable=False),
+    Column("endpoint_id", ForeignKey("endpoints.id"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("opened_at", UtcTime),
+    Column("limit_at", UtcTime),
+    Column("near_flagged", Boolean, nullable=False, default=False),
+    Column("past_flagged", Boolean, nullable=False, default=False),
+    Column("decided_at", UtcTime),
+    Column("decided_by", String(100)),
+    Column("reason", String(500)),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("case_id", ForeignKey("cases.id"), primary_key=True),
+    Column("requirement", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(100)),  # a stable word
+    Column("report", Text),  # JSON of the verification report
+    Column("content_sha256", String(64)),
+    Column("media_type", String(64)),
+    Column("content_sealed", LargeBinary),  # the document, or the record as JSON
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+events = Table(  # what happened to a case, for its history and for subscribers; holds no personal data
+    "events",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("case_id", String(64), nullable=False, index=True),
+    Column("type", String(64), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("data", Text, nullable=False),  # JSON object of texts
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("endpoint_id", ForeignKey("endpoints.id"), nullable=False),
+    Column("event_type", String(64), nullable=False),  # exact, or a prefix that ends in .*
+    Column("region", String(6), nullable=False),  # covers the regions below it
+    Column("source_only", Boolean, nullable=False),  # only cases whose source is the endpoint's system (callback)
+)
+
+# --- deliveries ---------------------------------------------------------------------------------------------------------
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("endpoint_id", ForeignKey("endpoints.id"), nullable=False),
+    Column("case_id", String(64), nullable=False, index=True),
+    Column("kind", String(32), nullable=False),  # which adapter method, and who hears of the outcome
+    Column("subject", String(64), nullable=False),  # the step's or the requirement's name, or the event's id
+    Column("idempotency_key", String(64), nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime),  # no attempt begins after it: suspended instead
+    Column("lease_until", UtcTime),
+    Column("lease_token", String(64)),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("in_doubt", Boolean, nullable=False, default=False),  # an earlier attempt's outcome is unknown: ask first
+    Column("last_error", String(200)),
+    Column("created_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("body_sealed", LargeBinary, nullable=False),
+    # the two hot paths: what is due, and what is leased (see docs/decisions/0005-claiming.md)
+    Index(
+        "ix_deliveries_due", "endpoint_id", "due_at", "id",
+        postgresql_where=text("state = 'queued'"), sqlite_where=text("state = 'queued'"),
+    ),
+    Index(
+        "ix_deliveries_leased", "endpoint_id", "lease_until",
+        postgresql_where=text("state = 'attempting'"), sqlite_where=text("state = 'attempting'"),
+    ),
+    Index(
+        "ix_deliveries_suspended", "endpoint_id", "id",
+        postgresql_where=text("state = 'suspended'"), sqlite_where=text("state = 'suspended'"),
+    ),
+)  # fmt: skip
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("delivery_id", ForeignKey("deliveries.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("endpoint_id", String(64), nullable=False),
+    Column("node", String(64), nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("outcome", String(32)),  # delivered, refused, retry-later, outcome-unknown, misconfigured, lease-lost, bug
+    Column("code", String(100)),
+    Index("ix_attempts_endpoint_id_started_at", "endpoint_id", "started_at"),
+)
+
+# --- audit --------------------------------------------------------------------------------------------------------------
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", String(100), nullable=False),  # system:…, operator:…, node:…
+    Column("action", String(64), nullable=False),
+    Column("object", String(100), nullable=False),  # an id, searchable in the console
+    Column("outcome", String(64), nullable=False),
+    Column("detail", Text, nullable=False),  # JSON object of texts, no personal data
+    Column("mac", String(64), nullable=False),  # over the row before and this one
+    Index("ix_audit_object", "object"),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("seq", BigInteger, nullable=False),
+    Column("mac", String(64), nullable=False),
+)
+
+# --- operators ----------------------------------------------------------------------------------------------------------
+
+operators = Table(
+    "operators",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("role", String(32), nullable=False),  # system-administrator | security-administrator | audit-administrator
+    Column("password_hash", String(300)),
+    Column("created_at", UtcTime, nullable=False),
+    Column("disabled_at", UtcTime),
+)
+
+login_links = Table(
+    "login_links",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("operator_id", ForeignKey("operators.id"), nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime),
+)
+
+operator_sessions = Table(
+    "operator_sessions",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("operator_id", ForeignKey("operators.id"), nullable=False),
+    Column("csrf", String(64), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+)
