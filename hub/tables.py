@@ -201,6 +201,7 @@ evidence = Table(
     Column("content_sha256", String(64)),
     Column("media_type", String(64)),
     Column("content_sealed", LargeBinary),  # the document, or the record as JSON
+    Column("summary_sealed", LargeBinary),  # what the parties of the case see of it, as JSON
     Column("updated_at", UtcTime, nullable=False),
 )
 

@@ -1,0 +1,90 @@
+"""What happened to a case: one row of history, and one delivery to each subscriber, in the same transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from adapters.contract import CaseEvent
+from hub import tables as t
+from hub.cases import store
+from hub.db import Tx
+from hub.deliveries.model import Kind, NewDelivery
+from hub.ids import new_id
+from schemas import regions
+
+TYPE_PREFIX = "cn.sd.edu.exchange."
+
+
+class EventType(StrEnum):
+    """docs/protocol/events.md says what each means and what its data holds."""
+
+    ACCEPTED = "case.accepted"
+    EVIDENCE_REFUSED = "evidence.refused"
+    STEP_OPENED = "step.opened"
+    STEP_DECIDED = "step.decided"
+    COMPLETED = "case.completed"
+    REFUSED = "case.refused"
+    WITHDRAWN = "case.withdrawn"
+    NEAR_LIMIT = "case.near-limit"
+    PAST_LIMIT = "case.past-limit"
+    STEP_PAST_LIMIT = "step.past-limit"
+    LIMIT_RECOMPUTED = "case.limit-recomputed"
+    NEEDS_OPERATOR = "case.needs-operator"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    case: store.CaseRow
+    type: EventType
+    data: dict[str, str] = field(default_factory=dict)
+
+
+def write(tx: Tx, happened: Sequence[NewEvent], subscriptions: Sequence[store.Subscription]) -> list[NewDelivery]:
+    """Insert the events; the deliveries that tell the subscribers are given back for the caller to enqueue."""
+    rows: list[store.Values] = []
+    deliveries: list[NewDelivery] = []
+    for event in happened:
+        event_id = new_id("evt")
+        data = {
+            "caseId": event.case.id,
+            "messageId": event.case.message_id,
+            "state": event.case.state.value,
+        } | event.data
+        rows.append(
+            {"id": event_id, "case_id": event.case.id, "type": event.type.value, "at": tx.now,
+             "data": json.dumps(data, ensure_ascii=False)}
+        )  # fmt: skip
+        for subscription in subscriptions:
+            if _wants(subscription, event):
+                deliveries.append(_tell(tx, event_id, event, data, subscription.endpoint_id))
+    store.insert(tx.conn, t.events, rows)
+    return deliveries
+
+
+def _wants(subscription: store.Subscription, event: NewEvent) -> bool:
+    if subscription.source_only and subscription.system_id != event.case.system_id:
+        return False
+    if not any(
+        regions.covers(subscription.region, region)
+        for region in (event.case.releasing_region, event.case.receiving_region)
+    ):
+        return False
+    wanted = subscription.event_type
+    return wanted == event.type.value or (wanted.endswith("*") and event.type.value.startswith(wanted[:-1]))
+
+
+def _tell(tx: Tx, event_id: str, event: NewEvent, data: dict[str, str], endpoint_id: str) -> NewDelivery:
+    key = f"{event_id}.{endpoint_id}"[:64]
+    body = CaseEvent(
+        idempotency_key=key,
+        id=event_id,
+        type=TYPE_PREFIX + event.type.value,
+        source="urn:exchange-hub",
+        subject=event.case.id,
+        time=tx.now,
+        data=data,
+    )
+    return NewDelivery(endpoint_id, event.case.id, Kind.EVENT, event_id, key, body)

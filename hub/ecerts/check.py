@@ -1,0 +1,75 @@
+"""May this document be relied on, for this question? Its signatures, its state at the source, and what stands inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from adapters.contract import EcertDocument
+from certs.ofd_metadata import read_ecert_fields
+from certs.policy import Policy
+from certs.report import Indication, Report, SubIndication
+from certs.trust import TrustStore
+from certs.verify import Fetchers, verify
+from schemas.ecerts import EcertQuery, EcertStatus
+from schemas.transfers import EvidenceState
+
+
+@dataclass(frozen=True, slots=True)
+class EcertVerdict:
+    """``reason`` is a stable word (docs/protocol/evidence.md); ``retry`` where only time or a reachable source is missing."""
+
+    state: EvidenceState
+    reason: str | None
+    report: Report
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EcertChecker:
+    """Holds what verification needs: trust store, policy and fetchers are read anew at each check."""
+
+    trust: Callable[[], TrustStore]
+    policy: Policy
+    fetchers: Fetchers
+
+    def check(self, document: EcertDocument, query: EcertQuery, at: datetime) -> EcertVerdict:
+        report = verify(document.content, policy=self.policy, at=at, trust=self.trust(), fetchers=self.fetchers)
+        # 1. the seal and its signatures: only PASSED and FAILED are final
+        if report.indication is Indication.FAILED:
+            return EcertVerdict(EvidenceState.REFUSED, _word(report.sub_indication), report)
+        if report.indication is Indication.INDETERMINATE:
+            retry = report.sub_indication is SubIndication.TRY_LATER
+            return EcertVerdict(
+                EvidenceState.REFUSED, f"indeterminate-{_word(report.sub_indication)}", report, retry=retry
+            )
+        # 2. the state at the source: a seal stays valid when a certificate is revoked
+        if document.status is not EcertStatus.VALID:
+            return EcertVerdict(EvidenceState.REFUSED, f"status-{document.status.value}", report)
+        # 3. what stands inside, against what was asked: a valid signature over somebody else's document
+        for reason, inside, asked in _comparisons(document, query):
+            if inside is None:
+                return EcertVerdict(EvidenceState.REFUSED, f"{reason}-missing", report)
+            if inside != asked:
+                return EcertVerdict(EvidenceState.REFUSED, f"{reason}-mismatch", report)
+        return EcertVerdict(EvidenceState.SATISFIED, None, report)
+
+
+def _comparisons(document: EcertDocument, query: EcertQuery) -> list[tuple[str, str | None, str]]:
+    inside = read_ecert_fields(document.content)
+    compared = [
+        ("holder", inside.get("holder_name"), query.holder_name),
+        ("holder-code", inside.get("holder_code"), query.holder_code),
+        ("type", inside.get("type_code"), query.type_code),
+    ]
+    # the number and the issuer: as asked, else as the source's interface said
+    if number := query.number or document.metadata.number:
+        compared.append(("number", inside.get("number"), number))
+    if document.metadata.issuer_code:
+        compared.append(("issuer", inside.get("issuer_code"), document.metadata.issuer_code))
+    return compared
+
+
+def _word(sub: SubIndication | None) -> str:
+    return (sub.value if sub is not None else "unknown").lower().replace("_", "-")
