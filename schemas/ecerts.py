@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from schemas.base import Canonical
 from schemas.fields import IdType
 
@@ -34,7 +36,7 @@ class EcertMetadata(Canonical):
     issued_on: str | None = None
     valid_from: str | None = None
     valid_until: str | None = None
-    extra: dict[str, str] = {}  # type-specific fields, KZ_ at the wire
+    extra: dict[str, str] = Field(default_factory=dict)  # type-specific fields, KZ_ at the wire
 
 
 class UseCause(Canonical):

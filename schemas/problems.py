@@ -39,7 +39,8 @@ class ProblemKind:
 class FieldFault:
     """One fault in a message: where it is, what is wrong, and the cure.
 
-    ``path`` is an XPath (SOAP) or a JSON pointer (REST); ``line`` and ``column`` are 1-based, None for JSON bodies.
+    ``path`` is the XPath by local names (SOAP) or a JSON pointer (REST); ``line`` and ``column`` are 1-based, None for JSON
+    bodies. ``rule`` is the stable word of docs/protocol/fields.md.
     """
 
     path: str
@@ -49,6 +50,7 @@ class FieldFault:
     column: int | None = None
     cure_zh: str | None = None
     cure_en: str | None = None
+    rule: str | None = None
 
 
 class HubProblem(Exception):
@@ -73,7 +75,7 @@ KINDS: dict[str, ProblemKind] = {}
 
 
 def _kind(
-    code: str, status: int, who: WhoActs, retryable: bool, zh: tuple[str, str], en: tuple[str, str]
+    code: str, status: int, who: WhoActs, retryable: bool, *, zh: tuple[str, str], en: tuple[str, str]
 ) -> ProblemKind:
     kind = ProblemKind(code, status, who, retryable, zh[0], en[0], zh[1], en[1])
     if code in KINDS:
@@ -87,132 +89,144 @@ _CALLER, _APPLICANT, _PEER, _ADMIN = WhoActs.CALLER, WhoActs.APPLICANT, WhoActs.
 # What the message looks like
 MESSAGE_UNREADABLE = _kind(
     "message-unreadable", 400, _CALLER, False,
-    ("报文无法解析", "按所给行号检查报文是否为完整、编码正确的 JSON 或 XML"),
-    ("The message cannot be read", "Check at the given line that the message is complete JSON or XML in the declared encoding"),
+    zh=("报文无法解析", "按所给行号检查报文是否为完整、编码正确的 JSON 或 XML"),
+    en=("The message cannot be read",
+        "Check at the given line that the message is complete JSON or XML in the declared encoding"),
 )  # fmt: skip
 MESSAGE_INVALID = _kind(
     "message-invalid", 422, _CALLER, False,
-    ("报文不符合规范", "按 faults 中的路径和原因逐项更正后, 用新的 messageId 重新提交"),
-    ("The message breaks the schema", "Correct each fault at its path, then send again with a new messageId"),
+    zh=("报文不符合规范", "按 faults 中的路径和原因逐项更正后, 用新的 messageId 重新提交"),
+    en=("The message breaks the schema", "Correct each fault at its path, then send again with a new messageId"),
 )  # fmt: skip
 MESSAGE_TOO_LARGE = _kind(
     "message-too-large", 413, _CALLER, False,
-    ("报文过大或嵌套过深", "减小报文; 上限见协议文档"),
-    ("The message is too large or too deep", "Make it smaller; the protocol page states the limits"),
+    zh=("报文过大或嵌套过深", "减小报文; 上限见协议文档"),
+    en=("The message is too large or too deep", "Make it smaller; the protocol page states the limits"),
 )  # fmt: skip
 DOCTYPE_REFUSED = _kind(
     "doctype-refused", 400, _CALLER, False,
-    ("不接受 DOCTYPE", "去掉 DOCTYPE 声明与实体"),
-    ("A DOCTYPE is not accepted", "Remove the DOCTYPE declaration and its entities"),
+    zh=("不接受 DOCTYPE", "去掉 DOCTYPE 声明与实体"),
+    en=("A DOCTYPE is not accepted", "Remove the DOCTYPE declaration and its entities"),
 )  # fmt: skip
 MEDIA_TYPE_REFUSED = _kind(
     "media-type-refused", 415, _CALLER, False,
-    ("不支持的内容类型", "REST 使用 application/json; SOAP 1.1 使用 text/xml; SOAP 1.2 使用 application/soap+xml"),
-    ("This media type is not served", "Use application/json for REST, text/xml for SOAP 1.1, application/soap+xml for SOAP 1.2"),
+    zh=("不支持的内容类型", "REST 使用 application/json; SOAP 1.1 使用 text/xml; SOAP 1.2 使用 application/soap+xml"),
+    en=("This media type is not served",
+        "Use application/json for REST, text/xml for SOAP 1.1, application/soap+xml for SOAP 1.2"),
 )  # fmt: skip
 OPERATION_UNKNOWN = _kind(
     "operation-unknown", 404, _CALLER, False,
-    ("没有此操作", "对照 WSDL 或 OpenAPI 检查操作名与地址"),
-    ("There is no such operation", "Check the operation and the address against the WSDL or OpenAPI"),
+    zh=("没有此操作", "对照 WSDL 或 OpenAPI 检查操作名与地址"),
+    en=("There is no such operation", "Check the operation and the address against the WSDL or OpenAPI"),
 )  # fmt: skip
 METHOD_NOT_ALLOWED = _kind(
     "method-not-allowed", 405, _CALLER, False,
-    ("此地址不支持该方法", "对照 OpenAPI 检查请求方法"),
-    ("This address does not serve this method", "Check the method against the OpenAPI"),
+    zh=("此地址不支持该方法", "对照 OpenAPI 检查请求方法"),
+    en=("This address does not serve this method", "Check the method against the OpenAPI"),
 )  # fmt: skip
 
 # Who is calling
 CALLER_UNKNOWN = _kind(
     "caller-unknown", 401, _CALLER, False,
-    ("无法确认调用方身份", "用已登记的客户端证书或密钥建立连接或签名; 未登记的请与管理员联系"),
-    ("The caller is not known", "Connect or sign with a registered certificate or key; ask the administrator to register it"),
+    zh=("无法确认调用方身份", "用已登记的客户端证书或密钥建立连接或签名; 未登记的请与管理员联系"),
+    en=("The caller is not known",
+        "Connect or sign with a registered certificate or key; ask the administrator to register it"),
 )  # fmt: skip
 SIGNATURE_REFUSED = _kind(
     "signature-refused", 401, _CALLER, False,
-    ("签名验证未通过", "按 detail 中的原因词查阅协议文档“报文签名”一节"),
-    ("The signature was refused", "Look up the reason word of the detail in the protocol page on message signatures"),
+    zh=("签名验证未通过", "按 detail 中的原因词查阅协议文档“报文签名”一节"),
+    en=("The signature was refused",
+        "Look up the reason word of the detail in the protocol page on message signatures"),
 )  # fmt: skip
 MESSAGE_REPLAYED = _kind(
     "message-replayed", 401, _CALLER, False,
-    ("同一签名已使用过", "重新签名(新的 nonce 与时间)后再发送"),
-    ("This signature was used before", "Sign again with a new nonce and time"),
+    zh=("同一签名已使用过", "重新签名(新的 nonce 与时间)后再发送"),
+    en=("This signature was used before", "Sign again with a new nonce and time"),
 )  # fmt: skip
 ACCESS_DENIED = _kind(
     "access-denied", 403, _ADMIN, False,
-    ("没有此项服务或此区域的权限", "请管理员用 hub systems grant 授予 (系统, 服务, 区域) 权限"),
-    ("No right to this service in this region", "Ask the administrator to grant (system, service, region) with hub systems grant"),
+    zh=("没有此项服务或此区域的权限", "请管理员用 hub systems grant 授予 (系统, 服务, 区域) 权限"),
+    en=("No right to this service in this region",
+        "Ask the administrator to grant (system, service, region) with hub systems grant"),
 )  # fmt: skip
 RATE_LIMITED = _kind(
     "rate-limited", 429, _CALLER, True,
-    ("请求过于频繁", "按 Retry-After 所示秒数后重试"),
-    ("Too many requests", "Try again after the seconds that Retry-After says"),
+    zh=("请求过于频繁", "按 Retry-After 所示秒数后重试"),
+    en=("Too many requests", "Try again after the seconds that Retry-After says"),
 )  # fmt: skip
 
 # What the message asks
 MESSAGE_ID_CONFLICT = _kind(
     "message-id-conflict", 409, _CALLER, False,
-    ("messageId 已用于内容不同的报文", "内容有变时使用新的 messageId; 重发时保持内容逐字节不变"),
-    ("This messageId was used for a different message", "Use a new messageId for new content; repeat a message byte for byte"),
+    zh=("messageId 已用于内容不同的报文", "内容有变时使用新的 messageId; 重发时保持内容逐字节不变"),
+    en=("This messageId was used for a different message",
+        "Use a new messageId for new content; repeat a message byte for byte"),
 )  # fmt: skip
 CASE_UNKNOWN = _kind(
     "case-unknown", 404, _CALLER, False,
-    ("没有此办件", "检查办件编号; 只能查询本系统提交或参与的办件"),
-    ("There is no such case", "Check the case id; only cases that your system submitted or takes part in can be seen"),
+    zh=("没有此办件", "检查办件编号; 只能查询本系统提交或参与的办件"),
+    en=("There is no such case",
+        "Check the case id; only cases that your system submitted or takes part in can be seen"),
 )  # fmt: skip
 CASE_CLOSED = _kind(
     "case-closed", 409, _CALLER, False,
-    ("办件已结束", "查询办件状态; 已结束的办件不再接受办理意见或撤回"),
-    ("The case has ended", "Query the case; an ended case takes no decision and no withdrawal"),
+    zh=("办件已结束", "查询办件状态; 已结束的办件不再接受办理意见或撤回"),
+    en=("The case has ended", "Query the case; an ended case takes no decision and no withdrawal"),
 )  # fmt: skip
 CASE_OPEN_ALREADY = _kind(
     "case-open-already", 409, _CALLER, False,
-    ("该学生已有在办的转学", "等待在办的办件结束, 或先撤回"),
-    ("A transfer of this student is open already", "Wait until the open case ends, or withdraw it first"),
+    zh=("该学生已有在办的转学", "等待在办的办件结束, 或先撤回"),
+    en=("A transfer of this student is open already", "Wait until the open case ends, or withdraw it first"),
 )  # fmt: skip
 WITHDRAWAL_TOO_LATE = _kind(
     "withdrawal-too-late", 409, _CALLER, False,
-    ("学籍已开始变更, 不能撤回", "如需恢复, 另行发起一次转学"),
-    ("The record has begun to move; withdrawal is too late", "Start another transfer to move back"),
+    zh=("学籍已开始变更, 不能撤回", "如需恢复, 另行发起一次转学"),
+    en=("The record has begun to move; withdrawal is too late", "Start another transfer to move back"),
 )  # fmt: skip
 DECISION_WRONG_PARTY = _kind(
     "decision-wrong-party", 403, _CALLER, False,
-    ("办理意见不是由该步骤的办理方提交", "检查办件编号与步骤; 只有该步骤的办理方可以提交意见"),
-    ("The decision is not by the party of this step", "Check the case id and the step; only its party may decide"),
+    zh=("办理意见不是由该步骤的办理方提交", "检查办件编号与步骤; 只有该步骤的办理方可以提交意见"),
+    en=("The decision is not by the party of this step", "Check the case id and the step; only its party may decide"),
 )  # fmt: skip
 DECISION_NOT_AWAITED = _kind(
     "decision-not-awaited", 409, _CALLER, False,
-    ("该步骤未在等待办理意见", "查询办件状态; 步骤尚未开始或已结束"),
-    ("This step awaits no decision", "Query the case; the step has not opened yet or has been decided"),
+    zh=("该步骤未在等待办理意见", "查询办件状态; 步骤尚未开始或已结束"),
+    en=("This step awaits no decision", "Query the case; the step has not opened yet or has been decided"),
 )  # fmt: skip
 DECISION_CONTRADICTS = _kind(
     "decision-contradicts", 409, _CALLER, False,
-    ("该步骤已有不同的办理意见", "已生效的意见不能更改; 如有差错请联系管理员"),
-    ("The step has another decision already", "A decision in force cannot be changed; contact the administrator about a mistake"),
+    zh=("该步骤已有不同的办理意见", "已生效的意见不能更改; 如有差错请联系管理员"),
+    en=("The step has another decision already",
+        "A decision in force cannot be changed; contact the administrator about a mistake"),
 )  # fmt: skip
 NO_ROUTE = _kind(
     "no-route", 422, _ADMIN, True,
-    ("该区域没有登记办理此项服务的系统", "请管理员用 hub endpoints add 登记该区域的系统"),
-    ("No endpoint is registered for this service and region", "Ask the administrator to register one with hub endpoints add"),
+    zh=("该区域没有登记办理此项服务的系统", "请管理员用 hub endpoints add 登记该区域的系统"),
+    en=("No endpoint is registered for this service and region",
+        "Ask the administrator to register one with hub endpoints add"),
 )  # fmt: skip
 FLOW_NOT_APPLICABLE = _kind(
     "flow-not-applicable", 422, _CALLER, False,
-    ("没有适用于此申请的办理流程", "检查转入、转出学校与区域; 跨省转学暂不受理"),
-    ("No flow fits this request", "Check the receiving and releasing school and region; transfers across provinces are not taken yet"),
+    zh=("没有适用于此申请的办理流程", "检查转入、转出学校与区域; 跨省转学暂不受理"),
+    en=("No flow fits this request",
+        "Check the receiving and releasing school and region; transfers across provinces are not taken yet"),
 )  # fmt: skip
 PAGE_CURSOR_INVALID = _kind(
     "page-cursor-invalid", 400, _CALLER, False,
-    ("分页游标无效", "从第一页重新查询, 游标原样传回"),
-    ("The page cursor is invalid", "Start at the first page and pass the cursor back unchanged"),
+    zh=("分页游标无效", "从第一页重新查询, 游标原样传回"),
+    en=("The page cursor is invalid", "Start at the first page and pass the cursor back unchanged"),
 )  # fmt: skip
 
 # What we are
 HUB_BUSY = _kind(
     "hub-busy", 503, _CALLER, True,
-    ("枢纽繁忙, 报文未受理", "按 Retry-After 所示秒数后用同一 messageId 重发"),
-    ("The hub is busy; the message was not taken", "Send again with the same messageId after the seconds that Retry-After says"),
+    zh=("枢纽繁忙, 报文未受理", "按 Retry-After 所示秒数后用同一 messageId 重发"),
+    en=("The hub is busy; the message was not taken",
+        "Send again with the same messageId after the seconds that Retry-After says"),
 )  # fmt: skip
 HUB_FAULT = _kind(
     "hub-fault", 500, _ADMIN, True,
-    ("枢纽内部错误, 报文未受理", "用同一 messageId 稍后重发; 把 problem 编号告诉管理员"),
-    ("An internal fault; the message was not taken", "Send again later with the same messageId; tell the administrator the problem id"),
+    zh=("枢纽内部错误, 报文未受理", "用同一 messageId 稍后重发; 把 problem 编号告诉管理员"),
+    en=("An internal fault; the message was not taken",
+        "Send again later with the same messageId; tell the administrator the problem id"),
 )  # fmt: skip
