@@ -1,0 +1,173 @@
+"""Who may use the console: three separated roles (等保三级), one-time links, passwords, sessions. No default password."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from hub.access.operators import store
+from hub.access.operators.store import OperatorRow, SessionRow
+from hub.db import AuditEntry, Database, Tx
+from hub.ids import new_id
+
+LINK_LIFE = timedelta(hours=1)
+SESSION_LIFE = timedelta(hours=8)
+PASSWORD_LENGTH = 12
+_SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1  # 32 MiB, about 0.1 s
+
+
+class Role(StrEnum):
+    """MLPS 2.0 level 3: nobody holds two of these."""
+
+    SYSTEM = "system-administrator"  # endpoints, deliveries, replay
+    SECURITY = "security-administrator"  # systems, keys, rights, operators, trust
+    AUDIT = "audit-administrator"  # reads the audit log, changes nothing
+
+
+class OperatorError(Exception):
+    """What an operator asked cannot be done; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A fresh session: the token goes into the cookie and nowhere else."""
+
+    operator: OperatorRow
+    token: str
+    csrf: str
+
+
+class Operators:
+    """Every act is audited; a token or password is never stored in clear and never logged."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def add(self, name: str, role: Role, *, by: str) -> str:
+        """Add an operator; gives the token of a one-time link."""
+
+        def act(tx: Tx) -> str:
+            if store.find_operator(tx.conn, name) is not None:
+                raise OperatorError(f"{name} exists already")
+            row = OperatorRow(new_id("opr"), name, role.value, None, tx.now, None)
+            store.insert_operator(tx.conn, row)
+            tx.audit.append(AuditEntry(by, "operator.add", row.id, "added", {"role": role.value}))
+            return self._link(tx, row, by)
+
+        return self._db.write(act)
+
+    def first_links(self) -> dict[Role, str]:
+        """On an empty database: one operator for each role, and the token of a one-time link for each."""
+        with self._db.read() as conn:
+            if store.count_operators(conn):
+                return {}
+        return {role: self.add(role.value, role, by="node:first-start") for role in Role}
+
+    def link(self, name: str, *, by: str) -> str:
+        """The token of another one-time link for an operator who is locked out."""
+
+        def act(tx: Tx) -> str:
+            row = store.find_operator(tx.conn, name)
+            if row is None or row.disabled_at is not None:
+                raise OperatorError(f"{name} is unknown or disabled")
+            return self._link(tx, row, by)
+
+        return self._db.write(act)
+
+    def disable(self, name: str, *, by: str) -> None:
+        """End an operator's sessions and links for good."""
+
+        def act(tx: Tx) -> None:
+            row = store.find_operator(tx.conn, name)
+            if row is None:
+                raise OperatorError(f"{name} is unknown")
+            store.disable(tx.conn, row.id, tx.now)
+            tx.audit.append(AuditEntry(by, "operator.disable", row.id, "disabled"))
+
+        self._db.write(act)
+
+    def list(self) -> list[OperatorRow]:
+        with self._db.read() as conn:
+            return store.list_operators(conn)
+
+    def sign_in_by_link(self, token: str) -> SignedIn | None:
+        """None if the link is unknown, used, or over."""
+
+        def act(tx: Tx) -> SignedIn | None:
+            row = store.use_link(tx.conn, _hash(token), tx.now)
+            outcome = "signed-in" if row else "refused"
+            tx.audit.append(AuditEntry(f"operator:{row.id if row else '?'}", "operator.sign-in", "link", outcome))
+            return self._session(tx, row) if row else None
+
+        return self._db.write(act)
+
+    def sign_in_by_password(self, name: str, password: str) -> SignedIn | None:
+        """None if name and password do not fit; takes as long either way."""
+        with self._db.read() as conn:
+            row = store.find_operator(conn, name)
+        fits = _password_fits(password, row.password_hash if row and row.password_hash else _NOBODY)
+        allowed = row if row and fits and row.password_hash and row.disabled_at is None else None
+
+        def act(tx: Tx) -> SignedIn | None:
+            outcome = "signed-in" if allowed else "refused"
+            tx.audit.append(AuditEntry(f"operator:{row.id if row else '?'}", "operator.sign-in", "password", outcome))
+            return self._session(tx, allowed) if allowed else None
+
+        return self._db.write(act)
+
+    def set_password(self, operator: OperatorRow, password: str) -> None:
+        """OperatorError if it is too short."""
+        if len(password) < PASSWORD_LENGTH:
+            raise OperatorError(f"a password has at least {PASSWORD_LENGTH} characters")
+        hashed = _hash_password(password)
+
+        def act(tx: Tx) -> None:
+            store.set_password(tx.conn, operator.id, hashed)
+            tx.audit.append(AuditEntry(f"operator:{operator.id}", "operator.set-password", operator.id, "set"))
+
+        self._db.write(act)
+
+    def session(self, token: str) -> SessionRow | None:
+        with self._db.read() as conn:
+            return store.find_session(conn, _hash(token), self._db.clock())
+
+    def sign_out(self, token: str) -> None:
+        self._db.write(lambda tx: store.delete_session(tx.conn, _hash(token)))
+
+    def _link(self, tx: Tx, row: OperatorRow, by: str) -> str:
+        token = secrets.token_urlsafe(32)
+        store.insert_link(tx.conn, _hash(token), row.id, tx.now + LINK_LIFE)
+        tx.audit.append(AuditEntry(by, "operator.link", row.id, "made"))
+        return token
+
+    def _session(self, tx: Tx, row: OperatorRow) -> SignedIn:
+        token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+        store.insert_session(tx.conn, _hash(token), row.id, csrf, tx.now, tx.now + SESSION_LIFE)
+        return SignedIn(row, token, csrf)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _hash_password(password: str) -> str:
+    salt = secrets.token_bytes(16)
+    return f"scrypt${salt.hex()}${_scrypt(password, salt).hex()}"
+
+
+def _password_fits(password: str, stored: str) -> bool:
+    _, salt, digest = stored.split("$")
+    return hmac.compare_digest(_scrypt(password, bytes.fromhex(salt)), bytes.fromhex(digest))
+
+
+def _scrypt(password: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(
+        password.encode(), salt=salt, n=_SCRYPT_N, r=_SCRYPT_R, p=_SCRYPT_P, maxmem=64 << 20, dklen=32
+    )
+
+
+_NOBODY = f"scrypt${'00' * 16}${'00' * 32}"
