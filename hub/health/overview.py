@@ -1,0 +1,109 @@
+"""Every endpoint in one view: which is ill, since when, what waits for it. The console and the metrics read this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy.engine import Connection
+
+from hub.health import store
+
+WINDOW = timedelta(minutes=15)
+
+
+class EndpointState(StrEnum):
+    """In words that say what to do; the worst that is true."""
+
+    OK = "ok"
+    ILL = "ill"  # calls or probes fail; retried by itself
+    BREAKER_OPEN = "breaker-open"  # nothing is sent until the next probe
+    PAUSED = "paused"  # by an operator, or misconfigured: somebody must act
+    CLOSED = "closed"  # outside its service hours, or it asked to wait
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealth:
+    id: str
+    system_id: str
+    adapter: str
+    service: str
+    region: str
+    state: EndpointState
+    reason: str
+    since: datetime | None
+    success_rate: float | None  # of the attempts in the window
+    p95_s: float | None
+    attempts: int
+    waiting: int
+    suspended: int
+    oldest_at: datetime | None
+    breaker: str
+    open_at: datetime
+    tls_not_after: datetime | None
+    last_ok_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    at: datetime
+    endpoints: tuple[EndpointHealth, ...]
+    cases: dict[str, int]
+    near_limit: int
+    past_limit: int
+
+
+def overview(conn: Connection, now: datetime) -> Overview:
+    """A few queries, whatever the number of endpoints."""
+    backlogs, speeds = store.backlogs(conn), store.speeds(conn, now - WINDOW)
+    near, past = store.limit_counts(conn)
+    healths = []
+    for row in store.endpoints(conn):
+        backlog = backlogs.get(row["id"], store.Backlog(0, 0, None))
+        speed = speeds.get(row["id"])
+        state, reason, since = _state(row["paused_at"], row["paused_reason"], row["breaker"], row["open_at"], row["ill_since"],
+                                      row["last_error"], now)  # fmt: skip
+        healths.append(
+            EndpointHealth(
+                id=row["id"],
+                system_id=row["system_id"],
+                adapter=row["adapter"],
+                service=row["service"],
+                region=row["region"],
+                state=state,
+                reason=reason,
+                since=since,
+                success_rate=speed.succeeded / speed.attempts if speed else None,
+                p95_s=speed.p95_s if speed else None,
+                attempts=speed.attempts if speed else 0,
+                waiting=backlog.waiting,
+                suspended=backlog.suspended,
+                oldest_at=backlog.oldest_at,
+                breaker=row["breaker"],
+                open_at=row["open_at"],
+                tls_not_after=row["tls_not_after"],
+                last_ok_at=row["last_ok_at"],
+            )
+        )
+    return Overview(now, tuple(healths), store.case_counts(conn), near, past)
+
+
+def _state(
+    paused_at: datetime | None,
+    paused_reason: str | None,
+    breaker: str,
+    open_at: datetime,
+    ill_since: datetime | None,
+    last_error: str | None,
+    now: datetime,
+) -> tuple[EndpointState, str, datetime | None]:
+    if paused_at is not None:
+        return EndpointState.PAUSED, paused_reason or "", paused_at
+    if breaker != "closed":
+        return EndpointState.BREAKER_OPEN, last_error or "", ill_since
+    if ill_since is not None:
+        return EndpointState.ILL, last_error or "", ill_since
+    if open_at > now:
+        return EndpointState.CLOSED, "", None
+    return EndpointState.OK, "", None

@@ -1,0 +1,96 @@
+"""Asks each endpoint, now and then and with no effect, whether it is up; keeps what it saw and when its certificate ends."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import structlog
+from cryptography import x509
+
+from adapters.contract import Adapter, AdapterError, Capability, Deadline
+from hub.db import AuditEntry, Database, Tx
+from hub.health import store
+
+PROBE_TIMEOUT_S = 5.0
+log = structlog.get_logger(__name__)
+
+
+class Prober:
+    """One thread that starts a round every ``interval_s``; probes of a round run side by side."""
+
+    def __init__(self, db: Database, adapter_of: Callable[[str], Adapter], interval_s: float) -> None:
+        self._db = db
+        self._adapter_of = adapter_of
+        self._interval_s = interval_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
+
+    def start(self) -> None:
+        if self._interval_s > 0:
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=PROBE_TIMEOUT_S + 1)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            self.round()
+
+    def round(self) -> None:
+        """Probe every endpoint that is not paused, once."""
+        with self._db.read() as conn:
+            rows = [(row["id"], row["base_url"]) for row in store.endpoints(conn) if row["paused_at"] is None]
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="probe") as pool:
+            list(pool.map(lambda row: self.probe(*row), rows))
+
+    def probe(self, endpoint_id: str, base_url: str) -> str | None:
+        """One probe; gives the error's code, None if the endpoint is well."""
+        error: str | None = None
+        try:
+            adapter = self._adapter_of(endpoint_id)
+            if Capability.PROBE in adapter.manifest.capabilities:
+                adapter.probe(Deadline.after(PROBE_TIMEOUT_S))
+        except AdapterError as fault:
+            error = fault.code
+        not_after = certificate_end(base_url)
+
+        def keep(tx: Tx) -> None:
+            if store.record_probe(tx.conn, endpoint_id, tx.now, error, not_after):
+                word = "ill" if error else "well"
+                tx.audit.append(AuditEntry("node", "endpoint.health", endpoint_id, word, {"code": error or ""}))
+                log.warning("endpoint is ill" if error else "endpoint is well again", endpoint=endpoint_id, code=error)
+
+        self._db.write(keep)
+        return error
+
+
+def certificate_end(url: str) -> datetime | None:
+    """When the server's TLS certificate ends; None for plain HTTP or where no handshake succeeds. Trust is not judged here."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((parts.hostname, parts.port or 443), timeout=PROBE_TIMEOUT_S) as raw,
+            context.wrap_socket(raw, server_hostname=parts.hostname) as tls,
+        ):
+            der = tls.getpeercert(binary_form=True)
+    except OSError:
+        return None
+    if der is None:
+        return None
+    try:
+        return x509.load_der_x509_certificate(der).not_valid_after_utc.astimezone(UTC)
+    except ValueError:
+        return None

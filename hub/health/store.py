@@ -1,0 +1,114 @@
+"""The SQL of health: each endpoint's backlog, success and speed, as the database knows them, whichever node did the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from hub import tables as t
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits for one endpoint. ``oldest_at`` is when the oldest unfinished delivery was made."""
+
+    waiting: int
+    suspended: int
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Attempts that began in the window: how many ended, how many well, and the 95th percentile of their seconds."""
+
+    attempts: int
+    succeeded: int
+    p95_s: float | None
+
+
+GOOD = ("delivered", "refused")  # a refusal is an answer: the endpoint is well
+SAMPLE = 5_000  # newest attempts that a percentile is taken of
+
+
+def endpoints(conn: Connection) -> list[RowMapping]:
+    """Every endpoint's row, without its secrets."""
+    columns = [column for column in t.endpoints.c if column.name != "secrets_sealed"]
+    return [row._mapping for row in conn.execute(sa.select(*columns).order_by(t.endpoints.c.region, t.endpoints.c.id))]
+
+
+def backlogs(conn: Connection) -> dict[str, Backlog]:
+    """By endpoint; one without an unfinished delivery is absent. Served by the partial indexes on live states."""
+    d = t.deliveries
+    found: dict[str, dict[str, tuple[int, datetime]]] = {}
+    for state in ("queued", "attempting", "suspended"):  # literals, so that each query may use its partial index
+        query = (
+            sa.select(d.c.endpoint_id, sa.func.count().label("n"), sa.func.min(d.c.created_at).label("oldest"))
+            .where(d.c.state == sa.literal_column(f"'{state}'"))
+            .group_by(d.c.endpoint_id)
+        )
+        for row in conn.execute(query):
+            found.setdefault(row.endpoint_id, {})[state] = (row.n, row.oldest)
+    return {
+        endpoint: Backlog(
+            waiting=sum(states[state][0] for state in ("queued", "attempting") if state in states),
+            suspended=states["suspended"][0] if "suspended" in states else 0,
+            oldest_at=min(oldest for _, oldest in states.values()),
+        )
+        for endpoint, states in found.items()
+    }
+
+
+def speeds(conn: Connection, since: datetime) -> dict[str, Speed]:
+    """By endpoint, of the attempts since then."""
+    a = t.attempts
+    query = (
+        sa.select(a.c.endpoint_id, a.c.outcome, a.c.started_at, a.c.finished_at)
+        .where(a.c.started_at >= since, a.c.finished_at.is_not(None))
+        .order_by(a.c.started_at.desc())
+        .limit(SAMPLE)
+    )
+    seconds: dict[str, list[float]] = {}
+    good: dict[str, int] = {}
+    for row in conn.execute(query):
+        seconds.setdefault(row.endpoint_id, []).append((row.finished_at - row.started_at).total_seconds())
+        good[row.endpoint_id] = good.get(row.endpoint_id, 0) + (row.outcome in GOOD)
+    return {
+        endpoint: Speed(len(values), good[endpoint], sorted(values)[int(0.95 * (len(values) - 1))])
+        for endpoint, values in seconds.items()
+    }
+
+
+def case_counts(conn: Connection) -> dict[str, int]:
+    """Cases by state."""
+    query = sa.select(t.cases.c.state, sa.func.count().label("n")).group_by(t.cases.c.state)
+    return {row.state: row.n for row in conn.execute(query)}
+
+
+def limit_counts(conn: Connection) -> tuple[int, int]:
+    """(near, past) of open cases."""
+    c = t.cases
+    near = sa.select(sa.func.count()).where(
+        c.c.closed_at.is_(None), c.c.near_flagged.is_(True), c.c.past_flagged.is_(False)
+    )
+    past = sa.select(sa.func.count()).where(c.c.closed_at.is_(None), c.c.past_flagged.is_(True))
+    return conn.execute(near).scalar_one(), conn.execute(past).scalar_one()
+
+
+def record_probe(
+    conn: Connection, endpoint_id: str, now: datetime, error: str | None, tls_not_after: datetime | None
+) -> bool:
+    """Keep what a probe saw; gives whether the endpoint's health changed (an outage is logged once)."""
+    e = t.endpoints
+    was_ill = conn.execute(sa.select(e.c.ill_since).where(e.c.id == endpoint_id)).scalar_one_or_none() is not None
+    values: dict[str, object] = {"tls_not_after": tls_not_after} if tls_not_after else {}
+    if error is None:
+        values |= {"last_ok_at": now, "ill_since": None}
+    else:
+        values |= {"last_error_at": now, "last_error": error[:200]}
+        if not was_ill:
+            values["ill_since"] = now
+    conn.execute(sa.update(e).where(e.c.id == endpoint_id).values(values))
+    return was_ill == (error is None)
