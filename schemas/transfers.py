@@ -1,20 +1,24 @@
 """Student transfer (转学): the four messages that partners exchange with the hub, and the view of a case.
 
-The same documents are described by ``schemas/xsd/transfer.xsd``; a test proves that both accept and refuse the same.
+The same documents are described by ``schemas/wsdl/transfer.xsd``; a test proves that both accept and refuse the same.
+Fields stand in the order of the XSD. Rules over several fields are below the fields that they compare.
 """
 
 from __future__ import annotations
 
-from datetime import date
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from schemas import rules
 from schemas.base import Canonical
 from schemas.fields import (
+    BirthDate,
     EnrolmentNumber,
     Grade,
+    HouseholdRegion,
     IdNumber,
     IdType,
     ItemCode,
@@ -28,6 +32,10 @@ from schemas.fields import (
     Text,
     UtcDatetime,
 )
+from schemas.numbers import check_id_number, check_resident_id
+from schemas.rules import FieldError
+
+_SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 class GuardianRelation(StrEnum):
@@ -40,15 +48,29 @@ class GuardianRelation(StrEnum):
 
 
 class Student(Canonical):
-    """The student whose record moves. ``enrolment_number`` is the 学籍号; ``id_number`` obeys the rules of ``id_type``."""
+    """The student whose record moves. ``enrolment_number`` is the 学籍号; ``id_number`` obeys the rule of ``id_type``."""
 
     name: PersonName
     id_type: IdType = IdType.RESIDENT_ID
     id_number: IdNumber
     enrolment_number: EnrolmentNumber
     sex: Sex
-    birth_date: date
-    household_region: RegionCode | None = None
+    birth_date: BirthDate
+    household_region: HouseholdRegion | None = None
+
+    @model_validator(mode="after")
+    def _agrees_with_id_number(self) -> Self:
+        _check_id(self.id_type, self.id_number)
+        if self.id_type is not IdType.RESIDENT_ID:
+            return self  # nothing to compare: only the resident ID number holds a date and a sex
+        known = check_resident_id(self.id_number)
+        if known.birth_date != self.birth_date:
+            raise FieldError(rules.BIRTH_DATE_MISMATCH, field="birthDate")
+        if self.sex in (Sex.MALE, Sex.FEMALE) and known.sex.value != self.sex.value:
+            raise FieldError(rules.SEX_MISMATCH, field="sex")
+        if self.enrolment_number.startswith("G") and self.enrolment_number[1:] != known.number:
+            raise FieldError(rules.ENROLMENT_MISMATCH, field="enrolmentNumber")
+        return self
 
 
 class Guardian(Canonical):
@@ -59,6 +81,18 @@ class Guardian(Canonical):
     id_type: IdType = IdType.RESIDENT_ID
     id_number: IdNumber
     phone: PhoneNumber | None = None
+
+    @model_validator(mode="after")
+    def _number_fits_type(self) -> Self:
+        _check_id(self.id_type, self.id_number)
+        return self
+
+
+def _check_id(id_type: IdType, id_number: str) -> None:
+    try:
+        check_id_number(id_type, id_number)
+    except FieldError as error:
+        raise FieldError(error.rule, field="idNumber") from None
 
 
 class Placement(Canonical):
@@ -90,6 +124,20 @@ class TransferRequest(Canonical):
     reason: Text
     consent: Consent
     submitted_at: UtcDatetime
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if self.releasing.school_code == self.receiving.school_code:
+            raise FieldError(rules.SAME_SCHOOL, field="receiving/schoolCode")
+        if self.student.birth_date > self.submitted_at.astimezone(_SHANGHAI).date():
+            raise FieldError(rules.BIRTH_DATE_FUTURE, field="student/birthDate")
+        return self
+
+
+class TransferQuery(Canonical):
+    """QueryTransfer: how does the case stand? REST has the case id in the path instead."""
+
+    case_id: ShortText
 
 
 class WithdrawalRequest(Canonical):

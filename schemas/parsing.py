@@ -1,0 +1,200 @@
+"""JSON bytes to a canonical model, and pydantic's errors to our faults. Whatever the bytes, only HubProblem leaves here.
+
+Beyond what pydantic refuses: a name that stands twice in one object (two readers would see two messages), NaN and Infinity,
+numbers or dates of the wrong JSON type, and Python's own field names in place of the wire's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from schemas import problems, rules
+from schemas.problems import FieldFault, HubProblem
+from schemas.rules import SHAPES, FieldError, Rule
+
+M = TypeVar("M", bound=BaseModel)
+
+MAX_FAULTS: Final = 50  # more would help nobody
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_PATTERNS: Final = {shape.anchored: shape for shape in SHAPES.values()}
+_RULE_BY_TYPE: Final = {
+    "missing": rules.MISSING,
+    "extra_forbidden": rules.UNKNOWN_FIELD,
+    "string_pattern_mismatch": rules.WRONG_FORMAT,
+    "string_too_long": rules.TOO_LONG,
+    "enum": rules.NOT_IN_LIST,
+    "greater_than_equal": rules.OUT_OF_RANGE,
+    "less_than_equal": rules.OUT_OF_RANGE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLimits:
+    """Bounds of one JSON document."""
+
+    max_bytes: int = 1024 * 1024
+    max_depth: int = 16  # our deepest request has 3
+
+
+DEFAULT_JSON_LIMITS: Final = JsonLimits()
+
+
+def parse_json(model: type[M], data: bytes, *, limits: JsonLimits = DEFAULT_JSON_LIMITS) -> M:
+    """``data`` as a ``model``; raises HubProblem: message-too-large, message-unreadable or message-invalid with faults."""
+    if len(data) > limits.max_bytes:
+        raise HubProblem(problems.MESSAGE_TOO_LARGE, f"{len(data)} bytes, at most {limits.max_bytes}")
+    text = _decode(data)
+    _check_structure(text, limits)
+    try:
+        return model.model_validate_json(text, strict=True, by_alias=True, by_name=False)
+    except ValidationError as error:
+        details = _details(error)
+        if any(detail["type"] == "json_invalid" for detail in details):  # what json.loads lets pass: lone surrogates
+            raise HubProblem(problems.MESSAGE_UNREADABLE, "not valid JSON") from None
+        raise invalid(faults_of(details)) from None
+
+
+def invalid(faults: Sequence[FieldFault]) -> HubProblem:
+    """The refusal of a message that can be read but breaks the schema."""
+    return HubProblem(problems.MESSAGE_INVALID, f"{len(faults)} fault(s)", faults=faults[:MAX_FAULTS])
+
+
+def validation_faults(error: ValidationError) -> tuple[FieldFault, ...]:
+    """The faults of a model's refusal, by JSON pointer."""
+    return faults_of(_details(error))
+
+
+def faults_of(details: Sequence[ErrorDetails]) -> tuple[FieldFault, ...]:
+    return tuple(_fault(detail) for detail in details[:MAX_FAULTS])
+
+
+def fault(path: str, rule: Rule, *, shape_pattern: str | None = None, note: tuple[str, str] = ("", "")) -> FieldFault:
+    """A fault of ``rule`` at ``path``; a known pattern is told in words, and ``note`` (zh, en) is added to the cure."""
+    shape = SHAPES.get(shape_pattern) if shape_pattern else None
+    cure_zh = f"应为: {shape.zh}" if shape else rule.cure_zh
+    cure_en = f"expected: {shape.en}" if shape else rule.cure_en
+    if note[0]:
+        cure_zh, cure_en = f"{cure_zh}: {note[0]}", f"{cure_en}: {note[1]}"
+    return FieldFault(path, rule.zh, rule.en, cure_zh=cure_zh, cure_en=cure_en, rule=rule.code)
+
+
+def safe_name(name: object) -> str:
+    """A field name as the sender wrote it, if it can be nothing but a name; an unknown one could hold anything."""
+    text = str(name)
+    return text if _NAME.fullmatch(text) else "?"
+
+
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_input=False)
+
+
+def _fault(detail: ErrorDetails) -> FieldFault:
+    parts = [str(part) if isinstance(part, int) else safe_name(part) for part in detail["loc"]]
+    context: dict[str, Any] = detail.get("ctx", {})
+    own = context.get("error")
+    if isinstance(own, FieldError):
+        if own.field:
+            parts.extend(own.field.split("/"))
+        return fault(_pointer(parts), own.rule)
+    rule = _RULE_BY_TYPE.get(detail["type"], rules.WRONG_TYPE)
+    shape = _PATTERNS.get(str(context.get("pattern")))
+    note = _note(rule, context)
+    return fault(_pointer(parts), rule, shape_pattern=shape.pattern if shape else None, note=note)
+
+
+def _note(rule: Rule, context: dict[str, Any]) -> tuple[str, str]:
+    """What the schema expects, where it is short: the schema's words, never the sender's."""
+    if rule is rules.TOO_LONG:
+        return (f"至多 {context['max_length']} 个字符", f"at most {context['max_length']} characters")
+    if rule is rules.NOT_IN_LIST:
+        return (str(context["expected"]), str(context["expected"]))
+    if rule is rules.OUT_OF_RANGE:
+        bound = context.get("ge", context.get("le"))
+        return (f"界限 {bound}", f"the bound is {bound}")
+    return ("", "")
+
+
+def _pointer(parts: Sequence[str]) -> str:
+    return "".join(f"/{part}" for part in parts)
+
+
+# --- the text itself ------------------------------------------------------------------------------------------------------
+
+
+class _Unusable(Exception):
+    """Raised inside json's hooks, which know no place; caught below."""
+
+    def __init__(self, rule: Rule, name: str) -> None:
+        super().__init__(rule.code)
+        self.rule = rule
+        self.name = name
+
+
+def _decode(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")  # RFC 8259, 8.1: a byte order mark may be ignored
+    except UnicodeDecodeError as error:
+        raise HubProblem(problems.MESSAGE_UNREADABLE, f"not UTF-8 at byte {error.start + 1}") from None
+
+
+def _check_structure(text: str, limits: JsonLimits) -> None:
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=len, parse_float=len)
+    except json.JSONDecodeError as error:
+        where = FieldFault(
+            "",
+            "不是有效的 JSON",
+            "not valid JSON",
+            error.lineno,
+            error.colno,
+            "检查该处的语法",
+            "check the syntax there",
+        )
+        detail = f"not valid JSON at line {error.lineno} column {error.colno}"
+        raise HubProblem(problems.MESSAGE_UNREADABLE, detail, faults=[where]) from None
+    except RecursionError:
+        raise _too_deep(limits) from None
+    except _Unusable as error:
+        raise invalid([fault(f"/{safe_name(error.name)}", error.rule)]) from None
+    if _depth_exceeds(value, limits.max_depth):
+        raise _too_deep(limits)
+
+
+def _too_deep(limits: JsonLimits) -> HubProblem:
+    return HubProblem(problems.MESSAGE_TOO_LARGE, f"nested deeper than {limits.max_depth} levels")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise _Unusable(rules.DUPLICATE_FIELD, name)
+            seen.add(name)
+    return value
+
+
+def _no_constant(_: str) -> NoReturn:
+    raise _Unusable(rules.WRONG_TYPE, "?")
+
+
+def _depth_exceeds(value: object, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return False
+    return any(isinstance(node, dict | list) for node in level)

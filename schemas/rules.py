@@ -1,0 +1,254 @@
+"""The rules a field can break: one stable word each, the reason and the cure in Chinese and English.
+
+Two kinds. A *structural* rule is one that the XSD expresses as well (shape, length, list, order); a *semantic* rule is one
+that XSD 1.0 cannot say (check digits, tables that change, one field against another) and that the models apply after it on
+both wires. docs/protocol/fields.md lists them; no text quotes a value, because the value may be personal.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row. ``structural``: the XSD says the same."""
+
+    code: str
+    structural: bool
+    zh: str
+    en: str
+    cure_zh: str
+    cure_en: str
+
+
+class FieldError(ValueError):
+    """A value breaks a rule. Never holds the value; ``field`` is the wire name when the rule spans several fields."""
+
+    def __init__(self, rule: Rule, *, field: str | None = None) -> None:
+        super().__init__(f"{rule.code}: {rule.en}")
+        self.rule = rule
+        self.field = field
+
+
+RULES: Final[dict[str, Rule]] = {}
+SHAPES: Final[dict[str, Shape]] = {}
+
+
+def _rule(code: str, *, zh: tuple[str, str], en: tuple[str, str], structural: bool = False) -> Rule:
+    rule = Rule(code, structural, zh[0], en[0], zh[1], en[1])
+    if code in RULES:
+        raise ValueError(f"rule {code} is defined twice")
+    RULES[code] = rule
+    return rule
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A pattern that both wires share: the XSD simple type ``name`` carries the same text.
+
+    Only constructs that XSD 1.0, Rust's regex and Python's ``re`` read alike are used. ``zh``/``en`` say the shape in words.
+    """
+
+    name: str
+    pattern: str  # without anchors: XSD has none, ``anchored`` adds them
+    zh: str
+    en: str
+
+    @property
+    def anchored(self) -> str:
+        return f"^(?:{self.pattern})$"
+
+    def matches(self, value: str) -> bool:
+        return re.fullmatch(self.pattern, value) is not None
+
+
+def shape(name: str, pattern: str, zh: str, en: str) -> Shape:
+    """Register a shape; a pattern belongs to one shape, so that a refusal can be told in words."""
+    if pattern in SHAPES:
+        raise ValueError(f"pattern of {name} is defined twice")
+    SHAPES[pattern] = value = Shape(name, pattern, zh, en)
+    return value
+
+
+# --- structural: XSD and models alike ------------------------------------------------------------------------------------
+
+MISSING = _rule(
+    "missing", structural=True,
+    zh=("缺少必填项", "补上该字段"), en=("a required field is missing", "add the field"),
+)  # fmt: skip
+UNKNOWN_FIELD = _rule(
+    "unknown-field", structural=True,
+    zh=("不认识的字段", "去掉该字段, 或对照规范更正字段名与命名空间"),
+    en=("the field is not known", "remove it, or correct its name and namespace"),
+)  # fmt: skip
+DUPLICATE_FIELD = _rule(
+    "duplicate-field", structural=True,
+    zh=("字段重复出现", "每个字段只写一次"), en=("the field stands more than once", "write each field once"),
+)  # fmt: skip
+WRONG_ORDER = _rule(
+    "wrong-order", structural=True,
+    zh=("字段次序与 XSD 不符", "按 XSD 中的次序排列字段(仅限 XML)"),
+    en=("the fields are not in the order of the XSD", "put the fields in the order of the XSD (XML only)"),
+)  # fmt: skip
+WRONG_FORMAT = _rule(
+    "wrong-format", structural=True,
+    zh=("格式不符", "对照字段说明更正格式"),
+    en=("the value has the wrong format", "correct the format by the field table"),
+)  # fmt: skip
+TOO_LONG = _rule(
+    "too-long", structural=True,
+    zh=("内容过长", "缩短内容"), en=("the value is too long", "make it shorter"),
+)  # fmt: skip
+NOT_IN_LIST = _rule(
+    "not-in-list", structural=True,
+    zh=("不是允许的取值", "使用规范列出的取值"),
+    en=("the value is not one of those allowed", "use a value of the list"),
+)  # fmt: skip
+OUT_OF_RANGE = _rule(
+    "out-of-range", structural=True,
+    zh=("数值超出范围", "使用规范给出的范围内的数值"),
+    en=("the number is out of range", "use a number within the range of the field table"),
+)  # fmt: skip
+WRONG_TYPE = _rule(
+    "wrong-type", structural=True,
+    zh=("数据类型不符", "按规范使用文本、整数、布尔值、对象或列表"),
+    en=("the value has the wrong type", "use text, integer, boolean, object or list as the field table says"),
+)  # fmt: skip
+CONTENT_NOT_ALLOWED = _rule(
+    "content-not-allowed", structural=True,
+    zh=("此处不允许属性、文本或处理指令", "去掉多余的属性、文本或处理指令"),
+    en=("attributes, text or processing instructions are not allowed here", "remove them"),
+)  # fmt: skip
+DATE_FORMAT = _rule(
+    "date-format", structural=True,
+    zh=("不是有效日期", "写作 YYYY-MM-DD(1900 至 2099 年)"), en=("not a date", "write YYYY-MM-DD, years 1900 to 2099"),
+)  # fmt: skip
+DATETIME_FORMAT = _rule(
+    "datetime-format", structural=True,
+    zh=("不是带时区的有效时间", "写作 YYYY-MM-DDThh:mm:ss+08:00(或 Z), 必须带时区"),
+    en=("not a date-time with a zone", "write YYYY-MM-DDThh:mm:ss+08:00 (or Z); the zone is required"),
+)  # fmt: skip
+
+# --- semantic: what XSD 1.0 cannot say -----------------------------------------------------------------------------------
+
+CHARACTER_NOT_XML = _rule(
+    "character-not-xml",
+    zh=("含有 XML 不能承载的字符", "去掉 U+FFFE、U+FFFF 等非字符"),
+    en=("a character that XML cannot carry", "remove non-characters such as U+FFFE and U+FFFF"),
+)  # fmt: skip
+RESIDENT_ID_FORMAT = _rule(
+    "resident-id-format",
+    zh=("公民身份号码应为 17 位数字加 1 位数字或 X", "核对号码; 15 位旧号码已停用"),
+    en=("a resident ID number is 17 digits and a digit or X", "check it; the old 15-digit numbers are abolished"),
+)  # fmt: skip
+RESIDENT_ID_CHECK = _rule(
+    "resident-id-check",
+    zh=("公民身份号码校验位不符", "核对号码是否录入有误"),
+    en=("the check digit of the resident ID number is wrong", "check the number for a typing error"),
+)  # fmt: skip
+RESIDENT_ID_DATE = _rule(
+    "resident-id-date",
+    zh=("公民身份号码中的出生日期无效", "核对号码第 7 至 14 位"),
+    en=("the resident ID number holds no valid birth date", "check digits 7 to 14"),
+)  # fmt: skip
+RESIDENT_ID_REGION = _rule(
+    "resident-id-region",
+    zh=("公民身份号码的地区代码不存在", "核对号码前 6 位"),
+    en=("the resident ID number begins with no known region", "check digits 1 to 6"),
+)  # fmt: skip
+ID_NUMBER_FORMAT = _rule(
+    "id-number-format",
+    zh=("证件号码与证件类型不符", "核对证件类型与号码"),
+    en=("the number does not fit its ID type", "check the ID type and the number"),
+)  # fmt: skip
+BIRTH_DATE_MISMATCH = _rule(
+    "birth-date-mismatch",
+    zh=("出生日期与公民身份号码不一致", "核对出生日期与号码"),
+    en=("the birth date differs from the resident ID number", "check the birth date and the number"),
+)  # fmt: skip
+BIRTH_DATE_FUTURE = _rule(
+    "birth-date-future",
+    zh=("出生日期晚于提交日期", "核对出生日期"),
+    en=("the birth date is after the day of submission", "check the birth date"),
+)  # fmt: skip
+SEX_MISMATCH = _rule(
+    "sex-mismatch",
+    zh=("性别与公民身份号码不一致", "核对性别与号码第 17 位"),
+    en=("the sex differs from the resident ID number", "check the sex and digit 17 of the number"),
+)  # fmt: skip
+ENROLMENT_FORMAT = _rule(
+    "enrolment-number-format",
+    zh=("学籍号应为 G 加公民身份号码, 或 L 加临时号", "核对学籍号"),
+    en=("a 学籍号 is G and a resident ID number, or L and a temporary number", "check the 学籍号"),
+)  # fmt: skip
+ENROLMENT_MISMATCH = _rule(
+    "enrolment-number-mismatch",
+    zh=("G 字头学籍号与公民身份号码不一致", "核对学籍号与身份号码"),
+    en=("the G 学籍号 differs from the resident ID number", "check both numbers"),
+)  # fmt: skip
+REGION_UNKNOWN = _rule(
+    "region-unknown",
+    zh=("区域代码不存在", "使用现行县级以上行政区划代码; 山东省以本枢纽区域表为准"),
+    en=("the region code is not known", "use a current code; for Shandong, one of the hub's region table"),
+)  # fmt: skip
+SCHOOL_CODE_FORMAT = _rule(
+    "school-code-format",
+    zh=("学校标识码应为 10 位: 类型 2 位、省 2 位、序号 6 位", "核对学校标识码"),
+    en=("a school code is 10 digits: type 2, province 2, serial 6", "check the school code"),
+)  # fmt: skip
+SCHOOL_CODE_PROVINCE = _rule(
+    "school-code-province",
+    zh=("学校标识码的省份不存在", "核对第 3、4 位"),
+    en=("the school code names no known province", "check digits 3 and 4"),
+)  # fmt: skip
+SAME_SCHOOL = _rule(
+    "same-school",
+    zh=("转入学校与转出学校相同", "核对两个学校标识码"),
+    en=("the receiving school is the releasing school", "check both school codes"),
+)  # fmt: skip
+CREDIT_CODE_FORMAT = _rule(
+    "credit-code-format",
+    zh=("统一社会信用代码应为 18 位数字或大写字母(不含 I、O、S、V、Z)", "核对代码"),
+    en=("a credit code is 18 digits or capitals without I, O, S, V, Z", "check the code"),
+)  # fmt: skip
+CREDIT_CODE_CHECK = _rule(
+    "credit-code-check",
+    zh=("统一社会信用代码校验位不符", "核对代码是否录入有误"),
+    en=("the check character of the credit code is wrong", "check the code for a typing error"),
+)  # fmt: skip
+ITEM_CODE_FORMAT = _rule(
+    "item-code-format",
+    zh=("事项编码应为 31 位(实施)或 33 位(办理项)", "核对事项编码"),
+    en=("an item code has 31 characters (implementation) or 33 (handling item)", "check the item code"),
+)  # fmt: skip
+TYPE_CODE_FORMAT = _rule(
+    "type-code-format",
+    zh=("证照类型代码应为 18 位信用代码加 3 位数字", "核对证照类型代码"),
+    en=("a type code is a credit code of 18 and 3 digits", "check the type code"),
+)  # fmt: skip
+IDENTIFIER_FORMAT = _rule(
+    "identifier-format",
+    zh=("电子证照标识不符合 GB/T 36904 的结构", "核对各段与分隔点"),
+    en=("the e-certificate identifier has not the structure of GB/T 36904", "check its parts and dots"),
+)  # fmt: skip
+IDENTIFIER_CHECK = _rule(
+    "identifier-check",
+    zh=("电子证照标识校验位不符(警告)", "以证照本身验章结果为准; 请发证机关核对标识"),
+    en=(
+        "the check character of the e-certificate identifier is wrong (a warning)",
+        "trust the seal verification; ask the issuer to check the identifier",
+    ),
+)  # fmt: skip
+TEACHER_NUMBER_FORMAT = _rule(
+    "teacher-number-format",
+    zh=("教师资格证书号码应为 17 位数字, 前 4 位为年份, 接着 2 位为省份", "核对号码"),
+    en=("a teacher-qualification number is 17 digits: year 4, province 2, then 11", "check the number"),
+)  # fmt: skip
+SCHOOL_LICENCE_FORMAT = _rule(
+    "school-licence-format",
+    zh=("民办学校办学许可证号应为 15 位数字", "核对号码"),
+    en=("a private-school licence number is 15 digits", "check the number"),
+)  # fmt: skip
