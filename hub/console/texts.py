@@ -1,0 +1,113 @@
+"""The console's words in both languages. A key that is missing in one of them fails a test."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Language = Literal["zh", "en"]
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "title": ("教育政务互通枢纽", "Exchange hub"),
+    "switch": ("English", "中文"),
+    "sign-in": ("登录", "Sign in"),
+    "sign-out": ("退出", "Sign out"),
+    "name": ("用户名", "Name"),
+    "password": ("口令", "Password"),
+    "sign-in-refused": (
+        "用户名或口令不正确, 或链接已使用、已过期",
+        "Name and password do not fit, or the link is used up",
+    ),
+    "sign-in-help": (
+        "没有默认口令。首次启动时终端会打印一次性链接; 之后可用 hub operators link 用户名 生成新的链接。",
+        "There is no default password. The first start prints one-time links; hub operators link NAME makes another.",
+    ),
+    "link-confirm": ("使用一次性链接登录", "Sign in with this one-time link"),
+    "set-password": ("设置口令", "Set a password"),
+    "set-password-help": (
+        "至少 12 个字符; 一次性链接只能使用一次。",
+        "At least 12 characters; the one-time link works only once.",
+    ),
+    "save": ("保存", "Save"),
+    "saved": ("已保存", "Saved"),
+    "search": ("按编号查找: 办件、投递、报文、事件、问题编号", "Find any id: case, delivery, message, event, problem"),
+    "find": ("查找", "Find"),
+    "found-none": ("没有找到该编号", "Nothing has this id"),
+    "endpoints": ("接入端点", "Endpoints"),
+    "endpoint": ("端点", "Endpoint"),
+    "region": ("区域", "Region"),
+    "state": ("状态", "State"),
+    "since": ("自", "since"),
+    "success": ("成功率", "Success"),
+    "p95": ("P95 时延", "p95"),
+    "waiting": ("待投递", "Waiting"),
+    "oldest": ("最早积压", "Oldest"),
+    "breaker": ("熔断", "Breaker"),
+    "certificate": ("证书到期", "Certificate ends"),
+    "actions": ("操作", "Actions"),
+    "pause": ("暂停", "Pause"),
+    "resume": ("恢复", "Resume"),
+    "probe": ("立即探测", "Probe now"),
+    "ok": ("正常", "Well"),
+    "ill": ("异常, 自动重试中", "Ill, retrying by itself"),
+    "breaker-open": ("已熔断, 等待探测", "Breaker open, waiting for a probe"),
+    "paused": ("已暂停, 需人工处理", "Paused, somebody must act"),
+    "closed": ("非服务时间或对方要求稍候", "Outside service hours, or asked to wait"),
+    "breaker-is-closed": ("闭合", "closed"),
+    "breaker-is-open": ("断开", "open"),
+    "breaker-is-half-open": ("半开", "half open"),
+    "no-endpoints": ("尚未登记端点: hub endpoints add", "No endpoint is registered yet: hub endpoints add"),
+    "near-limit": ("临近或超过时限的办件", "Cases near or past their limit"),
+    "none-near": ("没有临近时限的办件", "No case is near its limit"),
+    "case": ("办件", "Case"),
+    "limit": ("时限", "Limit"),
+    "near": ("临近时限", "near its limit"),
+    "past": ("已超时限", "past its limit"),
+    "provisional": ("暂定", "provisional"),
+    "suspended": ("挂起的投递(需人工决定)", "Suspended deliveries (an operator decides)"),
+    "none-suspended": ("没有挂起的投递", "No delivery is suspended"),
+    "delivery": ("投递", "Delivery"),
+    "kind": ("类型", "Kind"),
+    "attempts": ("尝试次数", "Attempts"),
+    "last-error": ("最近错误", "Last error"),
+    "reason": ("原因", "Reason"),
+    "reason-needed": ("请填写原因", "Give a reason"),
+    "replay": ("重新投递", "Replay"),
+    "refuse": ("终止投递", "Refuse"),
+    "replay-all": ("全部重新投递", "Replay all of this endpoint"),
+    "cases": ("办件", "Cases"),
+    "case-open": ("取证中", "gathering evidence"),
+    "case-waiting": ("办理中", "in progress"),
+    "case-completed": ("已办结", "completed"),
+    "case-refused": ("不予办理", "refused"),
+    "case-withdrawn": ("已撤回", "withdrawn"),
+    "history": ("经过", "History"),
+    "time": ("时间", "Time"),
+    "event": ("事件", "Event"),
+    "actor": ("操作者", "Actor"),
+    "action": ("动作", "Action"),
+    "outcome": ("结果", "Outcome"),
+    "detail": ("详情", "Detail"),
+    "steps": ("步骤", "Steps"),
+    "evidence": ("证明材料", "Evidence"),
+    "audit": ("审计记录", "Audit log"),
+    "deliveries": ("投递", "Deliveries"),
+    "back": ("返回", "Back"),
+    "updated": ("更新于", "Updated"),
+    "done": ("已执行", "Done"),
+    "denied": ("当前角色不能执行此操作", "Your role may not do this"),
+    "system-administrator": ("系统管理员", "System administrator"),
+    "security-administrator": ("安全管理员", "Security administrator"),
+    "audit-administrator": ("审计管理员", "Audit administrator"),
+    "flow": ("流程", "Flow"),
+    "accepted-at": ("受理时间", "Accepted"),
+    "closed-at": ("办结时间", "Closed"),
+    "party": ("办理方", "Party"),
+}
+
+
+def text(key: str, language: Language) -> str:
+    """The text of a key; a state's or code's own word where the table has none."""
+    pair = TEXTS.get(key)
+    if pair is None:
+        return key
+    return pair[0] if language == "zh" else pair[1]
