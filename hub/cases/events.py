@@ -13,7 +13,7 @@ from hub.cases import store
 from hub.db import Tx
 from hub.deliveries.model import Kind, NewDelivery
 from hub.ids import new_id
-from schemas import regions
+from schemas.regions import REGIONS
 
 TYPE_PREFIX = "cn.sd.edu.exchange."
 
@@ -68,7 +68,7 @@ def _wants(subscription: store.Subscription, event: NewEvent) -> bool:
     if subscription.source_only and subscription.system_id != event.case.system_id:
         return False
     if not any(
-        regions.covers(subscription.region, region)
+        REGIONS.covers(subscription.region, region)
         for region in (event.case.releasing_region, event.case.receiving_region)
     ):
         return False

@@ -7,8 +7,8 @@ import time
 
 from hub.cases import store
 from hub.db import Database
-from schemas import regions
 from schemas.problems import NO_ROUTE, HubProblem
+from schemas.regions import REGIONS
 
 KEEP_S = 2.0  # a change of endpoints or subscriptions is seen by every node after this long
 
@@ -30,7 +30,7 @@ class Directory:
         while code is not None:
             if route := self._routes.get((service, code)):
                 return route
-            code = regions.get(code).parent
+            code = REGIONS.get(code).parent
         raise HubProblem(NO_ROUTE, f"{service} {region}")
 
     def subscriptions(self) -> list[store.Subscription]:

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from hub.cases import store
 from hub.cases.flow import Flow, Party
-from schemas import regions
+from schemas.regions import REGIONS
 from schemas.transfers import CaseFlag, EvidenceView, StepView, TransferView
 
 
@@ -70,7 +70,7 @@ def _step_view(flow: Flow, case: store.CaseRow, step: store.StepRow) -> StepView
     return StepView(
         name=step.name,
         title=rule.title_zh,
-        party=f"{regions.get(region).name} {step.system_id}",
+        party=f"{REGIONS.get(region).name} {step.system_id}",
         state=step.state,
         opened_at=step.opened_at,
         limit_at=step.limit_at,

@@ -28,7 +28,7 @@ from hub.db import Database, Tx
 from hub.deliveries import store as deliveries
 from hub.health.overview import overview
 from hub.working_days import SHANGHAI
-from schemas import regions
+from schemas.regions import REGIONS
 
 COOKIE = "hub_session"
 LANGUAGE_COOKIE = "hub_language"
@@ -188,8 +188,10 @@ class Console:
         if session is None or not hmac.compare_digest(session.csrf, csrf):
             return self._page(request, "sign_in.html", None, facts={"link": None}, status=403)
         if not _may_act(session):
-            nothing = {"id": "", "view": None, "history": [], "deliveries": [], "audit": []}
+            nothing: dict[str, object] = {"id": "", "view": None, "history": [], "deliveries": [], "audit": []}
             return self._page(request, "found.html", session, notice="denied", status=403, facts=nothing)
+        if reason.strip():
+            await _in_thread(lambda: self._db.write(lambda tx: do(tx, f"operator:{session.operator.id}")))
         return RedirectResponse("/console", 303)
 
     # --- rendering ------------------------------------------------------------------------------------------------------
@@ -277,7 +279,7 @@ def _age(span: timedelta) -> str:
 
 
 def _region(code: str) -> str:
-    return regions.get(code).name
+    return REGIONS.get(code).name
 
 
 def _event_text(data: str) -> str:
