@@ -1,0 +1,162 @@
+"""What every message passes on its way in, REST or SOAP (size, identity, rate, replay), and every refusal on its way out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from lxml import etree
+from sqlalchemy.exc import InterfaceError, OperationalError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from hub.access.identity import Identifier, Identity, Incoming
+from hub.access.replay import ReplayGuard
+from hub.access.tls_auth import PeerCertificates
+from hub.db import DatabaseBusy
+from hub.ids import new_id
+from hub.intake.limits import RateLimiter, read_body
+from hub.intake.refusals import RefusalLog
+from schemas.problems import HUB_BUSY, HUB_FAULT, MESSAGE_REPLAYED, HubProblem
+
+INLINE_BYTES = 32 * 1024  # larger messages are verified and parsed in a thread, so that they hold nobody up
+BUSY_RETRY_S = 2
+FAULT_RETRY_S = 30
+
+log = structlog.get_logger("hub.intake")
+
+# operation, outcome (a problem code or "accepted"), seconds
+Observer = Callable[[str, str, float], None]
+
+
+def _observe_nothing(operation: str, outcome: str, seconds: float) -> None:
+    return
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request while it is handled. ``id`` is the request id and, if it is refused, the problem id."""
+
+    request: Request
+    operation: str
+    id: str = field(default_factory=lambda: new_id("req"))
+    started: float = field(default_factory=time.perf_counter)
+    body: bytes = b""
+    identity: Identity | None = None
+
+
+class Gate:
+    """Everything that intake asks of a message before anybody reads what it says."""
+
+    def __init__(
+        self,
+        *,
+        identifier: Identifier,
+        peers: PeerCertificates,
+        replay: ReplayGuard,
+        refusals: RefusalLog,
+        limiter: RateLimiter,
+        clock: Callable[[], datetime],
+        max_body: int,
+        public_url: str | None,
+        observe: Observer = _observe_nothing,
+    ) -> None:
+        self._identifier = identifier
+        self._peers = peers
+        self._replay = replay
+        self._refusals = refusals
+        self._limiter = limiter
+        self._clock = clock
+        self._public_url = public_url.rstrip("/") if public_url else None
+        self._observe = observe
+        self.max_body = max_body
+
+    async def read(self, exchange: Exchange) -> bytes:
+        exchange.body = await read_body(exchange.request, self.max_body)
+        return exchange.body
+
+    async def admit(self, exchange: Exchange, envelope: etree._Element | None = None) -> Identity:
+        """Who sent the message that was read, or HubProblem. ``envelope`` if a WS-Security header is to be verified."""
+        request = exchange.request
+        incoming = Incoming(
+            method=request.method,
+            url=self.url_of(request),
+            headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]],
+            body=exchange.body,
+            now=self._clock(),
+            tls_certificate=self._peers.of(request.scope),
+            envelope=envelope,
+        )
+        if len(exchange.body) > INLINE_BYTES:
+            identity = await asyncio.to_thread(self._identifier.identify, incoming)
+        else:
+            identity = self._identifier.identify(incoming)
+        exchange.identity = identity
+        self._limiter.require(identity.caller.system_id)
+        for nonce in identity.nonces:
+            if not await asyncio.wrap_future(self._replay.remember(nonce)):
+                raise HubProblem(MESSAGE_REPLAYED)
+        return identity
+
+    def base_url(self, request: Request) -> str:
+        """How the caller reaches the hub: the public URL if one is set, else as this request was addressed."""
+        if self._public_url is not None:
+            return self._public_url
+        host = request.headers.get("host") or "localhost"
+        return f"{request.scope['scheme']}://{host}"
+
+    def url_of(self, request: Request) -> str:
+        """The absolute URL that a signature covers (RFC 9421, 2.2.2), with the path as it was sent."""
+        path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+        query: bytes = request.scope["query_string"]
+        target = path.decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
+        return self.base_url(request) + target
+
+    async def run(
+        self,
+        exchange: Exchange,
+        work: Callable[[Exchange], Awaitable[Response]],
+        render: Callable[[Exchange, HubProblem], Response],
+    ) -> Response:
+        """``work``'s response, or the rendering of whatever stopped it; every refusal is logged and audited."""
+        try:
+            response = await work(exchange)
+        except HubProblem as problem:
+            return self._refuse(exchange, problem, render)
+        except DatabaseBusy:
+            return self._refuse(exchange, HubProblem(HUB_BUSY, retry_after_s=BUSY_RETRY_S), render)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        except (OperationalError, InterfaceError) as error:  # the database is away
+            log.error(  # noqa: TRY400  the message of a database error quotes values
+                "database", request=exchange.id, operation=exchange.operation, error=type(error.orig).__name__
+            )
+            return self._refuse(exchange, HubProblem(HUB_BUSY, retry_after_s=BUSY_RETRY_S), render)
+        except Exception as error:  # noqa: BLE001  a bug of ours: told as such, with its place but not its message
+            place = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)][-4:]
+            log.error(  # noqa: TRY400  the message of an unknown error may quote values
+                "bug", request=exchange.id, operation=exchange.operation, error=type(error).__name__, place=place
+            )
+            return self._refuse(exchange, HubProblem(HUB_FAULT, retry_after_s=FAULT_RETRY_S), render)
+        response.headers["X-Request-Id"] = exchange.id
+        self._observe(exchange.operation, "accepted", time.perf_counter() - exchange.started)
+        return response
+
+    def _refuse(
+        self, exchange: Exchange, problem: HubProblem, render: Callable[[Exchange, HubProblem], Response]
+    ) -> Response:
+        client = exchange.request.client
+        self._refusals.record(
+            problem,
+            problem_id=exchange.id,
+            operation=exchange.operation,
+            system_id=exchange.identity.caller.system_id if exchange.identity else None,
+            address=client.host if client else "",
+        )
+        self._observe(exchange.operation, problem.kind.code, time.perf_counter() - exchange.started)
+        return render(exchange, problem)

@@ -1,0 +1,202 @@
+"""REST: ``/v1/transfers`` and ``/v1/decisions``. The body is read raw, so that what was signed is what is parsed.
+
+FastAPI routes and documents (see :mod:`hub.intake.openapi`); it does not touch the body, which pydantic parses from bytes once the
+sender is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hub.access.callers import Caller
+from hub.intake import openapi
+from hub.intake.cursors import Cursors
+from hub.intake.gate import INLINE_BYTES, Exchange, Gate
+from hub.intake.openapi import TransferPage, WithdrawalBody
+from hub.intake.operations import Operations
+from hub.intake.problems import preferred_language, problem_response
+from schemas.base import Canonical
+from schemas.parsing import parse_json
+from schemas.problems import (
+    MEDIA_TYPE_REFUSED,
+    MESSAGE_INVALID,
+    METHOD_NOT_ALLOWED,
+    OPERATION_UNKNOWN,
+    FieldFault,
+    HubProblem,
+)
+from schemas.transfers import CaseState, Decision, TransferRequest, WithdrawalRequest
+
+M = TypeVar("M", bound=Canonical)
+Work = Callable[[Exchange], Awaitable[Response]]
+
+PAGE_DEFAULT, PAGE_MAX = 20, 100
+_PAGE_PARAMETERS = frozenset({"cursor", "limit", "state"})
+
+
+def create_router(gate: Gate, operations: Operations, cursors: Cursors) -> APIRouter:
+    """The REST routes. Give the app to :func:`describe` and :func:`install_problems` as well."""
+    router = APIRouter()
+
+    def route(method: str, path: str, document: openapi.Document, work: Work) -> None:
+        async def endpoint(request: Request) -> Response:
+            return await gate.run(Exchange(request, document.operation_id), work, render_problem)
+
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            operation_id=document.operation_id,
+            summary=document.summary,
+            description=document.description,
+            tags=["转学 Transfer"],
+            status_code=document.status,
+            response_class=Response,
+            responses=document.responses,
+            openapi_extra=document.extra,
+        )
+
+    async def submit(exchange: Exchange) -> Response:
+        request = await _read(gate, exchange, TransferRequest)
+        accepted = await operations.submit_transfer(_caller(exchange), request)
+        return _answer(accepted, 202, {"Location": _case_url(gate, exchange, accepted.case_id)})
+
+    async def get_one(exchange: Exchange) -> Response:
+        await _admit_without_body(gate, exchange)
+        return _answer(await operations.query_transfer(_caller(exchange), exchange.request.path_params["case_id"]))
+
+    async def get_page(exchange: Exchange) -> Response:
+        await _admit_without_body(gate, exchange)
+        caller = _caller(exchange)
+        cursor, limit, state = _page_parameters(exchange.request)
+        scope = f"{caller.system_id}\n{state or ''}"
+        before = cursors.read(cursor, scope=scope) if cursor is not None else None
+        items, next_before = await operations.list_transfers(caller, before=before, limit=limit, state=state)
+        next_cursor = cursors.make(next_before, scope=scope) if next_before else None
+        return _answer(TransferPage(items=tuple(items), next_cursor=next_cursor))
+
+    async def withdraw(exchange: Exchange) -> Response:
+        body = await _read(gate, exchange, WithdrawalBody)
+        case_id: str = exchange.request.path_params["case_id"]
+        request = WithdrawalRequest.model_construct(
+            message_id=body.message_id, case_id=case_id[:100], reason=body.reason
+        )  # parsed above; the path's case id is judged by the operation
+        return _answer(await operations.withdraw_transfer(_caller(exchange), request))
+
+    async def decide(exchange: Exchange) -> Response:
+        decision = await _read(gate, exchange, Decision)
+        return _answer(await operations.submit_decision(_caller(exchange), decision))
+
+    route("POST", "/v1/transfers", openapi.SUBMIT_TRANSFER, submit)
+    route("GET", "/v1/transfers", openapi.LIST_TRANSFERS, get_page)
+    route("GET", "/v1/transfers/{case_id}", openapi.QUERY_TRANSFER, get_one)
+    route("POST", "/v1/transfers/{case_id}/withdrawal", openapi.WITHDRAW_TRANSFER, withdraw)
+    route("POST", "/v1/decisions", openapi.SUBMIT_DECISION, decide)
+    return router
+
+
+async def _read(gate: Gate, exchange: Exchange, model: type[M]) -> M:
+    """Size, media type, sender, shape: in this order, so that nothing of a stranger's message is parsed."""
+    headers = exchange.request.headers
+    media_type, _, parameters = headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    if media_type.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
+        raise HubProblem(MEDIA_TYPE_REFUSED)
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise HubProblem(MEDIA_TYPE_REFUSED, "content-encoding")
+    body = await gate.read(exchange)
+    await gate.admit(exchange)
+    if len(body) > INLINE_BYTES:
+        return await asyncio.to_thread(parse_json, model, body)
+    return parse_json(model, body)
+
+
+async def _admit_without_body(gate: Gate, exchange: Exchange) -> None:
+    """A GET with a body is read as well: its signature covers it."""
+    await gate.read(exchange)
+    await gate.admit(exchange)
+
+
+def _caller(exchange: Exchange) -> Caller:
+    if exchange.identity is None:
+        raise RuntimeError("a message was handled before its sender was known")
+    return exchange.identity.caller
+
+
+def _page_parameters(request: Request) -> tuple[str | None, int, CaseState | None]:
+    parameters = request.query_params
+    for name in parameters:
+        if name not in _PAGE_PARAMETERS or len(parameters.getlist(name)) != 1:
+            raise _parameter_fault(name if name in _PAGE_PARAMETERS else "?", "未知或重复的参数", "unknown or doubled")
+    limit = parameters.get("limit", str(PAGE_DEFAULT))
+    if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= PAGE_MAX):
+        raise _parameter_fault("limit", f"应为 1 至 {PAGE_MAX} 的整数", f"must be a whole number from 1 to {PAGE_MAX}")
+    state = parameters.get("state")
+    if state is not None and state not in set(CaseState):
+        raise _parameter_fault("state", "不是办件状态", "is no state of a case")
+    return parameters.get("cursor"), int(limit), CaseState(state) if state is not None else None
+
+
+def _parameter_fault(name: str, zh: str, en: str) -> HubProblem:
+    return HubProblem(MESSAGE_INVALID, faults=[FieldFault(f"query:{name}", zh, en)])
+
+
+def _answer(model: Canonical, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    body = model.model_dump_json(by_alias=True, exclude_none=True).encode()
+    return Response(body, status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json")
+
+
+def _case_url(gate: Gate, exchange: Exchange, case_id: str) -> str:
+    return f"{gate.base_url(exchange.request)}/v1/transfers/{case_id}"
+
+
+def render_problem(exchange: Exchange, problem: HubProblem) -> Response:
+    return problem_response(problem, exchange.id, preferred_language(exchange.request.headers.get("accept-language")))
+
+
+# --- the app around the routes ------------------------------------------------------------------------------------------
+
+
+def describe(app: FastAPI) -> None:
+    """Let ``app`` serve OpenAPI 3.1 with the full schemas of the messages, the problems and the security schemes."""
+
+    def document() -> dict[str, object]:
+        if not app.openapi_schema:
+            app.openapi_schema = openapi.complete(
+                get_openapi(
+                    title=app.title, version=app.version, openapi_version="3.1.0", routes=app.routes, tags=openapi.TAGS
+                )
+            )
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def install_problems(app: FastAPI, gate: Gate) -> None:
+    """Addresses and methods that do not exist below ``/v1`` and ``/soap`` are refused as problems too."""
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        kind = {404: OPERATION_UNKNOWN, 405: METHOD_NOT_ALLOWED}.get(error.status_code)
+        if kind is None or not request.url.path.startswith(("/v1", "/soap")):
+            return await http_exception_handler(request, error)
+
+        async def no_work(_: Exchange) -> Response:
+            raise HubProblem(kind)
+
+        response = await gate.run(Exchange(request, "none"), no_work, render_problem)
+        for name, value in (error.headers or {}).items():
+            response.headers[name] = value
+        return response
+
+    app.add_exception_handler(HTTPException, refuse)
