@@ -151,7 +151,7 @@ def _key(tx: Tx, system_id: str, key_id: str) -> store.KeyRow:
 def grant(tx: Tx, actor: str, system_id: str, services: Collection[str], region: str) -> list[str]:
     """Grant services for a region and those below it; returns the services that were new."""
     require_system(tx, system_id)
-    _require_region(region)
+    require_region(region)
     have = {(right.service, right.region) for right in store.rights(tx.conn, system_id)}
     new = []
     for service in services:
@@ -177,7 +177,7 @@ def revoke_right(tx: Tx, actor: str, system_id: str, service: str, region: str) 
     _audit(tx, actor, "system.ungrant", system_id, {"service": service, "region": region})
 
 
-def _require_region(region: str) -> None:
+def require_region(region: str) -> None:
     if region not in REGIONS:
         raise RegistrationError(f"{region} is no region of the table (schemas/data/regions.csv)")
 

@@ -163,3 +163,15 @@ def subscriptions(conn: Connection, endpoint_id: str) -> list[SubscriptionRow]:
     s = t.subscriptions
     query = sa.select(*_columns(s, SubscriptionRow)).where(s.c.endpoint_id == endpoint_id).order_by(s.c.id)
     return [SubscriptionRow(**row._mapping) for row in conn.execute(query)]
+
+
+def is_endpoint_used(conn: Connection, endpoint_id: str) -> bool:
+    """Whether a delivery, a step or an attempt names it."""
+    used = [sa.exists().where(table.c.endpoint_id == endpoint_id) for table in (t.deliveries, t.steps, t.attempts)]
+    return bool(conn.execute(sa.select(sa.or_(*used))).scalar_one())
+
+
+def delete_endpoint(conn: Connection, endpoint_id: str) -> None:
+    """With its subscriptions."""
+    conn.execute(sa.delete(t.subscriptions).where(t.subscriptions.c.endpoint_id == endpoint_id))
+    conn.execute(sa.delete(t.endpoints).where(t.endpoints.c.id == endpoint_id))
