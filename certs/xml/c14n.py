@@ -36,13 +36,17 @@ def canonicalize(element: etree._Element, method: str, prefixes: Sequence[str] =
 
     Raises :class:`MessageRefused` for a method outside :data:`METHODS`. The tree is as before when this returns.
     """
-    if method == EXCLUSIVE:
-        return etree.tostring(
-            element, method="c14n", exclusive=True, with_comments=False, inclusive_ns_prefixes=list(prefixes) or None
-        )
     if method not in METHODS:
         raise MessageRefused("c14n-unsupported", "use exclusive or inclusive canonical XML, without comments")
-    return etree.tostring(_standing_alone(element, method), method="c14n", exclusive=False, with_comments=False)
+    exclusive = method == EXCLUSIVE
+    apex = element if exclusive else _standing_alone(element, method)
+    inclusive_prefixes = list(prefixes) if exclusive and prefixes else None
+    try:
+        return etree.tostring(
+            apex, method="c14n", exclusive=exclusive, with_comments=False, inclusive_ns_prefixes=inclusive_prefixes
+        )
+    except (etree.C14NError, ValueError):  # Canonical XML 1.0, 1.3: relative namespace names have no canonical form
+        raise MessageRefused("c14n-unsupported", "a namespace name that is no absolute URI") from None
 
 
 def _standing_alone(element: etree._Element, method: str) -> etree._Element:
