@@ -62,12 +62,15 @@ PHONE: Final = shape("PhoneNumber", r"[0-9+\-]{5,20}", "5 至 20 位数字或 + 
 
 _ZONE: Final = "(Z|[+\\-](0[0-9]|1[0-3]):[0-5][0-9]|[+\\-]14:00)"
 DATE: Final = shape(
-    "Date", f"(19|20)[0-9]{{2}}-[0-9]{{2}}-[0-9]{{2}}{_ZONE}?", rules.DATE_FORMAT.cure_zh, rules.DATE_FORMAT.cure_en
+    "Date",
+    f"(19|20)[0-9]{{2}}-[0-9]{{2}}-[0-9]{{2}}{_ZONE}?",
+    "YYYY-MM-DD, 1900 至 2099 年",
+    "YYYY-MM-DD, years 1900 to 2099",
 )
 DATETIME: Final = shape(
     "DateTime",
     "20[0-9]{2}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?" + _ZONE,
-    rules.DATETIME_FORMAT.cure_zh, rules.DATETIME_FORMAT.cure_en,
+    "YYYY-MM-DDThh:mm:ss+08:00(或 Z), 必须带时区", "YYYY-MM-DDThh:mm:ss+08:00 (or Z); the zone is required",
 )  # fmt: skip
 
 
