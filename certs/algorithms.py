@@ -11,7 +11,7 @@ from typing import Final
 
 from certs import der
 from certs.der import Malformed
-from certs.errors import CertsError
+from certs.errors import BadKey, CertsError
 from certs.keys import RSA as KIND_RSA
 from certs.keys import PublicKey, SignatureAlgorithm
 from certs.policy import Policy
@@ -133,3 +133,11 @@ def _pss(parameters: bytes) -> SignatureAlgorithm | None:
         return None
     size = {"sha256": 32, "sha384": 48, "sha512": 64}.get(name or "")
     return _PSS[name] if name in _PSS and same and plain and length == size else None
+
+
+def encode_digest(name: str) -> bytes:
+    """The AlgorithmIdentifier of a digest by our name."""
+    oid = next((oid for oid, known in DIGESTS.items() if known == name), None)
+    if oid is None:
+        raise BadKey(f"{name} is not written here")
+    return der.tlv(der.SEQUENCE, der.encode_oid(oid))
