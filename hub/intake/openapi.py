@@ -9,11 +9,12 @@ from typing import Any, Final
 from pydantic import Field
 from pydantic.json_schema import models_json_schema
 
-from hub.intake.problems import MEDIA_TYPE, TYPE_PREFIX
+from hub.intake.problems import MEDIA_TYPE, TYPE_PREFIX, problem_body
 from schemas import problems as p
 from schemas.base import Canonical
+from schemas.faults import ExchangeFault
 from schemas.fields import MessageId, Text
-from schemas.problems import ProblemKind, WhoActs
+from schemas.problems import HubProblem, ProblemKind
 from schemas.transfers import CaseState, Decision, TransferAccepted, TransferRequest, TransferView
 
 
@@ -31,35 +32,11 @@ class TransferPage(Canonical):
     next_cursor: str | None = None
 
 
-class BothLanguages(Canonical):
-    zh: str | None = None
-    en: str | None = None
-
-
-class Fault(Canonical):
-    """One fault of a message: ``path`` is a JSON pointer into the body, or ``query:`` and the name of a parameter."""
-
-    path: str
-    reason: BothLanguages
-    rule: str | None = None
-    line: int | None = None
-    column: int | None = None
-    cure: BothLanguages | None = None
-
-
-class Problem(Canonical):
-    """RFC 9457. ``title`` is in the language of Accept-Language (zh where none fits); ``code`` is stable."""
+class Problem(ExchangeFault):
+    """RFC 9457, and the members of the SOAP fault, in the language of Accept-Language (zh where none fits)."""
 
     type: str = Field(description=f"{TYPE_PREFIX} and the code")
-    title: str
     status: int
-    detail: str | None = Field(None, description="Starts with a stable reason word where the code has several reasons")
-    code: str
-    who: WhoActs = Field(description="Who can mend it")
-    retryable: bool = Field(description="The same message, sent again later, may succeed")
-    cure: BothLanguages
-    problem_id: str = Field(description="Tell it to the administrator: the audit log has it")
-    faults: tuple[Fault, ...] = ()
 
 
 TAGS: Final = [{"name": "转学 Transfer", "description": "学生转学的提交、查询、撤回与办理意见 Student transfers"}]
@@ -134,16 +111,7 @@ def _responses(
 
 
 def _example(kind: ProblemKind) -> dict[str, Any]:
-    return {
-        "type": TYPE_PREFIX + kind.code,
-        "title": kind.title_zh,
-        "status": kind.status,
-        "code": kind.code,
-        "who": kind.who.value,
-        "retryable": kind.retryable,
-        "cure": {"zh": kind.cure_zh, "en": kind.cure_en},
-        "problemId": "req_01k3zq8m5v7e2r9t4w6x0y1a3b",
-    }
+    return problem_body(HubProblem(kind), "req_01k3zq8m5v7e2r9t4w6x0y1a3b", "zh")
 
 
 def _body(model: type[Canonical], example: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A problem as RFC 9457 ``application/problem+json``: the title in the caller's language, reasons and cures in both."""
+"""A problem as RFC 9457 ``application/problem+json``, in the language of Accept-Language, with the members of the SOAP fault."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 
 from starlette.responses import Response
 
-from schemas.problems import FieldFault, HubProblem
+from schemas.faults import ExchangeFault, Language
+from schemas.problems import HubProblem
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:exchange-hub:problem:"
 
 
-def problem_response(problem: HubProblem, problem_id: str, language: str) -> Response:
+def problem_response(problem: HubProblem, problem_id: str, language: Language) -> Response:
     """``language`` is ``zh`` or ``en``; see :func:`preferred_language`."""
     headers = {"Content-Language": language, "X-Request-Id": problem_id, "Cache-Control": "no-store"}
     if problem.retry_after_s is not None:
@@ -23,39 +24,15 @@ def problem_response(problem: HubProblem, problem_id: str, language: str) -> Res
     return Response(body, problem.kind.status, headers, media_type=MEDIA_TYPE)
 
 
-def problem_body(problem: HubProblem, problem_id: str, language: str) -> dict[str, object]:
-    kind = problem.kind
-    body: dict[str, object] = {
-        "type": f"{TYPE_PREFIX}{kind.code}",
-        "title": kind.title_en if language == "en" else kind.title_zh,
-        "status": kind.status,
-        "code": kind.code,
-        "who": kind.who.value,
-        "retryable": kind.retryable,
-        "cure": {"zh": kind.cure_zh, "en": kind.cure_en},
-        "problemId": problem_id,
-    }
-    if problem.detail:
-        body["detail"] = problem.detail
-    if problem.faults:
-        body["faults"] = [_fault(fault) for fault in problem.faults]
-    return body
+def problem_body(problem: HubProblem, problem_id: str, language: Language) -> dict[str, object]:
+    """The members of RFC 9457, and those of the SOAP fault."""
+    fault = ExchangeFault.of(problem, problem_id, language).model_dump(
+        mode="json", by_alias=True, exclude_defaults=True
+    )
+    return {"type": TYPE_PREFIX + problem.kind.code, "status": problem.kind.status, **fault}
 
 
-def _fault(fault: FieldFault) -> dict[str, object]:
-    shown: dict[str, object] = {"path": fault.path, "reason": {"zh": fault.reason_zh, "en": fault.reason_en}}
-    if fault.rule:
-        shown["rule"] = fault.rule
-    if fault.line is not None:
-        shown["line"] = fault.line
-    if fault.column is not None:
-        shown["column"] = fault.column
-    if fault.cure_zh or fault.cure_en:
-        shown["cure"] = {"zh": fault.cure_zh, "en": fault.cure_en}
-    return shown
-
-
-def preferred_language(accept_language: str | None) -> str:
+def preferred_language(accept_language: str | None) -> Language:
     """``zh`` or ``en`` by RFC 9110, 12.5.4; Chinese where neither is asked for."""
     if not accept_language:
         return "zh"
