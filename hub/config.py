@@ -43,7 +43,8 @@ class Settings(BaseSettings):
     signing_key: Path | None = Field(
         None, description="PEM key that signs what the hub sends; default: made on the first run"
     )
-    policy: str = Field("strict", description="Verification policy of certs/policies")
+    policy: str = Field("strict", description="Verification policy: strict, field, or the path of a TOML file")
+    revocation_hosts: str = Field("", description="Comma-separated hosts (host or host:port) that CRLs and OCSP answers are fetched from")
     sm2_backend: Literal["auto", "libcrypto", "gmssl"] = Field("auto", description="Which SM2 implementation to use")
     max_body_kb: int = Field(1024, description="Largest message that intake reads")
     message_age_s: int = Field(300, description="How old a signed message may be, and how far in the future")

@@ -174,12 +174,12 @@ class Console:
         self, request: Request, endpoint_id: str, act: str, csrf: FormText, reason: FormText
     ) -> Response:
         """Pause or resume an endpoint."""
-        functions = {"pause": endpoints.pause, "resume": endpoints.resume}
-        function = functions.get(act)
 
         def do(tx: Tx, operator: str) -> None:
-            if function is not None:
-                function(tx, endpoint_id, reason, by=operator)
+            if act == "pause":
+                endpoints.pause_endpoint(tx, operator, endpoint_id, reason)
+            elif act == "resume":
+                endpoints.resume_endpoint(tx, operator, endpoint_id)
 
         return await self._act(request, csrf, reason, do)
 
