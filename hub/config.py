@@ -44,10 +44,17 @@ class Settings(BaseSettings):
         None, description="PEM key that signs what the hub sends; default: made on the first run"
     )
     policy: str = Field("strict", description="Verification policy: strict, field, or the path of a TOML file")
-    revocation_hosts: str = Field("", description="Comma-separated hosts (host or host:port) that CRLs and OCSP answers are fetched from")
+    revocation_hosts: str = Field(
+        "", description="Comma-separated hosts (host or host:port) that CRLs and OCSP answers are fetched from"
+    )
     sm2_backend: Literal["auto", "libcrypto", "gmssl"] = Field("auto", description="Which SM2 implementation to use")
     max_body_kb: int = Field(1024, description="Largest message that intake reads")
     message_age_s: int = Field(300, description="How old a signed message may be, and how far in the future")
+    caller_rate: float = Field(
+        500.0, ge=0, description="Messages a second that one system may send to this node; 0 = any"
+    )
+    caller_burst: float = Field(1000.0, ge=1, description="How many of them at once")
+    sign_answers: bool = Field(False, description="Sign the SOAP answers to callers that signed by WS-Security")
     retry_base_s: float = Field(2.0, description="First wait of the backoff")
     retry_cap_s: float = Field(900.0, description="Longest wait of the backoff")
     retry_limit: int = Field(12, description="Attempts before a delivery is suspended")

@@ -64,7 +64,7 @@ class Gate:
         clock: Callable[[], datetime],
         max_body: int,
         public_url: str | None,
-        observe: Observer = _observe_nothing,
+        observe: Observer | None = None,
     ) -> None:
         self._identifier = identifier
         self._peers = peers
@@ -73,7 +73,7 @@ class Gate:
         self._limiter = limiter
         self._clock = clock
         self._public_url = public_url.rstrip("/") if public_url else None
-        self._observe = observe
+        self._observe = observe or _observe_nothing
         self.max_body = max_body
 
     async def read(self, exchange: Exchange) -> bytes:
