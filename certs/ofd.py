@@ -1,0 +1,264 @@
+"""The OFD container (GB/T 33190-2016): a bounded ZIP archive, its index, and the signature files inside.
+
+Whatever is wrong is :class:`certs.der.Malformed`. Nothing is unpacked to disk. Bounds are in :class:`OfdLimits`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from lxml import etree
+
+from certs.der import Malformed
+from schemas.safe_xml import UnsafeXml, XmlLimits, parse
+
+# Both are met; the standard's own examples have the first.
+NAMESPACES: Final = frozenset({"http://www.ofdspec.org/2016", "http://www.ofdspec.org"})
+MAX_SIGNATURES: Final = 32
+MAX_REFERENCES: Final = 8192
+MAX_DOC_BODIES: Final = 16
+_XML: Final = XmlLimits(max_bytes=16 * 1024 * 1024, max_depth=64, max_elements=200_000)
+
+
+@dataclass(frozen=True, slots=True)
+class OfdLimits:
+    """Bounds of one archive; sizes in bytes. ``max_ratio`` binds files that unpack to more than a megabyte."""
+
+    max_archive: int = 64 * 1024 * 1024
+    max_members: int = 4096
+    max_member: int = 64 * 1024 * 1024
+    max_total: int = 256 * 1024 * 1024
+    max_ratio: int = 200
+    max_name: int = 512
+
+
+@dataclass
+class OfdPackage:
+    """An opened archive. ``names`` are the files by normalised name; ``duplicates`` those that stand in it twice, True
+    where the two differ (the last one counts, as it does for viewers that follow the central directory)."""
+
+    names: dict[str, zipfile.ZipInfo]
+    duplicates: dict[str, bool]
+    _archive: zipfile.ZipFile
+    _limits: OfdLimits
+    _read: dict[str, bytes] = field(default_factory=dict)
+    _total: int = 0
+
+    @classmethod
+    def open(cls, data: bytes, limits: OfdLimits = OfdLimits()) -> OfdPackage:
+        """Open an archive and check its directory; every member is read later, within the bounds."""
+        if len(data) > limits.max_archive:
+            raise Malformed(f"an archive above {limits.max_archive} bytes")
+        try:
+            archive = zipfile.ZipFile(io.BytesIO(data))
+        except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError, OverflowError):
+            raise Malformed("not a ZIP archive") from None
+        infos = archive.infolist()
+        if len(infos) > limits.max_members:
+            raise Malformed(f"more than {limits.max_members} files in the archive")
+        if sum(info.file_size for info in infos) > limits.max_total:
+            raise Malformed(f"the archive unpacks to more than {limits.max_total} bytes")
+        package = cls({}, {}, archive, limits)
+        for info in infos:
+            name = _member_name(info, limits)
+            if name.endswith("/"):
+                continue
+            if name in package.names:
+                same = package._unpack(info) == package._unpack(package.names[name])
+                package.duplicates[name] = package.duplicates.get(name, False) or not same
+            package.names[name] = info
+        if "OFD.xml" not in package.names:
+            raise Malformed("no OFD.xml at the top of the archive (GB/T 33190-2016, 7.1)")
+        return package
+
+    def read(self, name: str) -> bytes:
+        """The content of a file; kept, so that what is judged twice is the same bytes."""
+        if name not in self._read:
+            if name not in self.names:
+                raise Malformed(f"a file that is named is not in the archive: {name[:120]}")
+            self._read[name] = self._unpack(self.names[name])
+        return self._read[name]
+
+    def xml(self, name: str) -> etree._Element:
+        """The root element of a file; no DOCTYPE, bounded in depth and size."""
+        try:
+            return parse(self.read(name), limits=_XML)
+        except UnsafeXml as error:
+            raise Malformed(f"{name[:120]}: {error.reason}") from None
+
+    def _unpack(self, info: zipfile.ZipInfo) -> bytes:
+        limits = self._limits
+        if info.file_size > limits.max_member:
+            raise Malformed(f"a file above {limits.max_member} bytes in the archive")
+        if info.file_size > 1024 * 1024 and info.file_size > limits.max_ratio * max(info.compress_size, 1):
+            raise Malformed(f"a file is packed more than {limits.max_ratio} times: a ZIP bomb")
+        try:
+            with self._archive.open(info) as file:
+                content = file.read(info.file_size + 1)
+        except (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError):
+            raise Malformed("a file in the archive is damaged") from None
+        except (RuntimeError, NotImplementedError):
+            raise Malformed("a file in the archive is encrypted or packed in a way that is not taken") from None
+        if len(content) != info.file_size:
+            raise Malformed("a file in the archive is not as long as its directory says")
+        self._total += len(content)
+        if self._total > limits.max_total:
+            raise Malformed(f"the archive unpacks to more than {limits.max_total} bytes")
+        return content
+
+
+def _member_name(info: zipfile.ZipInfo, limits: OfdLimits) -> str:
+    """The normalised name. Names without the UTF-8 flag are UTF-8 or GBK in practice, whatever the standard says."""
+    name = info.filename
+    if not info.flag_bits & 0x800 and not name.isascii():
+        raw = name.encode("cp437", "replace")
+        for codec in ("utf-8", "gb18030"):
+            try:
+                name = raw.decode(codec)
+                break
+            except UnicodeDecodeError:
+                continue
+    if len(name) > limits.max_name or not name:
+        raise Malformed("a file name in the archive is too long or empty")
+    name = name.replace("\\", "/").removeprefix("./").lstrip("/")
+    parts = name.removesuffix("/").split("/")
+    if any(part in {"", ".", ".."} or ":" in part or not part.isprintable() for part in parts):
+        raise Malformed("a file name in the archive leads out of it or is malformed")
+    return name
+
+
+def resolve(base: str, location: str) -> str:
+    """The name that an ST_Loc in file ``base`` means (GB/T 33190-2016, 7.1): from the root with ``/``, else relative."""
+    location = location.strip().replace("\\", "/")
+    parts = [] if location.startswith("/") else base.split("/")[:-1]
+    for part in location.strip("/").split("/"):
+        if part == "..":
+            if not parts:
+                raise Malformed("a location leads out of the archive")
+            parts.pop()
+        elif part not in {"", "."}:
+            parts.append(part)
+    return "/".join(parts)
+
+
+def children(element: etree._Element, name: str) -> Iterator[etree._Element]:
+    """Children of this local name in a namespace of OFD, or in none."""
+    for child in element.iterchildren(etree.Element):
+        tag = etree.QName(child)
+        if tag.localname == name and (tag.namespace is None or tag.namespace in NAMESPACES):
+            yield child
+
+
+def child(element: etree._Element, name: str) -> etree._Element | None:
+    """The one such child, or None; two of them are Malformed, as readers would differ on which counts."""
+    found = list(children(element, name))
+    if len(found) > 1:
+        raise Malformed(f"{name} stands more than once")
+    return found[0] if found else None
+
+
+def text(element: etree._Element | None) -> str:
+    """The text of a simple element, stripped; empty where there is none."""
+    return (element.text or "").strip() if element is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSignature:
+    """One entry of a Signatures.xml. ``kind`` is ``Seal`` (also where it says nothing) or ``Sign``."""
+
+    list_name: str
+    signature_id: str
+    kind: str
+    name: str  # of its Signature.xml
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One file that a signature covers, and the digest that it states."""
+
+    name: str
+    check_value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureFile:
+    """A Signature.xml (GB/T 33190-2016, 18.2). ``raw`` are its bytes, over which dataHash is."""
+
+    name: str
+    raw: bytes
+    provider: str
+    method: str
+    signed_at: str
+    check_method: str
+    references: tuple[Reference, ...]
+    seal_name: str | None
+    value_name: str
+
+
+def doc_bodies(package: OfdPackage) -> list[etree._Element]:
+    """The DocBody elements of OFD.xml (GB/T 33190-2016, 7.4)."""
+    root = package.xml("OFD.xml")
+    if etree.QName(root).localname != "OFD":
+        raise Malformed("OFD.xml is not an OFD index")
+    found = list(children(root, "DocBody"))
+    if not 1 <= len(found) <= MAX_DOC_BODIES:
+        raise Malformed(f"1 to {MAX_DOC_BODIES} documents in one file are taken")
+    return found
+
+
+def listed_signatures(package: OfdPackage) -> list[ListedSignature]:
+    """All signatures that the document lists (18.1), in order; empty where it is not signed."""
+    found: list[ListedSignature] = []
+    for body in doc_bodies(package):
+        location = text(child(body, "Signatures"))
+        if not location:
+            continue
+        list_name = resolve("OFD.xml", location)
+        for entry in children(package.xml(list_name), "Signature"):
+            name = resolve(list_name, entry.get("BaseLoc", ""))
+            found.append(ListedSignature(list_name, entry.get("ID", ""), entry.get("Type", "Seal"), name))
+    if len(found) > MAX_SIGNATURES:
+        raise Malformed(f"more than {MAX_SIGNATURES} signatures")
+    if len({entry.name for entry in found}) != len(found):
+        raise Malformed("one signature file is listed twice")
+    return found
+
+
+def read_signature(package: OfdPackage, name: str) -> SignatureFile:
+    """Read a Signature.xml (18.2)."""
+    root = package.xml(name)
+    info = child(root, "SignedInfo") if etree.QName(root).localname == "Signature" else None
+    value = text(child(root, "SignedValue"))
+    listed = child(info, "References") if info is not None else None
+    if info is None or listed is None or not value:
+        raise Malformed("a Signature.xml without SignedInfo, References or SignedValue")
+    references = []
+    for element in children(listed, "Reference"):
+        try:
+            stated = base64.b64decode("".join(text(child(element, "CheckValue")).split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise Malformed("a CheckValue that is not base64") from None
+        references.append(Reference(resolve(name, element.get("FileRef", "")), stated))
+    if not 1 <= len(references) <= MAX_REFERENCES:
+        raise Malformed(f"1 to {MAX_REFERENCES} references in a signature are taken")
+    provider, seal = child(info, "Provider"), child(info, "Seal")
+    seal_location = text(child(seal, "BaseLoc")) if seal is not None else ""
+    return SignatureFile(
+        name=name,
+        raw=package.read(name),
+        provider=(provider.get("ProviderName", "") if provider is not None else "")[:200],
+        method=text(child(info, "SignatureMethod")),
+        signed_at=text(child(info, "SignatureDateTime")),
+        check_method=listed.get("CheckMethod", "MD5"),  # the standard's default
+        references=tuple(references),
+        seal_name=resolve(name, seal_location) if seal_location else None,
+        value_name=resolve(name, value),
+    )
