@@ -40,9 +40,6 @@ class Settings(BaseSettings):
         None, description="Base64 of the 32-byte key at rest; default: vault.key in the state folder"
     )
     cipher: Literal["aes-256-gcm", "sm4-gcm"] = Field("aes-256-gcm", description="Cipher of payloads at rest")
-    signing_key: Path | None = Field(
-        None, description="PEM key that signs what the hub sends; default: made on the first run"
-    )
     policy: str = Field("strict", description="Verification policy: strict, field, or the path of a TOML file")
     revocation_hosts: str = Field(
         "", description="Comma-separated hosts (host or host:port) that CRLs and OCSP answers are fetched from"
