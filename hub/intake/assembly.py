@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -10,7 +11,6 @@ from hub.access.callers import CallerDirectory
 from hub.access.identity import Identifier
 from hub.access.replay import ReplayGuard
 from hub.access.tls_auth import PeerCertificates
-from hub.cases.service import CaseService
 from hub.config import Settings
 from hub.db import Database
 from hub.intake import rest, soap
@@ -21,6 +21,9 @@ from hub.intake.operations import Operations
 from hub.intake.refusals import RefusalLog
 from hub.intake.soap import AnswerSigner
 from hub.vault import Vault
+
+if TYPE_CHECKING:
+    from hub.cases.service import CaseService
 
 
 def create_gate(settings: Settings, db: Database, directory: CallerDirectory, observe: Observer | None = None) -> Gate:

@@ -7,10 +7,9 @@ import hashlib
 import json
 import re
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from hub.access.callers import Caller, Service
-from hub.cases.service import CaseService
 from schemas.base import Canonical
 from schemas.problems import CASE_UNKNOWN, HubProblem
 from schemas.transfers import (
@@ -21,6 +20,9 @@ from schemas.transfers import (
     TransferView,
     WithdrawalRequest,
 )
+
+if TYPE_CHECKING:
+    from hub.cases.service import CaseService
 
 A = TypeVar("A")
 
