@@ -52,20 +52,21 @@ class Policy:
         return any(fnmatchcase(name, pattern) for pattern in self.uncovered_allowed)
 
 
-@lru_cache(maxsize=8)
-def named_policy(name: str) -> Policy:
-    """One of :data:`NAMED`; BadConfiguration for another name."""
-    if name not in NAMED:
-        raise BadConfiguration(f"no policy of the name {name[:40]!r}; there are: {', '.join(NAMED)}")
-    return parse_policy(resources.files("certs").joinpath("policies", f"{name}.toml").read_text(encoding="utf-8"))
-
-
-def load_policy(path: Path) -> Policy:
-    """A policy of the administrator's own from a TOML file; BadConfiguration if it cannot be used."""
+def load_policy(name: str) -> Policy:
+    """One of :data:`NAMED`, or the administrator's own by the path of its ``.toml`` file; else BadConfiguration."""
+    if name in NAMED:
+        return _named(name)
+    if not name.endswith(".toml"):
+        raise BadConfiguration(f"no policy of the name {name[:40]!r}: {', '.join(NAMED)}, or the path of a .toml file")
     try:
-        return parse_policy(path.read_text(encoding="utf-8"))
+        return parse_policy(Path(name).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
-        raise BadConfiguration(f"{path.name}: cannot be read") from None
+        raise BadConfiguration(f"{Path(name).name}: the policy cannot be read") from None
+
+
+@lru_cache(maxsize=8)
+def _named(name: str) -> Policy:
+    return parse_policy(resources.files("certs").joinpath("policies", f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def parse_policy(text: str) -> Policy:
