@@ -1,0 +1,142 @@
+"""The chain: each row's mac is a keyed hash over the mac before it and the row, so nobody without the key can mend it.
+
+What the chain alone cannot show is a tail that was cut off together with its head: *anchors* do. Now and then the head is written to
+a file beside the database (``audit-anchors.log``), which belongs on a medium that the database's administrator cannot write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from sqlalchemy.engine import Connection
+
+from hub.audit import store
+from hub.audit.store import Head, Row
+from hub.db import AuditEntry
+
+
+class AuditChain:
+    """Appends entries as the last act of a transaction; the key is ``Vault.audit_key``."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def append(self, conn: Connection, now: datetime, entries: Sequence[AuditEntry]) -> None:
+        """Continue the chain. The head stays locked until the commit, so this must come last in the transaction."""
+        if not entries:
+            return
+        head = store.lock_head(conn)
+        seq, mac = head.seq, head.mac
+        rows: list[Row] = []
+        for entry in entries:
+            seq += 1
+            detail = json.dumps(entry.detail, ensure_ascii=False, sort_keys=True)
+            row = Row(
+                seq, now, entry.actor[:100], entry.action[:64], entry.object[:100], entry.outcome[:64], detail, ""
+            )
+            mac = self.mac(mac, row)
+            rows.append(Row(row.seq, row.at, row.actor, row.action, row.object, row.outcome, row.detail, mac))
+        store.append(conn, rows, Head(seq, mac))
+
+    def mac(self, before: str, row: Row) -> str:
+        """HMAC-SHA256 over the mac before and every column, each with its length, so that no two rows read alike."""
+        digest = hmac.new(self._key, before.encode(), hashlib.sha256)
+        micros = str(int(row.at.astimezone(UTC).timestamp() * 1_000_000 + 0.5))
+        for part in (str(row.seq), micros, row.actor, row.action, row.object, row.outcome, row.detail):
+            data = part.encode()
+            digest.update(len(data).to_bytes(4, "big") + data)
+        return digest.hexdigest()
+
+
+class FaultKind(StrEnum):
+    """What was done to the log."""
+
+    ALTERED = "altered"  # a row does not fit its mac
+    MISSING = "missing"  # numbers are left out: rows were removed
+    CUT_OFF = "cut-off"  # the log ends before its head or an anchor
+    HEAD = "head"  # the head does not fit the last row
+    ANCHOR = "anchor"  # a row differs from what was anchored
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    kind: FaultKind
+    seq: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """``faults`` is empty if the log is whole."""
+
+    rows: int
+    head: Head
+    anchors: int
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    at: str
+    seq: int
+    mac: str
+
+
+def verify_chain(conn: Connection, key: bytes, anchors: Iterable[Anchor] = ()) -> ChainReport:
+    """Walk the whole log. After a fault the walk goes on from what stands there, so that each fault is told once."""
+    chain = AuditChain(key)
+    faults: list[Fault] = []
+    anchored = {anchor.seq: anchor.mac for anchor in anchors}
+    seq, mac, count = 0, "", 0
+    for row in store.rows(conn):
+        count += 1
+        if row.seq != seq + 1:
+            faults.append(Fault(FaultKind.MISSING, seq + 1, f"rows {seq + 1} to {row.seq - 1} are missing"))
+        elif not hmac.compare_digest(chain.mac(mac, row), row.mac):
+            faults.append(Fault(FaultKind.ALTERED, row.seq))
+        if row.seq in anchored and anchored[row.seq] != row.mac:
+            faults.append(Fault(FaultKind.ANCHOR, row.seq, "differs from its anchor"))
+        seq, mac = row.seq, row.mac
+    head = store.read_head(conn)
+    if head.seq > seq:
+        faults.append(Fault(FaultKind.CUT_OFF, seq + 1, f"the head says {head.seq}"))
+    elif (head.seq, head.mac) != (seq, mac):
+        faults.append(Fault(FaultKind.HEAD, head.seq, f"the last row is {seq}"))
+    last_anchor = max(anchored, default=0)
+    if last_anchor > seq:
+        faults.append(Fault(FaultKind.CUT_OFF, seq + 1, f"an anchor says {last_anchor}"))
+    return ChainReport(count, head, len(anchored), tuple(faults))
+
+
+# --- anchors ------------------------------------------------------------------------------------------------------------
+
+
+def write_anchor(conn: Connection, path: Path) -> Anchor | None:
+    """Append the head to the file if it has moved since; give what was written."""
+    head = store.read_head(conn)
+    known = read_anchors(path)
+    if head.seq == 0 or (known and known[-1].seq >= head.seq):
+        return None
+    anchor = Anchor(datetime.now(UTC).isoformat(timespec="seconds"), head.seq, head.mac)
+    with path.open("a", encoding="ascii") as file:
+        file.write(f"{anchor.at} {anchor.seq} {anchor.mac}\n")
+    return anchor
+
+
+def read_anchors(path: Path) -> list[Anchor]:
+    """Every anchor of the file; a line that was cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    anchors = []
+    for line in path.read_text(encoding="ascii", errors="replace").splitlines():
+        parts = line.split(" ")
+        if len(parts) == 3 and parts[1].isdigit() and len(parts[2]) == 64:
+            anchors.append(Anchor(parts[0], int(parts[1]), parts[2]))
+    return anchors
