@@ -1,0 +1,32 @@
+"""Which adapters there are: one plain dict. A new adapter is one import and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from adapters.contract import Adapter, Endpoint, Manifest
+
+ADAPTERS: Final[Mapping[str, type[Adapter]]] = {}
+
+
+class UnknownAdapter(LookupError):
+    """No adapter has this id."""
+
+
+def adapter_class(adapter_id: str) -> type[Adapter]:
+    """The class behind an id; raises :class:`UnknownAdapter`."""
+    try:
+        return ADAPTERS[adapter_id]
+    except KeyError:
+        raise UnknownAdapter(f"no adapter {adapter_id!r}; there are {', '.join(sorted(ADAPTERS))}") from None
+
+
+def manifest(adapter_id: str) -> Manifest:
+    """The manifest of an adapter; raises :class:`UnknownAdapter`."""
+    return adapter_class(adapter_id).manifest
+
+
+def create(adapter_id: str, endpoint: Endpoint) -> Adapter:
+    """An adapter for one endpoint. Raises :class:`UnknownAdapter`, or PeerMisconfigured if its settings cannot work."""
+    return adapter_class(adapter_id)(endpoint)
