@@ -1,0 +1,107 @@
+"""The adapter of the provincial e-certificate library: one holder's newest certificate of one type, with its file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import ClassVar, Final
+
+from adapters.contract import Deadline, EcertDocument, Endpoint, Health, Manifest, PeerMisconfigured, PeerRefused
+from adapters.ecert_share.library import Library, LinkExpired
+from adapters.ecert_share.mapping import (
+    Record,
+    holder_query_to_wire,
+    metadata_from_wire,
+    standing_from_wire,
+    use_cause_to_wire,
+)
+from adapters.manifests import load_manifest
+from adapters.wire import unreadable
+from schemas.ecert_types import ecert_types
+from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus
+
+DEFAULT_LINK_S: Final = 600
+DEFAULT_CATEGORY: Final = "公共服务"
+_MEDIA_TYPES: Final = ((b"PK\x03\x04", "application/ofd"), (b"%PDF-", "application/pdf"))
+_DIGITS: Final = re.compile(r"\d+", re.ASCII)
+
+
+class EcertShare:
+    """省电子证照库."""
+
+    manifest: ClassVar[Manifest] = load_manifest(Path(__file__).parent)
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.library = Library(endpoint, max_idle=self.manifest.max_concurrency)
+        self._category = endpoint.settings.get("call_category") or DEFAULT_CATEGORY
+        seconds = endpoint.settings.get("link_seconds") or str(DEFAULT_LINK_S)
+        if not seconds.isascii() or not seconds.isdigit() or not 1 <= int(seconds[:7]) <= 86_400:
+            raise PeerMisconfigured("settings-link", "link_seconds: 1 to 86400")
+        self._link_s = int(seconds)
+
+    def close(self) -> None:
+        """Give connections back."""
+        self.library.close()
+
+    def probe(self, deadline: Deadline) -> Health:
+        """getCertRemarkInfo of the ID card: no person is asked about, and it needs a token that holds."""
+        kind = ecert_types()["id-card"]
+        self.library.remark_info(kind.title_zh, kind.code, deadline)
+        return Health()
+
+    def fetch_ecert(self, query: EcertQuery, deadline: Deadline) -> EcertDocument:
+        """queryCertInfoByHolderCode → the newest valid record → downloadUrl → the file.
+
+        PeerRefused(not-found, revoked, expired, restricted …) where there is none; the words are those of statuses.toml.
+        """
+        try:
+            data = holder_query_to_wire(query, self._category)
+        except ValueError as error:
+            raise PeerRefused("use-cause-too-long", str(error)) from None
+        records = self.library.query("queryCertInfoByHolderCode", data, deadline)
+        metadata, status = _newest(records)
+        if metadata.identifier is None:
+            raise unreadable("certificateIdentifier missing", has_effect=False)
+        content = self._load(metadata.identifier, use_cause_to_wire(query.use_cause, self._category), deadline)
+        return EcertDocument(content=content, media_type=_media_type(content), metadata=metadata, status=status)
+
+    def _load(self, identifier: str, use_cause: str, deadline: Deadline) -> bytes:
+        """Through a link, and once more through a new one if it expired on the way."""
+        try:
+            return self.library.load(self.library.link(identifier, use_cause, self._link_s, deadline), deadline)
+        except LinkExpired:
+            pass
+        try:
+            return self.library.load(self.library.link(identifier, use_cause, self._link_s, deadline), deadline)
+        except LinkExpired:
+            raise unreadable("a new link is refused", has_effect=False) from None
+
+
+def _newest(records: tuple[Record, ...]) -> tuple[EcertMetadata, EcertStatus]:
+    """The newest by date of issue among the valid ones; where none is valid, the standing of the newest is the answer."""
+    try:
+        found = [(metadata_from_wire(record), standing_from_wire(record)) for record in records]
+    except ValueError as error:
+        raise unreadable(str(error), has_effect=False) from None
+    if not found:
+        raise PeerRefused("not-found", "an empty list")
+    newest = max(found, key=lambda one: (one[1] is EcertStatus.VALID, _day(one[0].issued_on)))
+    if newest[1] is not EcertStatus.VALID:
+        raise PeerRefused(newest[1].value)
+    return newest
+
+
+def _day(raw: str | None) -> tuple[int, ...]:
+    """A date for sorting, whatever its form (2021-1-5, 20210105, 2021年1月5日); one that is none comes first."""
+    text = raw or ""
+    if len(text) == 8 and text.isascii() and text.isdigit():
+        text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    numbers = tuple(int(one[:4]) for one in _DIGITS.findall(text)[:3])
+    return numbers if len(numbers) == 3 else (0, 0, 0)
+
+
+def _media_type(content: bytes) -> str:
+    for magic, media_type in _MEDIA_TYPES:
+        if content.startswith(magic):
+            return media_type
+    raise unreadable("the file is neither OFD nor PDF", has_effect=False)
