@@ -222,7 +222,10 @@ def listed_signatures(package: OfdPackage) -> list[ListedSignature]:
         if not location:
             continue
         list_name = resolve("OFD.xml", location)
-        for entry in children(package.xml(list_name), "Signature"):
+        root = package.xml(list_name)
+        if etree.QName(root).localname != "Signatures":
+            raise Malformed("the list of signatures is something else")
+        for entry in children(root, "Signature"):
             name = resolve(list_name, entry.get("BaseLoc", ""))
             found.append(ListedSignature(list_name, entry.get("ID", ""), entry.get("Type", "Seal"), name))
     if len(found) > MAX_SIGNATURES:

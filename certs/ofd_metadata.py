@@ -19,12 +19,26 @@ from lxml import etree
 
 from certs.der import Malformed
 from certs.ofd import OfdPackage, child, children, doc_bodies, listed_signatures, read_signature, resolve, text
-from certs.ofd_write import WIRE_NAMES as _PINYIN
 
 MAX_ATTACHMENTS: Final = 32
 MAX_VALUE: Final = 2000
 
-# Names met at the wire (domain of GB/T 36903 and its dialects), lower case -> canonical field of schemas.ecerts.EcertMetadata.
+# Wire names (pinyin initials) of the canonical metadata fields.
+WIRE_NAMES: Final[Mapping[str, str]] = {
+    "type_name": "ZZMC",
+    "type_code": "ZZLXDM",
+    "number": "ZZBH",
+    "identifier": "ZZBS",
+    "issuer_name": "ZZBFJG",
+    "issuer_code": "ZZBFJGDM",
+    "issued_on": "ZZBFRQ",
+    "holder_name": "CZZT",
+    "holder_code": "CZZTDM",
+    "holder_code_type": "CZZTDMLXDM",
+    "valid_from": "ZZYXQQSRQ",
+    "valid_until": "ZZYXQJZRQ",
+}
+# Other names met at the wire (GB/T 36903 and its dialects), in lower case -> field of schemas.ecerts.EcertMetadata.
 _OTHER_NAMES: Final[Mapping[str, str]] = {
     "certificatename": "type_name",
     "certificatetype": "type_code",
@@ -59,7 +73,10 @@ _OTHER_NAMES: Final[Mapping[str, str]] = {
     "证照有效期起始日期": "valid_from",
     "证照有效期截止日期": "valid_until",
 }
-FIELD_NAMES: Final[Mapping[str, str]] = {wire.lower(): name for name, wire in _PINYIN.items()} | _OTHER_NAMES
+FIELD_NAMES: Final[Mapping[str, str]] = {
+    **{wire.lower(): name for name, wire in WIRE_NAMES.items()},
+    **_OTHER_NAMES,
+}
 
 
 def read_ecert_fields(data: bytes) -> dict[str, str]:

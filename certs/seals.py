@@ -111,7 +111,7 @@ def _seal_info(
     created, valid_from, valid_to = (_time(properties.take()) for _ in range(3))
     picture = reader.take(der.SEQUENCE).reader()
     picture_type, picture_data = readable_text(picture.take()), picture.take(der.OCTET_STRING).content
-    reader.maybe(0xA0)
+    _extensions(reader)
     reader.finish()
     cert, algorithm, value = sign
     return Seal(
@@ -152,7 +152,7 @@ def parse_seal_signature(raw: bytes) -> SealSignature:
         value, timestamp = reader.take(der.BIT_STRING), None
         structure = "v1"
     else:
-        inside.maybe(0xA0)
+        _extensions(inside)
         cert, algorithm = _cert(reader.take()), reader.take(der.OID)
         value = reader.take(der.BIT_STRING)
         timestamp = _timestamp(reader)
@@ -200,6 +200,12 @@ def _cert(element: Element) -> bytes:
     if element.tag == der.SEQUENCE:
         return element.raw
     raise Malformed("a certificate was expected")
+
+
+def _extensions(reader: Reader) -> None:
+    """extDatas [0]; some makers leave the tag out. They are covered by the signature and not read."""
+    if reader.maybe(0xA0) is None:
+        reader.maybe(der.SEQUENCE)
 
 
 def _timestamp(reader: Reader) -> bytes | None:

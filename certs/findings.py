@@ -1,0 +1,32 @@
+"""Gathering the findings of one verification: short calls, so that the steps stay readable beside the standard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from certs.report import Axis, Finding, Indication, SubIndication
+
+
+@dataclass
+class Findings:
+    """The findings about one signature (``index``), or about the document (None), in the order of the steps."""
+
+    index: int | None = None
+    found: list[Finding] = field(default_factory=list)
+
+    def passed(self, axis: Axis, clause: str, zh: str, en: str, **data: str) -> None:
+        """A step that holds."""
+        self.found.append(Finding(axis, Indication.PASSED, None, clause, zh, en, data, self.index))
+
+    def failed(self, axis: Axis, sub: SubIndication, clause: str, zh: str, en: str, **data: str) -> None:
+        """A step that does not hold: final."""
+        self.found.append(Finding(axis, Indication.FAILED, sub, clause, zh, en, data, self.index))
+
+    def unsure(self, axis: Axis, sub: SubIndication, clause: str, zh: str, en: str, **data: str) -> None:
+        """A step that could not be told."""
+        self.found.append(Finding(axis, Indication.INDETERMINATE, sub, clause, zh, en, data, self.index))
+
+    def extend(self, findings: Iterable[Finding], **data: str) -> None:
+        """Findings of another module, made this signature's, with ``data`` added."""
+        self.found.extend(replace(f, signature=self.index, data={**f.data, **data}) for f in findings)
