@@ -197,51 +197,118 @@ ALL = '("@method" "@target-uri" "content-digest")'
 REFUSED: dict[str, tuple[str, Callable[[], object]]] = {
     "no signature": ("signature-missing", lambda: verify(HEADERS)),
     "no signature-input": ("signature-missing", lambda: verify([h for h in signed() if h[0] != "Signature-Input"])),
-    "two signatures": ("signature-ambiguous", lambda: verify(changed(changed(signed(), "Signature", lambda v: f"{v}, b=:AA==:"), "Signature-Input", lambda v: f'{v}, b=("@method")'))),
+    "two signatures": (
+        "signature-ambiguous",
+        lambda: verify(
+            changed(
+                changed(signed(), "Signature", lambda v: f"{v}, b=:AA==:"),
+                "Signature-Input",
+                lambda v: f'{v}, b=("@method")',
+            )
+        ),
+    ),
     "labels differ": ("signature-malformed", lambda: verify(changed(signed(), "Signature", lambda v: "other" + v[3:]))),
     "label twice": ("signature-malformed", lambda: verify(changed(signed(), "Signature", lambda v: f"{v}, {v}"))),
     "no structured field": ("signature-malformed", lambda: verify(changed(signed(), "Signature-Input", lambda v: "é"))),
-    "not an inner list": ("signature-malformed", lambda: verify(changed(signed(), "Signature-Input", lambda v: "hub=1"))),
-    "signature is a string": ("signature-malformed", lambda: verify(changed(signed(), "Signature", lambda v: 'hub="x"'))),
+    "not an inner list": (
+        "signature-malformed",
+        lambda: verify(changed(signed(), "Signature-Input", lambda v: "hub=1")),
+    ),
+    "signature is a string": (
+        "signature-malformed",
+        lambda: verify(changed(signed(), "Signature", lambda v: 'hub="x"')),
+    ),
     "another method": ("signature-invalid", lambda: verify(signed(), method="PUT")),
     "another address": ("signature-invalid", lambda: verify(signed(), url=URL.replace("dry=1", "dry=0"))),
     "another host": ("signature-invalid", lambda: verify(signed(), url=URL.replace("hub.", "evil."))),
     "another body": ("digest-mismatch", lambda: verify(signed(), body=b"{}")),
-    "another body and digest": ("signature-invalid", lambda: verify(changed(signed(), "Content-Digest", lambda v: content_digest(b"{}")), body=b"{}")),
-    "another nonce": ("signature-invalid", lambda: verify(changed(signed(), "Signature-Input", lambda v: v.replace("n-1", "n-2")))),
-    "another content type": ("signature-invalid", lambda: verify(changed(signed(), "Content-Type", lambda v: "text/xml"))),
+    "another body and digest": (
+        "signature-invalid",
+        lambda: verify(changed(signed(), "Content-Digest", lambda v: content_digest(b"{}")), body=b"{}"),
+    ),
+    "another nonce": (
+        "signature-invalid",
+        lambda: verify(changed(signed(), "Signature-Input", lambda v: v.replace("n-1", "n-2"))),
+    ),
+    "another content type": (
+        "signature-invalid",
+        lambda: verify(changed(signed(), "Content-Type", lambda v: "text/xml")),
+    ),
     "method not covered": ("component-missing", lambda: verify(resigned('("@target-uri" "content-digest")'))),
     "target not covered": ("component-missing", lambda: verify(resigned('("@method" "content-digest")'))),
     "digest not covered": ("component-missing", lambda: verify(resigned('("@method" "@target-uri")'))),
     "nothing covered": ("component-missing", lambda: verify(resigned("()"))),
     "no digest": ("digest-missing", lambda: verify([h for h in signed() if h[0] != "Content-Digest"])),
-    "unknown digest only": ("digest-unsupported", lambda: verify(changed(signed(), "Content-Digest", lambda v: "md5=:AAAA:"))),
-    "one digest of two wrong": ("digest-mismatch", lambda: verify(changed(signed(), "Content-Digest", lambda v: f"{v}, sha-512=:AAAA:"))),
+    "unknown digest only": (
+        "digest-unsupported",
+        lambda: verify(changed(signed(), "Content-Digest", lambda v: "md5=:AAAA:")),
+    ),
+    "one digest of two wrong": (
+        "digest-mismatch",
+        lambda: verify(changed(signed(), "Content-Digest", lambda v: f"{v}, sha-512=:AAAA:")),
+    ),
     "covered header absent": ("component-absent", lambda: verify([h for h in signed() if h[0] != "Content-Type"])),
-    "component with parameter": ("component-unsupported", lambda: verify(resigned('("@method" "@target-uri" "content-digest";bs)'))),
-    "component twice": ("signature-malformed", lambda: verify(resigned('("@method" "@method" "@target-uri" "content-digest")'))),
-    "component in capitals": ("component-unsupported", lambda: verify(changed(signed(), "Signature-Input", lambda v: v.replace("content-type", "Content-Type")))),
-    "signature covers itself": ("component-unsupported", lambda: verify(changed(signed(), "Signature-Input", lambda v: v.replace("content-type", "signature")))),
+    "component with parameter": (
+        "component-unsupported",
+        lambda: verify(resigned('("@method" "@target-uri" "content-digest";bs)')),
+    ),
+    "component twice": (
+        "signature-malformed",
+        lambda: verify(resigned('("@method" "@method" "@target-uri" "content-digest")')),
+    ),
+    "component in capitals": (
+        "component-unsupported",
+        lambda: verify(changed(signed(), "Signature-Input", lambda v: v.replace("content-type", "Content-Type"))),
+    ),
+    "signature covers itself": (
+        "component-unsupported",
+        lambda: verify(changed(signed(), "Signature-Input", lambda v: v.replace("content-type", "signature"))),
+    ),
     "no created": ("parameter-missing", lambda: verify(resigned(ALL, ';keyid="k1";nonce="n"'))),
     "no keyid": ("parameter-missing", lambda: verify(resigned(ALL, f';created={T};nonce="n"'))),
     "no nonce": ("parameter-missing", lambda: verify(resigned(ALL, f';created={T};keyid="k1"'))),
     "empty nonce": ("signature-malformed", lambda: verify(resigned(ALL, f';created={T};keyid="k1";nonce=""'))),
     "long nonce": ("signature-malformed", lambda: verify(signed(nonce="n" * 129))),
-    "created is no integer": ("signature-malformed", lambda: verify(resigned(ALL, f';created={T}.5;keyid="k1";nonce="n"'))),
+    "created is no integer": (
+        "signature-malformed",
+        lambda: verify(resigned(ALL, f';created={T}.5;keyid="k1";nonce="n"')),
+    ),
     "created before 1970": ("signature-malformed", lambda: verify(resigned(ALL, ';created=-1;keyid="k1";nonce="n"'))),
     "keyid is a token": ("signature-malformed", lambda: verify(resigned(ALL, f';created={T};keyid=k1;nonce="n"'))),
-    "unknown parameter": ("parameter-unsupported", lambda: verify(resigned(ALL, f';created={T};keyid="k1";nonce="n";evil=1'))),
+    "unknown parameter": (
+        "parameter-unsupported",
+        lambda: verify(resigned(ALL, f';created={T};keyid="k1";nonce="n";evil=1')),
+    ),
     "stale": ("signature-stale", lambda: verify(signed(), now=NOW + MAX_AGE + timedelta(seconds=1))),
-    "expired": ("signature-stale", lambda: verify(signed(expires=NOW + timedelta(seconds=5)), now=NOW + timedelta(seconds=5))),
+    "expired": (
+        "signature-stale",
+        lambda: verify(signed(expires=NOW + timedelta(seconds=5)), now=NOW + timedelta(seconds=5)),
+    ),
     "from the future": ("signature-future", lambda: verify(signed(), now=NOW - timedelta(seconds=61))),
     "unknown key": ("key-unknown", lambda: verify(signed(key_id="k2"))),
-    "another key": ("signature-invalid", lambda: verify([*HEADERS, *sign_request("POST", URL, HEADERS, BODY, key=key_of("p256", 2), key_id="k1", created=NOW, nonce="n").items()])),
+    "another key": (
+        "signature-invalid",
+        lambda: verify(
+            [
+                *HEADERS,
+                *sign_request(
+                    "POST", URL, HEADERS, BODY, key=key_of("p256", 2), key_id="k1", created=NOW, nonce="n"
+                ).items(),
+            ]
+        ),
+    ),
     "algorithm of another key": ("algorithm-mismatch", lambda: verify(signed("rsa"), "p256")),
-    "unknown algorithm": ("algorithm-unsupported", lambda: verify(changed(signed(), "Signature-Input", lambda v: v.replace("ecdsa-p256-sha256", "hmac-sha256")))),
+    "unknown algorithm": (
+        "algorithm-unsupported",
+        lambda: verify(changed(signed(), "Signature-Input", lambda v: v.replace("ecdsa-p256-sha256", "hmac-sha256"))),
+    ),
     "relative address": ("target-malformed", lambda: verify(signed(), url="/v1/transfers")),
     "address with a bad port": ("target-malformed", lambda: verify(signed(), url="https://hub:99999/")),
-    "line break in a covered header": ("signature-malformed", lambda: verify(changed(signed(), "Content-Type", lambda v: "a\nb"))),
-}  # fmt: skip
+    "line break in a covered header": (
+        "signature-malformed",
+        lambda: verify(changed(signed(), "Content-Type", lambda v: "a\nb")),
+    ),
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

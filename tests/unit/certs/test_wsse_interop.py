@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,10 +17,12 @@ from lxml import etree
 from certs.errors import MessageRefused
 from certs.xml.dsig import DEFAULT_POLICY, verify_xml
 from certs.xml.key_info import KnownCertificates
+from certs.xml.sign import Reference, append_signature
+from certs.xml.tokens import BASE64_BINARY, THUMBPRINT_SHA1
 from certs.xml.wsse import SOAP_1_2, SignedEnvelope, allow_sha1, verify_envelope
 from certs.xml.wsse_sign import sign_envelope
 from certs.xml.zeep_plugin import SignaturePlugin
-from tests.unit.certs.messages import NOW, KeyKind, certificate_of, envelope, key_of, resolver
+from tests.unit.certs.messages import NOW, SOAP, WSSE, WSU, KeyKind, certificate_of, envelope, key_of, resolver
 
 FIXTURES = Path(__file__).parents[2] / "interop" / "fixtures"
 CERTIFICATES = KnownCertificates(
@@ -169,3 +174,46 @@ def test_zeep_plugin_signs_and_checks() -> None:
     with pytest.raises(MessageRefused):
         client.verify(envelope())
     assert SignaturePlugin(key_of("rsa"), certificate_of("rsa")).verify(envelope()) is not None
+
+
+# --- the documented shape of .NET (WCF, CoreWCF); there is no .NET here to run ----------------------------------------
+
+
+def wcf_message() -> bytes:
+    """Sign-only message security with a thumbprint reference, as the .NET documentation and traces show it."""
+    root = etree.fromstring(
+        f'<s:Envelope xmlns:s="{SOAP}" xmlns:u="{WSU}"><s:Header><o:Security s:mustUnderstand="1" xmlns:o="{WSSE}">'
+        '<u:Timestamp u:Id="_0"><u:Created>2026-03-02T01:30:00.000Z</u:Created><u:Expires>2026-03-02T01:35:00.000Z'
+        '</u:Expires></u:Timestamp></o:Security></s:Header><s:Body u:Id="_1" xmlns:xsi="urn:x"><a xmlns="urn:a"/></s:Body>'
+        "</s:Envelope>"
+    )
+    security = root[0][0]
+    thumbprint = hashlib.sha1(certificate_of("rsa"), usedforsecurity=False).digest()
+    token = etree.fromstring(
+        f'<o:SecurityTokenReference xmlns:o="{WSSE}"><o:KeyIdentifier ValueType="{THUMBPRINT_SHA1}" '
+        f'EncodingType="{BASE64_BINARY}">{base64.b64encode(thumbprint).decode()}</o:KeyIdentifier></o:SecurityTokenReference>'
+    )
+    references = [Reference("#_0", security[0]), Reference("#_1", root[1])]
+    append_signature(security, references, key=key_of("rsa"), key_info=token)
+    return etree.tostring(root)
+
+
+def test_the_shape_of_dotnet() -> None:
+    signed = verify_envelope(wcf_message(), now=NOW, max_age=timedelta(minutes=5), resolve_key=resolver())
+    assert signed.key_reference.thumbprint_sha1 is not None
+    assert signed.signer.certificate == certificate_of("rsa")
+
+
+def test_many_threads_verify_at_once() -> None:
+    data = wcf_message()
+
+    def check(number: int) -> bool:
+        message = data if number % 2 else data.replace(b"urn:a", b"urn:b")
+        try:
+            verify_envelope(message, now=NOW, max_age=timedelta(minutes=5), resolve_key=resolver())
+        except MessageRefused as error:
+            return number % 2 == 0 and error.reason == "digest-mismatch"
+        return number % 2 == 1
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(check, range(400)))
