@@ -242,6 +242,12 @@ def ber_to_der(data: bytes) -> bytes:
     return element
 
 
+def ber_prefix_to_der(data: bytes) -> tuple[bytes, bytes]:
+    """The first element as by :func:`ber_to_der`, and the bytes behind it."""
+    element, end = _definite(data, 0, 0)
+    return element, data[end:]
+
+
 def _definite(data: bytes, start: int, depth: int) -> tuple[bytes, int]:
     if depth > MAX_DEPTH:
         raise Malformed("nested too deeply")

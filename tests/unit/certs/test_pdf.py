@@ -1,0 +1,157 @@
+"""Signed PDFs: SM2 and RSA, several signatures, timestamps, and what was changed after signing."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
+from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
+from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigObjSetup
+from pyhanko.sign.signers.pdf_byterange import PdfSignedData
+
+from certs.authority import Identity, new_root
+from certs.issue_messages import issue_timestamp, sign_message
+from certs.keys import SignatureAlgorithm
+from certs.path_checks import TIME_STAMPING
+from certs.pdf import verify_pdf
+from certs.policy import Policy
+from certs.report import Axis, Indication, Report, SubIndication
+from certs.revocation import RevocationSource
+from certs.trust import TrustStore
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+POLICY = Policy(revocation="off")
+
+
+def authority(kind: SignatureAlgorithm) -> Identity:
+    return new_root("root", kind, not_before=NOW - timedelta(days=9), not_after=NOW + timedelta(days=999))
+
+
+def blank() -> bytes:
+    writer = PdfFileWriter()
+    content = writer.add_object(generic.StreamObject(stream_data=b"q Q"))
+    page = PageObject(
+        contents=content, media_box=generic.ArrayObject([generic.NumberObject(n) for n in (0, 0, 99, 99)])
+    )
+    writer.insert_page(page)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def embed(pdf: bytes, make: Callable[[bytes], bytes], field: str, subfilter: str = "/ETSI.CAdES.detached") -> bytes:
+    """One more revision with a signature; ``make`` gets the bytes of the ByteRange and gives the message."""
+    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
+    protocol = PdfCMSEmbedder(new_field_spec=SigFieldSpec(field)).write_cms(field_name=field, writer=writer)
+    next(protocol)
+    kind = generic.pdf_name("/DocTimeStamp" if subfilter == "/ETSI.RFC3161" else "/Sig")
+    placeholder = PdfSignedData(obj_type=kind, subfilter=SigSeedSubFilter.PADES, bytes_reserved=16384)
+    placeholder[generic.pdf_name("/SubFilter")] = generic.pdf_name(subfilter)
+    protocol.send(SigObjSetup(sig_placeholder=placeholder))
+    prepared, output = protocol.send(SigIOSetup(md_algorithm="sha256", in_place=False))
+    whole = output.getbuffer()
+    signed = bytes(whole[: prepared.reserved_region_start]) + bytes(whole[prepared.reserved_region_end :])
+    whole.release()
+    protocol.send(make(signed))
+    return bytes(output.getvalue())
+
+
+def sign(pdf: bytes, signer: Identity, field: str = "one", *, gb: bool = False) -> bytes:
+    return embed(pdf, lambda content: sign_message(content, signer, gb=gb), field)
+
+
+def judge(pdf: bytes, root: Identity, policy: Policy = POLICY) -> Report:
+    trust = TrustStore.of([root.cert], ["message", "timestamp"], NOW)
+    return verify_pdf(pdf, trust=trust, policy=policy, revocation=RevocationSource(), at=NOW)
+
+
+@pytest.mark.parametrize("kind", [SignatureAlgorithm.SM2_SM3, SignatureAlgorithm.RSA_PKCS1_SHA256])
+def test_a_signed_pdf_passes_and_an_altered_one_fails(kind: SignatureAlgorithm) -> None:
+    root = authority(kind)
+    pdf = sign(blank(), root.issue("signer"))
+    report = judge(pdf, root)
+    assert report.indication is Indication.PASSED, report.findings
+    assert report.axis(Axis.COVERAGE) is Indication.PASSED
+    assert report.signers[0].algorithm == kind.value
+    altered = judge(pdf.replace(b"q Q", b"Q q"), root)
+    assert altered.axis(Axis.CONTENT) is Indication.FAILED
+    assert altered.sub_indication is SubIndication.HASH_FAILURE
+
+
+def test_gb_t_35275_inside_a_pdf_passes() -> None:
+    root = authority(SignatureAlgorithm.SM2_SM3)
+    assert judge(sign(blank(), root.issue("signer"), gb=True), root).indication is Indication.PASSED
+
+
+def test_several_signatures_and_a_document_timestamp() -> None:
+    root = authority(SignatureAlgorithm.SM2_SM3)
+    pdf = sign(sign(blank(), root.issue("a"), "one"), root.issue("b"), "two", gb=True)
+    assert judge(pdf, root).indication is Indication.PASSED
+    stamper = root.issue("tsa", extended=[TIME_STAMPING], extended_critical=True)
+    stamped = embed(pdf, lambda content: issue_timestamp(content, stamper, time=NOW), "three", "/ETSI.RFC3161")
+    report = judge(stamped, root)
+    assert report.indication is Indication.PASSED, report.findings
+    assert report.axis(Axis.TIMESTAMP) is Indication.PASSED
+    assert len(report.signers) == 2
+
+
+def _change(pdf: bytes) -> bytes:
+    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
+    page = writer.root["/Pages"]["/Kids"][0]
+    page["/Contents"] = writer.add_object(generic.StreamObject(stream_data=b"1 0 0 rg 0 0 99 99 re f"))
+    writer.update_container(page)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("change", [_change, lambda pdf: pdf + b"\n% more\n", lambda pdf: pdf + pdf])
+def test_what_comes_after_the_signature_is_found(change: Callable[[bytes], bytes]) -> None:
+    root = authority(SignatureAlgorithm.SM2_SM3)
+    report = judge(change(sign(blank(), root.issue("signer"))), root)
+    assert report.indication is not Indication.PASSED, report.findings
+
+
+def test_a_change_that_a_later_signature_covers_is_found() -> None:
+    root = authority(SignatureAlgorithm.SM2_SM3)
+    pdf = sign(_change(sign(blank(), root.issue("a"), "one")), root.issue("b"), "two")
+    report = judge(pdf, root)
+    coverage = [f.indication for f in report.findings if f.axis is Axis.COVERAGE]
+    assert coverage == [Indication.FAILED, Indication.PASSED]
+
+
+def test_a_byte_range_that_leaves_out_more_is_refused() -> None:
+    root = authority(SignatureAlgorithm.SM2_SM3)
+    pdf = sign(blank(), root.issue("signer"))
+    start = pdf.index(b"/ByteRange") + 10
+    end = pdf.index(b"]", start) + 1
+    numbers = [int(n) for n in pdf[start:end].strip(b" []").split()]
+    wider = [0, numbers[1] - 20, numbers[2], numbers[3]]
+    text = b"[" + b" ".join(b"%d" % n for n in wider) + b"]"
+    report = judge(pdf[:start] + text.rjust(end - start) + pdf[end:], root)
+    assert report.axis(Axis.FORMAT) is Indication.FAILED
+
+
+def test_no_signature_and_an_unknown_kind() -> None:
+    root = authority(SignatureAlgorithm.SM2_SM3)
+    assert judge(blank(), root).sub_indication is SubIndication.NOT_SIGNED
+    odd = embed(blank(), lambda content: sign_message(content, root.issue("a")), "one", "/GM.unknown")
+    assert judge(odd, root).indication is Indication.INDETERMINATE
+
+
+@pytest.mark.parametrize("junk", [b"", b"%PDF-1.7", b"%PDF-1.7\nstartxref\n5\n%%EOF", blank()[:200], b"\x00" * 5000])
+def test_junk_is_a_finding(junk: bytes) -> None:
+    report = judge(junk, authority(SignatureAlgorithm.SM2_SM3))
+    assert (report.indication, report.sub_indication) == (Indication.FAILED, SubIndication.FORMAT_FAILURE)
+
+
+def test_every_cut_of_a_signed_pdf_is_a_report() -> None:
+    root = authority(SignatureAlgorithm.SM2_SM3)
+    pdf = sign(blank(), root.issue("signer"))
+    for end in range(0, len(pdf) - 2, len(pdf) // 60):
+        assert judge(pdf[:end], root).indication is not Indication.PASSED
