@@ -14,7 +14,9 @@ def test_every_reason_word_is_documented_and_no_other() -> None:
     code = "\n".join(path.read_text() for path in SOURCES)
     raised = set(re.findall(r'(?:MessageRefused|UnsafeXml)\(\s*"([a-z0-9-]+)"', code))
     table = PAGE.split("## 拒绝原因")[1].split("## 从程序里用")[0]
-    listed = {word for line in table.splitlines() if line.startswith("| `") for word in re.findall(r"`([a-z0-9-]+)`", line)}
+    listed = {
+        word for line in table.splitlines() if line.startswith("| `") for word in re.findall(r"`([a-z0-9-]+)`", line)
+    }
     assert len(raised) > 40
     assert listed == raised
 
