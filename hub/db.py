@@ -1,26 +1,33 @@
 """The database: one code path for SQLite and PostgreSQL, and one writer that groups commits.
 
 Hot writes are *batch operations*: functions that take a transaction and a list, so that whatever arrived while the last commit
-was being flushed shares the next one. A batch is all or nothing; if it fails, each of its items is run again alone, so an
-operation must have no effect outside the transaction. Effects outside (waking a worker, sending) go to ``tx.after_commit``.
+was being flushed shares the next one. A batch is all or nothing; if an operation fails, the batch is halved and run again until
+the item that made it fail stands alone, so an operation must have no effect outside the transaction. Effects outside (waking a
+worker, sending) go to ``tx.after_commit``. See docs/decisions/0003-one-writer-group-commit.md.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import QueuePool
+import structlog
+from sqlalchemy.engine import URL, Connection, Engine, RootTransaction, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from hub import tables
+from hub.engine import WRITER, is_constraint, is_transient, listen, make_engine
+
+__all__ = ["AuditEntry", "BatchOperation", "ChainAudit", "Clock", "CommitInDoubt", "Database", "DatabaseBusy",
+           "Tx", "is_constraint", "utc_now"]  # fmt: skip
 
 I = TypeVar("I")  # noqa: E741  the item of a batch operation
 R = TypeVar("R")
@@ -29,6 +36,10 @@ Clock = Callable[[], datetime]
 
 QUEUE_LIMIT = 20_000  # waiting writes; beyond it the caller is told that the hub is busy
 BATCH_LIMIT = 500  # items in one commit
+RETRY_FOR_S = 30.0  # how long a batch outlasts a deadlock, a failover, a locked file
+CHANNEL = "hub_due"  # NOTIFY: some delivery became due
+
+log = structlog.get_logger(__name__)
 
 
 def utc_now() -> datetime:
@@ -36,7 +47,11 @@ def utc_now() -> datetime:
 
 
 class DatabaseBusy(Exception):
-    """More writes wait than the queue takes, or the writer has stopped: nothing was written, try later."""
+    """The write is not acknowledged: too many wait, the database is away, or the hub stops. Try later, with the same id."""
+
+
+class CommitInDoubt(DatabaseBusy):
+    """The connection was lost while committing and did not come back: written or not, nobody can say yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +67,32 @@ class AuditEntry:
 
 @dataclass(slots=True)
 class Tx:
-    """One transaction of the writer. ``now`` is the same for everything in it."""
+    """One transaction of the writer. ``now`` is the same for everything in it; on PostgreSQL it is the database's time."""
 
     conn: Connection
     now: datetime
     audit: list[AuditEntry] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
+    wake_workers: bool = False  # set when a delivery became due: workers of every node are told once it is committed
 
 
 BatchOperation = Callable[[Tx, Sequence[I]], Sequence[R]]
+
+
 ChainAudit = Callable[[Connection, datetime, Sequence[AuditEntry]], None]
+
+
+def _no_audit(conn: Connection, now: datetime, entries: Sequence[AuditEntry]) -> None:
+    if entries:
+        raise RuntimeError("this database was opened without an audit chain")
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """The last audit row of a commit. Its mac is unique, so finding it again proves that the commit took place."""
+
+    seq: int
+    mac: str
 
 
 @dataclass(slots=True)
@@ -71,25 +102,48 @@ class _Waiting(Generic[I, R]):
     future: Future[R]
 
 
-def _no_audit(conn: Connection, now: datetime, entries: Sequence[AuditEntry]) -> None:
-    if entries:
-        raise RuntimeError("this database was opened without an audit chain")
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """In place of an answer: what one function of a batch raised; its own savepoint was rolled back, the others stand."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    results: list[Any]
+    after_commit: list[Callable[[], None]]
+    wake: bool
+    mark: _Mark | None
+
+
+class _Doubt(Exception):
+    """The database did not say whether this commit took place."""
+
+    def __init__(self, written: _Written) -> None:
+        super().__init__("commit in doubt")
+        self.written = written
 
 
 class Database:
     """Connections for reading, and the one writer thread of this process.
 
-    ``chain_audit`` writes the audit entries of a batch as the last thing before its commit.
+    ``chain_audit`` writes the audit entries of a batch as the last thing before its commit. ``clock`` replaces the time in tests.
     """
 
-    def __init__(self, url: str, *, chain_audit: ChainAudit = _no_audit, clock: Clock = utc_now) -> None:
+    def __init__(self, url: str, *, chain_audit: ChainAudit = _no_audit, clock: Clock | None = None) -> None:
         self.url: URL = make_url(url)
-        self.engine: Engine = _make_engine(self.url)
-        self.clock = clock
+        self.engine: Engine = make_engine(self.url)
+        self.clock = clock or utc_now
+        self._own_clock = clock is not None or self.is_sqlite
         self._chain_audit = chain_audit
         self._queue: queue.Queue[_Waiting[Any, Any] | None] = queue.Queue(QUEUE_LIMIT)
+        self._lock = threading.Lock()  # of the three below
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._wakers: list[Callable[[], None]] = []
+        self._stop_listening = threading.Event()
+        self._connection: Connection | None = None  # the writer's own
 
     @property
     def is_sqlite(self) -> bool:
@@ -107,118 +161,227 @@ class Database:
     # --- writing --------------------------------------------------------------------------------------------------------
 
     def submit(self, operation: BatchOperation[I, R], item: I) -> Future[R]:
-        """Queue one item for the next batch; the future is done once it is committed. Raises DatabaseBusy."""
+        """Queue one item for the next batch; the future is done once it is committed. Raises DatabaseBusy.
+
+        A future that is cancelled before its batch begins is not written; after that it cannot be cancelled.
+        """
         future: Future[R] = Future()
-        if self._closed:
-            raise DatabaseBusy("the writer has stopped")
-        if self._thread is None:
-            self._start()
-        try:
-            self._queue.put_nowait(_Waiting(operation, item, future))
-        except queue.Full:
-            raise DatabaseBusy(f"{QUEUE_LIMIT} writes are waiting") from None
+        with self._lock:
+            if self._closed:
+                raise DatabaseBusy("the writer has stopped")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="db-writer", daemon=True)
+                self._thread.start()
+            try:
+                self._queue.put_nowait(_Waiting(operation, item, future))
+            except queue.Full:
+                raise DatabaseBusy(f"{QUEUE_LIMIT} writes are waiting") from None
         return future
 
     def write(self, function: Callable[[Tx], R]) -> R:
         """Run one function in a transaction and wait for its commit; what it raises is raised here, rolled back."""
-        return self.submit(_call_each, function).result()
+        operation: BatchOperation[Callable[[Tx], R], R] = _call_each  # what raised never comes out as a result
+        return self.submit(operation, function).result()
 
-    def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="db-writer", daemon=True)
-        self._thread.start()
+    def on_due(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when a delivery became due, on whichever node. A hint: it may be lost or doubled."""
+        with self._lock:
+            first = not self._wakers
+            self._wakers.append(wake)
+        if first and not self.is_sqlite:
+            arguments = (self.engine, CHANNEL, self._wake, self._stop_listening)
+            threading.Thread(target=listen, args=arguments, name="db-listener", daemon=True).start()
+
+    def _wake(self) -> None:
+        for wake in list(self._wakers):
+            wake()
+
+    def close(self) -> None:
+        """Commit what waits, then close every connection."""
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+        self._stop_listening.set()
+        if thread is not None:
+            self._queue.put(None)
+            thread.join(timeout=RETRY_FOR_S + 5)
+        self.engine.dispose()
+
+    # --- the writer thread ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while True:
-            first = self._queue.get()
-            if first is None:
-                return
-            batch = [first]
-            stop = False
-            while len(batch) < BATCH_LIMIT:
-                try:
-                    waiting = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if waiting is None:
-                    stop = True
-                    break
-                batch.append(waiting)
-            self._commit(batch)
-            if stop:
-                return
+        while batch := self._next_batch():
+            # whoever waits may have gone; from here on nobody can, so that what is written is also answered
+            self._settle([waiting for waiting in batch if waiting.future.set_running_or_notify_cancel()])
+        self._disconnect()
 
-    def _commit(self, batch: list[_Waiting[Any, Any]]) -> None:
+    def _next_batch(self) -> list[_Waiting[Any, Any]]:
+        """All that waits, up to BATCH_LIMIT; empty when the hub stops."""
+        first = self._queue.get()
+        if first is None:
+            return []
+        batch = [first]
+        while len(batch) < BATCH_LIMIT:
+            try:
+                waiting = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if waiting is None:
+                self._queue.put(None)  # for the next call
+                break
+            batch.append(waiting)
+        return batch
+
+    def _settle(self, batch: list[_Waiting[Any, Any]]) -> None:
+        """Write the batch and answer everybody in it."""
+        if not batch:
+            return
         try:
-            results, after_commit = self._execute(batch)
+            written = self._write_surely(batch)
+        except (DatabaseBusy, OperationalError) as error:  # the database's fault: no item is better than another
+            for waiting in batch:
+                waiting.future.set_exception(error)
         except Exception as error:  # noqa: BLE001  whatever an operation raises belongs to its caller
             if len(batch) == 1:
                 batch[0].future.set_exception(error)
-                return
-            for waiting in batch:
-                self._commit([waiting])
-            return
-        for hint in after_commit:
-            hint()
-        for waiting, result in zip(batch, results, strict=True):
-            waiting.future.set_result(result)
+            else:
+                middle = len(batch) // 2
+                self._settle(batch[:middle])
+                self._settle(batch[middle:])
+        else:
+            hints = [*written.after_commit, self._wake] if written.wake else written.after_commit
+            for hint in hints:
+                try:
+                    hint()
+                except Exception as error:  # noqa: BLE001  a hint may be lost; the writer must not be
+                    log.error("bug", where="after_commit", error=type(error).__name__)  # noqa: TRY400
+            for waiting, result in zip(batch, written.results, strict=True):
+                if isinstance(result, _Raised):
+                    waiting.future.set_exception(result.error)
+                else:
+                    waiting.future.set_result(result)
 
-    def _execute(self, batch: list[_Waiting[Any, Any]]) -> tuple[list[Any], list[Callable[[], None]]]:
+    def _write_surely(self, batch: list[_Waiting[Any, Any]]) -> _Written:
+        """Run the batch until it is committed, through deadlocks and failovers, for RETRY_FOR_S at most.
+
+        If the connection broke while committing, the audit row that the commit would have written tells whether it did. A batch
+        without any audit entry is then run again: such operations must bear being run twice.
+        """
+        give_up = time.monotonic() + RETRY_FOR_S
+        pause = 0.01
+        doubt: _Written | None = None
+        while True:
+            try:
+                if doubt is not None and self._took_place(doubt):
+                    return doubt
+                doubt = None
+                return self._execute(batch)
+            except _Doubt as lost:
+                doubt = lost.written
+                fault: BaseException | None = lost.__cause__
+            except DBAPIError as error:
+                self._disconnect()
+                if not is_transient(error):
+                    raise
+                fault = error.orig
+            if time.monotonic() > give_up:
+                if doubt is not None:
+                    raise CommitInDoubt(type(fault).__name__)
+                raise DatabaseBusy(type(fault).__name__)
+            log.warning("database: trying again", error=type(fault).__name__, in_doubt=doubt is not None)
+            time.sleep(pause)
+            pause = min(1.0, pause * 2)
+
+    def _execute(self, batch: list[_Waiting[Any, Any]]) -> _Written:
         groups: dict[BatchOperation[Any, Any], list[int]] = {}
         for index, waiting in enumerate(batch):
             groups.setdefault(waiting.operation, []).append(index)
         results: list[Any] = [None] * len(batch)
-        with self.engine.connect() as conn, conn.begin():
-            tx = Tx(conn, self.clock())
+        conn = self._connect()
+        transaction = conn.begin()
+        try:
+            tx = Tx(conn, self._time(conn))
             for operation, indexes in groups.items():
                 answers = operation(tx, [batch[index].item for index in indexes])
                 for index, answer in zip(indexes, answers, strict=True):
                     results[index] = answer
+            if tx.wake_workers and not self.is_sqlite:
+                conn.exec_driver_sql(f"NOTIFY {CHANNEL}")
             self._chain_audit(conn, tx.now, tx.audit)
-        return results, tx.after_commit
+            mark = self._head(conn) if tx.audit else None
+        except BaseException:
+            self._roll_back(transaction)
+            raise
+        written = _Written(results, tx.after_commit, tx.wake_workers, mark)
+        try:
+            self._commit(transaction, written.mark)
+        except DBAPIError as error:
+            self._disconnect()
+            raise _Doubt(written) from error.orig
+        return written
 
-    def close(self) -> None:
-        """Commit what waits, then close every connection."""
-        self._closed = True
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join(timeout=30)
-        self.engine.dispose()
+    def _commit(self, transaction: RootTransaction, mark: _Mark | None) -> None:
+        """The write boundary: before it nothing is there, after it everything is. (The kill tests end the process here.)"""
+        transaction.commit()
+
+    def _took_place(self, written: _Written) -> bool:
+        if written.mark is None:
+            return False
+        conn = self._connect()
+        transaction = conn.begin()
+        try:
+            self._head(conn)  # waits: while the commit is still under way on the server, it holds this row
+            a = tables.audit
+            found = conn.execute(sa.select(a.c.mac).where(a.c.seq == written.mark.seq)).scalar_one_or_none()
+            return found == written.mark.mac
+        finally:
+            self._roll_back(transaction)
+
+    @staticmethod
+    def _head(conn: Connection) -> _Mark | None:
+        """The end of the audit chain, locked."""
+        h = tables.audit_head
+        head = conn.execute(sa.select(h.c.seq, h.c.mac).where(h.c.id == 1).with_for_update()).one_or_none()
+        return None if head is None else _Mark(head.seq, head.mac)
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            self._connection = self.engine.connect().execution_options(**WRITER)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        """Forget the writer's connection, and those of the pool: after a failover they lead to the wrong host."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.invalidate()
+            connection.close()
+            self.engine.dispose()
+
+    def _roll_back(self, transaction: RootTransaction) -> None:
+        try:
+            transaction.rollback()
+        except DBAPIError:  # the connection is gone, and the transaction with it
+            self._disconnect()
+
+    def _time(self, conn: Connection) -> datetime:
+        if self._own_clock:
+            return self.clock()
+        now: datetime = conn.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return now.astimezone(UTC)
 
 
-def _call_each(tx: Tx, functions: Sequence[Callable[[Tx], R]]) -> list[R]:
-    return [function(tx) for function in functions]
-
-
-def _make_engine(url: URL) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_size=12, max_overflow=20, pool_pre_ping=True)
-    if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(url, poolclass=QueuePool, pool_size=12, max_overflow=20)
-
-    @sa.event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "busy_timeout=15000",
-            "foreign_keys=ON",
-            "temp_store=MEMORY",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(conn: Connection) -> None:
-        # a reader that later writes would fail with SQLITE_BUSY_SNAPSHOT; the writer says so from the start
-        in_writer = threading.current_thread().name == "db-writer"
-        conn.exec_driver_sql("BEGIN IMMEDIATE" if in_writer else "BEGIN")
-
-    return engine
-
-
-def is_constraint(error: SQLAlchemyError) -> bool:
-    """Whether a unique or foreign-key constraint refused the write."""
-    return isinstance(error, sa.exc.IntegrityError)
+def _call_each(tx: Tx, functions: Sequence[Callable[[Tx], R]]) -> list[Any]:
+    """Each in its own savepoint: what one raises (as _Raised in its place) does not undo the others."""
+    answers: list[R | _Raised] = []
+    for function in functions:
+        audited, hinted, woken = len(tx.audit), len(tx.after_commit), tx.wake_workers
+        try:
+            with tx.conn.begin_nested():
+                answers.append(function(tx))
+        except Exception as error:
+            if isinstance(error, DBAPIError) and is_transient(error):
+                raise
+            del tx.audit[audited:], tx.after_commit[hinted:]
+            tx.wake_workers = woken
+            answers.append(_Raised(error))
+    return answers

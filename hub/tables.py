@@ -242,6 +242,7 @@ deliveries = Table(
     Column("lease_until", UtcTime),
     Column("lease_token", String(64)),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("forgiven", Integer, nullable=False, default=0),  # attempts before the last replay: not counted for the limit
     Column("in_doubt", Boolean, nullable=False, default=False),  # an earlier attempt's outcome is unknown: ask first
     Column("last_error", String(200)),
     Column("created_at", UtcTime, nullable=False),
