@@ -21,7 +21,7 @@ import zeep.helpers
 from lxml import etree
 from zeep.settings import Settings as ZeepSettings
 
-from adapters.city_soap.mapping import Wire
+from adapters.city_soap.mapping import Wire, WireValue
 
 NAMESPACE: Final = "urn:csxj:sjjh:2.1"
 SOAP: Final = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -130,3 +130,67 @@ def _schema() -> etree.XMLSchema:
         schema = etree.XMLSchema(etree.parse(str(_FOLDER / "wsdl" / "xjgl.xsd")))
         _schemas.schema = schema
     return schema
+
+
+# --- the city's side (simulator): without zeep, so that the two sides prove each other --------------------------------------
+
+_REPEATED: Final = frozenset({"zmcl"})
+
+
+def request_record(body: etree._Element) -> tuple[str, Wire]:
+    """Operation and request from a checked soap:Body."""
+    name = etree.QName(body[0]).localname if len(body) == 1 else ""
+    _validate(body, name)
+    record = element_record(body[0])
+    return name, record if isinstance(record, dict) else {}
+
+
+def element_record(element: etree._Element) -> WireValue:
+    """A record of the children, or the text where there are none."""
+    if not len(element):
+        return element.text or ""
+    record: dict[str, WireValue] = {}
+    for child in element:
+        name = etree.QName(child).localname
+        if name in _REPEATED:
+            record[name] = [*cast(list[WireValue], record.get(name, [])), element_record(child)]
+        else:
+            record[name] = element_record(child)
+    return record
+
+
+def reply_envelope(operation: str, record: Wire) -> etree._Element:
+    """An unsigned envelope with the reply of ``operation``; the record stands in the order of the XSD."""
+    envelope, body = _envelope()
+    _append(body, f"{operation}Response", record)
+    return envelope
+
+
+def fault_envelope(code: str, text: str, *, ours: bool, wait_s: int | None = None) -> etree._Element:
+    """A SOAP 1.1 fault (4.4) with the product's own detail; ``ours`` tells whether the server or the client is to blame."""
+    envelope, body = _envelope()
+    fault = etree.SubElement(body, f"{{{SOAP}}}Fault")
+    etree.SubElement(fault, "faultcode").text = "soap:Server" if ours else "soap:Client"
+    etree.SubElement(fault, "faultstring").text = text
+    _append(etree.SubElement(fault, "detail"), "yichang", {"jgm": code, "cssj": wait_s})
+    return envelope
+
+
+def _envelope() -> tuple[etree._Element, etree._Element]:
+    envelope = etree.Element(f"{{{SOAP}}}Envelope", nsmap={"soap": SOAP, "t": NAMESPACE})
+    return envelope, etree.SubElement(envelope, f"{{{SOAP}}}Body")
+
+
+def _append(parent: etree._Element, name: str, value: WireValue) -> None:
+    if value is None:
+        return
+    if isinstance(value, list | tuple):
+        for one in value:
+            _append(parent, name, one)
+        return
+    child = etree.SubElement(parent, f"{{{NAMESPACE}}}{name}")
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _append(child, key, inner)
+    else:
+        child.text = str(value)
