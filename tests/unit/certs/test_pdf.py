@@ -9,10 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
-from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
-from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigIOSetup, SigObjSetup
-from pyhanko.sign.signers.pdf_byterange import PdfSignedData
 
 from certs.authority import Identity, new_root
 from certs.issue_messages import issue_timestamp, sign_message
@@ -23,6 +19,7 @@ from certs.policy import Policy
 from certs.report import Axis, Indication, Report, SubIndication
 from certs.revocation import RevocationSource
 from certs.trust import TrustStore
+from tests.unit.certs.pdfs import blank, embed
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POLICY = Policy(revocation="off")
@@ -30,35 +27,6 @@ POLICY = Policy(revocation="off")
 
 def authority(kind: SignatureAlgorithm) -> Identity:
     return new_root("root", kind, not_before=NOW - timedelta(days=9), not_after=NOW + timedelta(days=999))
-
-
-def blank() -> bytes:
-    writer = PdfFileWriter()
-    content = writer.add_object(generic.StreamObject(stream_data=b"q Q"))
-    page = PageObject(
-        contents=content, media_box=generic.ArrayObject([generic.NumberObject(n) for n in (0, 0, 99, 99)])
-    )
-    writer.insert_page(page)
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
-
-
-def embed(pdf: bytes, make: Callable[[bytes], bytes], field: str, subfilter: str = "/ETSI.CAdES.detached") -> bytes:
-    """One more revision with a signature; ``make`` gets the bytes of the ByteRange and gives the message."""
-    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
-    protocol = PdfCMSEmbedder(new_field_spec=SigFieldSpec(field)).write_cms(field_name=field, writer=writer)
-    next(protocol)
-    kind = generic.pdf_name("/DocTimeStamp" if subfilter == "/ETSI.RFC3161" else "/Sig")
-    placeholder = PdfSignedData(obj_type=kind, subfilter=SigSeedSubFilter.PADES, bytes_reserved=16384)
-    placeholder[generic.pdf_name("/SubFilter")] = generic.pdf_name(subfilter)
-    protocol.send(SigObjSetup(sig_placeholder=placeholder))
-    prepared, output = protocol.send(SigIOSetup(md_algorithm="sha256", in_place=False))
-    whole = output.getbuffer()
-    signed = bytes(whole[: prepared.reserved_region_start]) + bytes(whole[prepared.reserved_region_end :])
-    whole.release()
-    protocol.send(make(signed))
-    return bytes(output.getvalue())
 
 
 def sign(pdf: bytes, signer: Identity, field: str = "one", *, gb: bool = False) -> bytes:
