@@ -19,6 +19,8 @@ def health() -> None:
     except requests.RequestException as error:
         typer.echo(f"not reachable: {type(error).__name__}", err=True)
         raise typer.Exit(1) from None
-    typer.echo(answer.json().get("status", "") if answer.headers.get("content-type", "").startswith("application/json") else "")
+    typer.echo(
+        answer.json().get("status", "") if answer.headers.get("content-type", "").startswith("application/json") else ""
+    )
     if answer.status_code != 200:
         raise typer.Exit(1)

@@ -21,7 +21,7 @@ EXIT = {Indication.PASSED: 0, Indication.FAILED: 1, Indication.INDETERMINATE: 2}
 
 
 def verify_files(
-    files: Annotated[list[Path], typer.Argument(help="OFD, PDF, XML, CMS or JWS", exists=True, dir_okay=False)],
+    files: Annotated[list[Path], typer.Argument(help="OFD, PDF, CMS or JWS", exists=True, dir_okay=False)],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
     policy: Annotated[str | None, typer.Option(help="strict, field …; default: the setting HUB_POLICY")] = None,
     at: Annotated[datetime | None, typer.Option(help="judge as of this time (UTC); default: now")] = None,
