@@ -50,13 +50,25 @@ class KeyKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Nonce:
+    """What must not be seen again before ``expires_at``: the digest of (key, nonce) or of what was signed."""
+
+    digest: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """A connected system that has proved who it is. ``rights`` are (service, region) pairs as granted."""
+    """A connected system that has proved who it is, by one message. ``rights`` are (service, region) pairs as granted.
+
+    ``nonces`` are those of the message: whoever commits its effects commits them too (:func:`hub.access.replay.used`).
+    """
 
     system_id: str
     key_id: str
     method: Method
     rights: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False)
+    nonces: tuple[Nonce, ...] = field(default=(), repr=False)
 
     def may(self, service: Service, region: str) -> bool:
         """Whether ``service`` was granted for ``region`` (GB/T 2260) or a region above it; an unknown region never."""
@@ -129,8 +141,9 @@ class CallerDirectory:
     def wsse_key(self, certificate: bytes) -> RegisteredKey | None:
         return self._current().wsse_by_certificate.get(certificate)
 
-    def caller(self, key: RegisteredKey, method: Method) -> Caller:
-        return Caller(key.system_id, key.key_id, method, self._current().rights.get(key.system_id, frozenset()))
+    def caller(self, key: RegisteredKey, method: Method, nonces: tuple[Nonce, ...] = ()) -> Caller:
+        rights = self._current().rights.get(key.system_id, frozenset())
+        return Caller(key.system_id, key.key_id, method, rights, nonces)
 
     def forget(self) -> None:
         """Read again at the next question."""

@@ -19,7 +19,7 @@ from certs.keys import PublicKey
 from certs.xml.dsig import DEFAULT_POLICY
 from certs.xml.key_info import KnownCertificates
 from certs.xml.wsse import SignedEnvelope, allow_sha1, verify_envelope
-from hub.access.callers import Caller, CallerDirectory, KeyKind, Method, RegisteredKey
+from hub.access.callers import Caller, CallerDirectory, KeyKind, Method, Nonce, RegisteredKey
 from schemas.problems import CALLER_UNKNOWN, SIGNATURE_REFUSED, HubProblem
 
 
@@ -37,19 +37,10 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
-class Nonce:
-    """What must not be seen again before ``expires_at``."""
-
-    digest: str
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Identity:
-    """Who sent the message, and what to remember so that it cannot be sent again. ``http`` is for signing the answer."""
+    """Who sent the message, and the signatures that say so."""
 
     caller: Caller
-    nonces: tuple[Nonce, ...]
     http: SignedMessage | None = None
     wsse: SignedEnvelope | None = None
 
@@ -83,7 +74,7 @@ class Identifier:
             raise HubProblem(CALLER_UNKNOWN, "identity-missing")
         if len({key.system_id for key, _ in proofs}) > 1:
             raise HubProblem(SIGNATURE_REFUSED, "identities-disagree")
-        return Identity(self._directory.caller(*proofs[0]), tuple(nonces), http, wsse)
+        return Identity(self._directory.caller(*proofs[0], tuple(nonces)), http, wsse)
 
     def _current(self, kind: KeyKind, key_id: str, now: datetime) -> RegisteredKey:
         key = self._directory.key(kind, key_id)

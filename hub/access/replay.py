@@ -1,36 +1,35 @@
 """Replay protection: each signature is good for one message, on whichever node it arrives.
 
-The nonce is committed before the message is worked on, so that a copy is refused even while the first is being handled, and after a
-crash. If the hub dies between the two, nothing was acknowledged and the caller signs again. Many nonces share one commit with
-whatever else the writer has, so that this costs one more round of the group commit and no flush of its own.
+The nonce is committed together with what the message does, in one transaction: either both are there or neither, and of two copies
+that arrive at once, on two nodes even, one finds the other's nonce. Messages that only read are remembered by the gate before they
+are answered. What was refused before it could have an effect (by its shape, or for want of a right) is not remembered: a copy of
+it is refused alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
-from datetime import datetime, timedelta
 
 from hub.access import store
-from hub.access.identity import Nonce
-from hub.db import Database, Tx
-
-PURGE_EVERY = timedelta(minutes=1)
+from hub.access.callers import Nonce
+from hub.db import Tx
 
 
-class ReplayGuard:
-    """Remembers nonces until the signature is too old to be taken anyway."""
+def used(tx: Tx, messages: Sequence[tuple[Nonce, ...]]) -> list[bool]:
+    """A batch operation: remembers the nonces of each message, and says which messages carry one that was seen before."""
+    nonces = [(nonce.digest, nonce.expires_at) for message in messages for nonce in message]
+    if not nonces:
+        return [False] * len(messages)
+    fresh = store.remember_nonces(tx.conn, nonces)
+    answers, start = [], 0
+    for message in messages:
+        end = start + len(message)
+        answers.append(not all(fresh[start:end]))
+        start = end
+    return answers
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
-        self._purged_at: datetime | None = None
 
-    def remember(self, nonce: Nonce) -> Future[bool]:
-        """True once committed if the nonce is new, False if it was seen before. Raises DatabaseBusy."""
-        return self._db.submit(self._insert, nonce)
-
-    def _insert(self, tx: Tx, nonces: Sequence[Nonce]) -> list[bool]:
-        if self._purged_at is None or tx.now - self._purged_at >= PURGE_EVERY:
-            store.forget_nonces(tx.conn, tx.now)
-            self._purged_at = tx.now
-        return store.remember_nonces(tx.conn, [(nonce.digest, nonce.expires_at) for nonce in nonces])
+def purge(tx: Tx, requests: Sequence[None]) -> list[None]:
+    """A batch operation: forget nonces whose signatures are too old to be taken anyway."""
+    store.forget_nonces(tx.conn, tx.now)
+    return [None] * len(requests)

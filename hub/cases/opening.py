@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from adapters.contract import EnrolmentQuery, PersonQuery
 from hub import tables as t
+from hub.access import replay
+from hub.access.callers import Caller, Nonce
 from hub.cases import events, store
 from hub.cases.events import EventType, NewEvent
 from hub.cases.flow import EvidenceNeed, Flow, Party, Scope, newest
@@ -19,7 +21,7 @@ from hub.working_days import limit_after
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertQuery, UseCause
-from schemas.problems import CASE_OPEN_ALREADY, FLOW_NOT_APPLICABLE, MESSAGE_ID_CONFLICT, HubProblem
+from schemas.problems import CASE_OPEN_ALREADY, FLOW_NOT_APPLICABLE, MESSAGE_ID_CONFLICT, MESSAGE_REPLAYED, HubProblem
 from schemas.transfers import CaseState, EvidenceState, Guardian, StepState, Student, TransferAccepted, TransferRequest
 
 OPERATION = "transfer"
@@ -36,14 +38,15 @@ class Submission:
     request: TransferRequest
     subject_index: str
     payload_sealed: bytes
+    nonces: tuple[Nonce, ...]
 
 
-def prepare(rooms: Rooms, system_id: str, request: TransferRequest, digest: str) -> Submission:
+def prepare(rooms: Rooms, caller: Caller, request: TransferRequest, digest: str) -> Submission:
     """What can be done with no transaction open."""
     case_id = new_id("case")
     sealed = rooms.vault.seal(request.model_dump_json().encode(), f"cases:{case_id}")
     index = rooms.vault.index(f"{request.student.id_type}:{request.student.id_number}")
-    return Submission(case_id, system_id, digest, request, index, sealed)
+    return Submission(case_id, caller.system_id, digest, request, index, sealed, caller.nonces)
 
 
 def choose_flow(rooms: Rooms, request: TransferRequest) -> Flow:
@@ -59,11 +62,14 @@ def accept_many(rooms: Rooms, tx: Tx, submissions: Sequence[Submission]) -> list
     """The batch operation behind SubmitTransfer. A refusal is an answer, not an exception: it must not undo its neighbours."""
     known = store.known_messages(tx.conn, [(s.system_id, s.request.message_id) for s in submissions])
     busy = store.open_subjects(tx.conn, [s.subject_index for s in submissions])
+    replayed = replay.used(tx, [s.nonces for s in submissions])
     batch = _Batch(rooms, tx)
     answers: list[TransferAccepted | HubProblem] = []
-    for submission in submissions:
+    for submission, is_replay in zip(submissions, replayed, strict=True):
         key = (submission.system_id, submission.request.message_id)
-        if seen := known.get(key):
+        if is_replay:
+            answers.append(HubProblem(MESSAGE_REPLAYED))
+        elif seen := known.get(key):
             answers.append(_answer_again(seen, submission.digest))
         elif submission.subject_index in busy:
             answers.append(HubProblem(CASE_OPEN_ALREADY))

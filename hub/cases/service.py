@@ -9,7 +9,8 @@ from functools import partial
 from typing import TypeVar
 
 from hub import tables as t
-from hub.access.callers import Caller, Service
+from hub.access import replay
+from hub.access.callers import Caller, Nonce, Service
 from hub.cases import opening, store
 from hub.cases.progress import CaseFile, Progress, Rooms, load_files
 from hub.cases.views import views
@@ -21,6 +22,7 @@ from schemas.problems import (
     DECISION_NOT_AWAITED,
     DECISION_WRONG_PARTY,
     MESSAGE_ID_CONFLICT,
+    MESSAGE_REPLAYED,
     WITHDRAWAL_TOO_LATE,
     HubProblem,
 )
@@ -49,6 +51,7 @@ class Act:
     operation: str
     digest: str
     message: Message
+    nonces: tuple[Nonce, ...] = ()
 
 
 class CaseService:
@@ -67,7 +70,7 @@ class CaseService:
     def submit_transfer(self, caller: Caller, request: TransferRequest, *, digest: str) -> Future[TransferAccepted]:
         """Open a case; the same message again gets the same answer, another message under its id is a conflict."""
         caller.require(Service.TRANSFER_SUBMIT, request.receiving.region)
-        submission = opening.prepare(self._rooms, caller.system_id, request, digest)
+        submission = opening.prepare(self._rooms, caller, request, digest)
         return _submit(self._db, self._accept, submission)
 
     # --- query ----------------------------------------------------------------------------------------------------------
@@ -120,15 +123,19 @@ class CaseService:
             raise HubProblem(CASE_UNKNOWN, message.case_id)
         elif not _has_any_right(caller, service, case):
             caller.require(service, case.receiving_region)
-        return Act(caller.system_id, operation, digest, message)
+        return Act(caller.system_id, operation, digest, message, caller.nonces)
 
     def _act_on_cases(self, tx: Tx, acts: Sequence[Act]) -> list[TransferView | HubProblem]:
         known = store.known_messages(tx.conn, [(act.system_id, act.message.message_id) for act in acts])
         files = load_files(tx, {act.message.case_id for act in acts})
+        replayed = replay.used(tx, [act.nonces for act in acts])
         progress = Progress(tx, self._rooms)
         outcomes: list[HubProblem | None] = []
-        for act in acts:
-            problem = self._act_once(tx, progress, files.get(act.message.case_id), act, known)
+        for act, is_replay in zip(acts, replayed, strict=True):
+            if is_replay:
+                problem: HubProblem | None = HubProblem(MESSAGE_REPLAYED)
+            else:
+                problem = self._act_once(tx, progress, files.get(act.message.case_id), act, known)
             outcomes.append(problem)
             word = problem.kind.code if problem else "accepted"
             detail = {"messageId": act.message.message_id, "digest": act.digest}

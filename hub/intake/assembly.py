@@ -9,7 +9,6 @@ from fastapi import FastAPI
 
 from hub.access.callers import CallerDirectory
 from hub.access.identity import Identifier
-from hub.access.replay import ReplayGuard
 from hub.access.tls_auth import PeerCertificates
 from hub.config import Settings
 from hub.db import Database
@@ -31,10 +30,9 @@ def create_gate(settings: Settings, db: Database, directory: CallerDirectory, ob
     return Gate(
         identifier=Identifier(directory, max_age=timedelta(seconds=settings.message_age_s)),
         peers=PeerCertificates(proxy_header=settings.trusted_proxy_header, trusted_proxies=settings.trusted_proxies),
-        replay=ReplayGuard(db),
+        db=db,
         refusals=RefusalLog(db),
         limiter=RateLimiter(settings.caller_rate, settings.caller_burst),
-        clock=db.clock,
         max_body=settings.max_body_kb * 1024,
         public_url=settings.public_url,
         observe=observe,

@@ -6,8 +6,8 @@ import asyncio
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import structlog
 from lxml import etree
@@ -15,10 +15,10 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from hub.access import replay
 from hub.access.identity import Identifier, Identity, Incoming
-from hub.access.replay import ReplayGuard
 from hub.access.tls_auth import PeerCertificates
-from hub.db import DatabaseBusy
+from hub.db import Database, DatabaseBusy
 from hub.ids import new_id
 from hub.intake.limits import RateLimiter, read_body
 from hub.intake.refusals import RefusalLog
@@ -27,6 +27,7 @@ from schemas.problems import HUB_BUSY, HUB_FAULT, MESSAGE_REPLAYED, HubProblem
 INLINE_BYTES = 32 * 1024  # larger messages are verified and parsed in a thread, so that they hold nobody up
 BUSY_RETRY_S = 2
 FAULT_RETRY_S = 30
+PURGE_EVERY_S = 60.0
 
 log = structlog.get_logger("hub.intake")
 
@@ -58,20 +59,19 @@ class Gate:
         *,
         identifier: Identifier,
         peers: PeerCertificates,
-        replay: ReplayGuard,
+        db: Database,
         refusals: RefusalLog,
         limiter: RateLimiter,
-        clock: Callable[[], datetime],
         max_body: int,
         public_url: str | None,
         observe: Observer | None = None,
     ) -> None:
         self._identifier = identifier
         self._peers = peers
-        self._replay = replay
+        self._db = db
+        self._purge_due = time.monotonic()
         self._refusals = refusals
         self._limiter = limiter
-        self._clock = clock
         self._public_url = public_url.rstrip("/") if public_url else None
         self._observe = observe or _observe_nothing
         self.max_body = max_body
@@ -81,14 +81,18 @@ class Gate:
         return exchange.body
 
     async def admit(self, exchange: Exchange, envelope: etree._Element | None = None) -> Identity:
-        """Who sent the message that was read, or HubProblem. ``envelope`` if a WS-Security header is to be verified."""
+        """Who sent the message that was read, or HubProblem. ``envelope`` if a WS-Security header is to be verified.
+
+        Owed by whoever handles it: that it is no replay. What has effects commits ``caller.nonces`` with them
+        (:func:`hub.access.replay.used`); what only reads calls :meth:`remember` first.
+        """
         request = exchange.request
         incoming = Incoming(
             method=request.method,
             url=self.url_of(request),
             headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]],
             body=exchange.body,
-            now=self._clock(),
+            now=self._db.clock(),
             tls_certificate=self._peers.of(request.scope),
             envelope=envelope,
         )
@@ -98,10 +102,18 @@ class Gate:
             identity = self._identifier.identify(incoming)
         exchange.identity = identity
         self._limiter.require(identity.caller.system_id)
-        for nonce in identity.nonces:
-            if not await asyncio.wrap_future(self._replay.remember(nonce)):
-                raise HubProblem(MESSAGE_REPLAYED)
+        if time.monotonic() >= self._purge_due:
+            self._purge_due = time.monotonic() + PURGE_EVERY_S
+            self._db.submit(replay.purge, None)
         return identity
+
+    async def remember(self, identity: Identity) -> None:
+        """For a message without effects: HubProblem(MESSAGE_REPLAYED) if its signature was used before."""
+        if not identity.caller.nonces:
+            return
+        used: Future[bool] = self._db.submit(replay.used, identity.caller.nonces)
+        if await asyncio.wrap_future(used):
+            raise HubProblem(MESSAGE_REPLAYED)
 
     def base_url(self, request: Request) -> str:
         """How the caller reaches the hub: the public URL if one is set, else as this request was addressed."""

@@ -123,7 +123,7 @@ async def _read(gate: Gate, exchange: Exchange, model: type[M]) -> M:
 async def _admit_without_body(gate: Gate, exchange: Exchange) -> None:
     """A GET with a body is read as well: its signature covers it."""
     await gate.read(exchange)
-    await gate.admit(exchange)
+    await gate.remember(await gate.admit(exchange))
 
 
 def _caller(exchange: Exchange) -> Caller:

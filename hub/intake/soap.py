@@ -108,6 +108,8 @@ class _Handler:
         if wire.action and wire.action != operation.soap_action:
             raise HubProblem(OPERATION_UNKNOWN, "action-mismatch: the SOAP action is not that of the request element")
         request = await asyncio.to_thread(parse_xml, envelope.payload) if large else parse_xml(envelope.payload)
+        if isinstance(request, TransferQuery):
+            await self._gate.remember(identity)
         answer = await self._call(identity.caller, request)
         return self._respond(exchange, to_xml(answer, operation.response_element))
 
