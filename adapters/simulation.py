@@ -1,0 +1,392 @@
+"""What all simulators share: a server that fails on demand, and counts what it did in the name of each idempotency key.
+
+A simulator is a real server of its dialect in its own process. It listens on two ports: the dialect's, and a control port on
+which tests, the demo and partners ask for faults and for counts, also while the first is down:
+
+====================================================================  =================================================
+``POST /_faults {"mode", "times"?, "seconds"?, "path"?}``             fail the next ``times`` requests, or for ``seconds``,
+                                                                      or until told otherwise; only paths that begin so
+``GET  /_faults``                                                     what is in force
+``GET  /_effects``                                                    ``{"effects": {key: count}, "doubled": [key…]}``
+``GET  /_requests``                                                   ``{"total", "requests": [{"method", "path", "key"}]}``
+====================================================================  =================================================
+
+``listening on http://127.0.0.1:PORT control http://127.0.0.1:CONTROL`` is printed once both ports are open.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import struct
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, cast
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+REQUESTS_KEPT: Final = 20_000
+_OVERSIZE_CHUNK: Final = b"0123456789abcdef" * 4096
+_DRIP_S: Final = 0.2
+
+
+class Mode(StrEnum):
+    """How a request fails. ``…-after`` and the modes from SLOW_DRIP on do the work first: the caller cannot know it."""
+
+    NONE = "none"
+    DOWN = "down"  # the port is closed, open connections are reset
+    RESET = "reset"  # reset when the request has come; nothing is done
+    HANG_BEFORE = "hang-before"  # nothing is done, nothing is answered
+    HTTP_500 = "http-500"
+    STATUS_503_RETRY_AFTER = "status-503-retry-after"
+    FAULT_IN_200 = "fault-in-200"  # the dialect's own refusal; nothing is done
+    HANG_AFTER = "hang-after"
+    RESET_AFTER = "reset-after"
+    SLOW_DRIP = "slow-drip"  # one byte of the answer every 0.2 s, from the status line on
+    TRUNCATED = "truncated"  # half of the body, then the end
+    OVERSIZE = "oversize"  # a body without end
+
+
+@dataclass(slots=True)
+class Fault:
+    """What is in force. ``times`` counts down; ``until`` is on the monotonic clock; None in both: until told otherwise."""
+
+    mode: Mode = Mode.NONE
+    times: int | None = None
+    until: float | None = None
+    path: str = "/"
+    retry_after_s: int = 2
+
+    def take(self, path: str) -> Mode:
+        """The mode for one request, which uses it up by one."""
+        if not path.startswith(self.path) or (self.until is not None and time.monotonic() >= self.until):
+            return Mode.NONE
+        if self.times is not None:
+            if self.times <= 0:
+                return Mode.NONE
+            self.times -= 1
+        return self.mode
+
+
+class Journal:
+    """Lines of JSON in a file, so that what was done is known after the simulator itself was killed; without a path, nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600) if path else None
+
+    def append(self, entry: Mapping[str, object]) -> None:
+        """In the kernel when this returns: it survives a kill of the process, though not of the machine."""
+        if self._file is not None:
+            os.write(self._file, json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """All entries; a last line that was cut off by the kill is left out."""
+        if self._path is None:
+            return
+        for line in self._path.read_bytes().splitlines(keepends=True):
+            if line.endswith(b"\n"):
+                yield json.loads(line)
+
+
+class Simulation:
+    """The state beside the dialect: the fault in force, effects by key, and the requests that came."""
+
+    def __init__(self, journal: Path | None = None, *, fault_body: Callable[[], tuple[str, bytes]]) -> None:
+        """``fault_body`` gives media type and body of a refusal as the dialect wraps it in an HTTP 200."""
+        self.journal = Journal(journal)
+        self.effects: Counter[str] = Counter()
+        self.requests: deque[dict[str, str]] = deque(maxlen=REQUESTS_KEPT)
+        self.total = 0
+        self.fault = Fault()
+        self.fault_body = fault_body
+        self.port: _Port | None = None
+        for entry in self.journal.read():
+            if entry.get("kind") == "effect":
+                self.effects[entry["key"]] += 1
+
+    def effect(self, key: str) -> int:
+        """Count one business effect of ``key``, kept in the journal; gives the count, 1 for the first."""
+        self.journal.append({"kind": "effect", "key": key})
+        self.effects[key] += 1
+        return self.effects[key]
+
+    def came(self, method: str, path: str, key: str) -> None:
+        """Note a request; ``key`` is empty where it has none."""
+        self.total += 1
+        self.requests.append({"method": method, "path": path, "key": key})
+
+    async def set_fault(self, wanted: Mapping[str, Any]) -> None:
+        """ValueError if ``wanted`` makes no sense."""
+        mode = Mode(wanted.get("mode", Mode.NONE))
+        seconds, times = wanted.get("seconds"), wanted.get("times")
+        until = time.monotonic() + float(seconds) if seconds is not None else None
+        self.fault = Fault(
+            mode,
+            int(times) if times is not None else None,
+            until,
+            str(wanted.get("path", "/")),
+            int(wanted.get("retryAfter", 2)),
+        )
+        if self.port is None:
+            return
+        if mode is Mode.DOWN:
+            self.port.close()
+            if seconds is not None:
+                asyncio.get_running_loop().call_later(float(seconds), self._come_back, self.fault)
+        else:
+            await self.port.open()
+
+    def _come_back(self, fault: Fault) -> None:
+        if self.fault is fault and self.port is not None:
+            self._opening = asyncio.ensure_future(self.port.open())
+
+
+def control_app(simulation: Simulation) -> FastAPI:
+    """The control port's application."""
+    app = FastAPI(openapi_url=None)
+
+    @app.post("/_faults")
+    async def set_fault(request: Request) -> JSONResponse:
+        try:
+            await simulation.set_fault(await request.json())
+        except (ValueError, TypeError, AttributeError) as error:
+            return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse({"mode": simulation.fault.mode})
+
+    @app.get("/_faults")
+    async def fault() -> dict[str, object]:
+        return {"mode": simulation.fault.mode, "times": simulation.fault.times, "path": simulation.fault.path}
+
+    @app.get("/_effects")
+    async def effects() -> dict[str, object]:
+        return {"effects": simulation.effects, "doubled": [key for key, n in simulation.effects.items() if n > 1]}
+
+    @app.get("/_requests")
+    async def requests() -> dict[str, object]:
+        return {"total": simulation.total, "requests": list(simulation.requests)}
+
+    return app
+
+
+# --- faults ---------------------------------------------------------------------------------------------------------------
+
+
+class Faulty:
+    """ASGI middleware: lets the dialect answer, or fails as the simulation says."""
+
+    def __init__(self, app: ASGIApp, simulation: Simulation) -> None:
+        self._app = app
+        self._simulation = simulation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        self._simulation.came(scope["method"], scope["path"], headers.get(b"idempotency-key", b"").decode("latin-1"))
+        mode = self._simulation.fault.take(scope["path"])
+        if mode is Mode.NONE:
+            await self._app(scope, receive, send)
+        else:
+            await self._fail(mode, scope, receive, send)
+
+    async def _fail(self, mode: Mode, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read(receive)
+        transport: asyncio.Transport = scope["extensions"]["transport"]
+        match mode:
+            case Mode.DOWN | Mode.RESET:
+                await _reset(transport, receive)
+            case Mode.HANG_BEFORE:
+                await _until_gone(receive)
+            case Mode.HTTP_500:
+                await _respond(send, 500, b"text/plain", b"internal error")
+            case Mode.STATUS_503_RETRY_AFTER:
+                after = str(self._simulation.fault.retry_after_s).encode()
+                await _respond(send, 503, b"text/plain", b"busy", (b"retry-after", after))
+            case Mode.FAULT_IN_200:
+                media_type, fault = self._simulation.fault_body()
+                await _respond(send, 200, media_type.encode(), fault)
+            case _:
+                status, headers, content = await self._work(scope, body)
+                await _spoil(mode, status, headers, content, transport, receive, send)
+
+    async def _work(self, scope: Scope, body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Let the dialect do its work, and keep its answer from the caller."""
+        sent: list[Message] = []
+
+        async def replay() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def keep(message: Message) -> None:
+            sent.append(message)
+
+        await self._app(scope, replay, keep)
+        start = sent[0]
+        return start["status"], list(start["headers"]), b"".join(message.get("body", b"") for message in sent[1:])
+
+
+async def _spoil(
+    mode: Mode,
+    status: int,
+    headers: list[tuple[bytes, bytes]],
+    content: bytes,
+    transport: asyncio.Transport,
+    receive: Receive,
+    send: Send,
+) -> None:
+    match mode:
+        case Mode.HANG_AFTER:
+            await _until_gone(receive)
+        case Mode.RESET_AFTER:
+            await _reset(transport, receive)
+        case Mode.SLOW_DRIP:
+            head = b"".join(b"%s: %s\r\n" % header for header in headers)
+            for octet in b"HTTP/1.1 %d OK\r\n%s\r\n%s" % (status, head, content):
+                if transport.is_closing():
+                    break
+                transport.write(bytes((octet,)))
+                await asyncio.sleep(_DRIP_S)
+            transport.close()
+            await _until_gone(receive)
+        case Mode.TRUNCATED:
+            head = b"".join(b"%s: %s\r\n" % header for header in headers)
+            transport.write(b"HTTP/1.1 %d OK\r\n%s\r\n%s" % (status, head, content[: len(content) // 2]))
+            transport.close()
+            await _until_gone(receive)
+        case Mode.OVERSIZE:
+            kept = [header for header in headers if header[0].lower() != b"content-length"]
+            await send({"type": "http.response.start", "status": status, "headers": kept})
+            while not transport.is_closing():
+                await send({"type": "http.response.body", "body": _OVERSIZE_CHUNK, "more_body": True})
+        case _:
+            raise AssertionError(mode)
+
+
+async def _respond(send: Send, status: int, media_type: bytes, body: bytes, *extra: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", media_type), (b"content-length", str(len(body)).encode()), *extra]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _read(receive: Receive) -> bytes:
+    body = b""
+    while (message := await receive())["type"] == "http.request":
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    return body
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _reset(transport: asyncio.Transport, receive: Receive) -> None:
+    _abort(transport)
+    await _until_gone(receive)
+
+
+def _abort(transport: asyncio.Transport) -> None:
+    """With SO_LINGER 0 the kernel sends RST instead of FIN."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+# --- running --------------------------------------------------------------------------------------------------------------
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol; the transport stands in the scope, for the faults."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        application = cast(ASGIApp, self.app)
+
+        async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {})["transport"] = transport
+            await application(scope, receive, send)
+
+        self.app = cast("Any", with_transport)
+
+
+class _Port:
+    """The dialect's port, which closes and opens again."""
+
+    def __init__(self, server: uvicorn.Server, address: tuple[str, int]) -> None:
+        self._server = server
+        self.address = address
+        self._listener: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        if self._listener is not None:
+            return
+        loop = asyncio.get_running_loop()
+        config, state = self._server.config, self._server.server_state
+        self._listener = await loop.create_server(
+            lambda: _Protocol(config=config, server_state=state, app_state={}),
+            *self.address,
+            reuse_address=True,
+            backlog=2048,
+        )
+        self.address = self._listener.sockets[0].getsockname()[:2]
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for protocol in list(self._server.server_state.connections):
+            _abort(protocol.transport)
+
+
+def argument_parser(description: str) -> argparse.ArgumentParser:
+    """The options that every simulator has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--control-port", type=int, default=0, help="for /_faults, /_effects and /_requests")
+    parser.add_argument("--journal", type=Path, help="file in which effects survive a kill of the simulator")
+    parser.add_argument("--seed", type=int, default=1, help="of the synthetic population")
+    return parser
+
+
+def run(app: ASGIApp, simulation: Simulation, *, host: str, port: int, control_port: int) -> None:
+    """Serve until SIGTERM or SIGINT; then return. ``app`` is the dialect, without any of the control paths."""
+    asyncio.run(_serve(app, simulation, host, port, control_port))
+
+
+async def _serve(app: ASGIApp, simulation: Simulation, host: str, port: int, control_port: int) -> None:
+    dialect = uvicorn.Server(_config(Faulty(app, simulation)))
+    dialect.config.load()
+    control = uvicorn.Server(_config(control_app(simulation)))
+    listener = socket.create_server((host, control_port))
+    simulation.port = _Port(dialect, (host, port))
+    await simulation.port.open()
+    control_url = f"http://{host}:{listener.getsockname()[1]}"
+    print(f"listening on http://{host}:{simulation.port.address[1]} control {control_url}", flush=True)
+    await control.serve(sockets=[listener])
+    simulation.port.close()
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=1,
+    )
