@@ -39,7 +39,7 @@ def create_gate(settings: Settings, db: Database, directory: CallerDirectory, ob
     )
 
 
-def install(
+def install_intake(
     app: FastAPI, gate: Gate, settings: Settings, vault: Vault, cases: CaseService, signer: AnswerSigner | None = None
 ) -> None:
     """REST, SOAP, their contracts and their problems, on ``app``."""

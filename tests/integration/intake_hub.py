@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 import socket
@@ -9,7 +10,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,22 +21,28 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.engine import Connection
 
+from adapters.contract import Capability, Manifest
 from certs.authority import Identity, new_root
 from certs.http_signatures import sign_request
 from certs.keys import PrivateKey, SignatureAlgorithm
-from hub import tables
 from hub.access import registration
-from hub.access.callers import Caller, CallerDirectory, KeyKind, Service
+from hub.access.callers import CallerDirectory, KeyKind, Service
+from hub.access.endpoints import EndpointSpec, add_endpoint
 from hub.access.key_files import read_key_file
 from hub.access.tls_auth import server_options
+from hub.audit.chain import AuditChain
+from hub.cases.flow import load_flows
+from hub.cases.progress import Rooms
+from hub.cases.routing import Directory
+from hub.cases.service import CaseService
 from hub.config import Settings
-from hub.db import AuditEntry, Database
+from hub.db import AuditEntry, Database, Tx
 from hub.intake import assembly
 from hub.intake.openapi import EXAMPLE_TRANSFER
 from hub.intake.soap import AnswerSigner
+from hub.migrate import upgrade
 from hub.vault import Vault
-from schemas.problems import CASE_UNKNOWN, MESSAGE_ID_CONFLICT, HubProblem
-from schemas.transfers import CaseState, TransferAccepted, TransferRequest, TransferView
+from schemas.regions import REGIONS, RegionLevel
 
 SYSTEM, OTHER_SYSTEM = "qd-registry", "jn-registry"
 NOW = datetime.now(UTC)
@@ -52,53 +58,21 @@ def pem(identity: Identity) -> bytes:
     return ssl.DER_cert_to_PEM_cert(identity.cert.der).encode()
 
 
-class CasesDouble:
-    """Stands for the case service where a test is about what happens before it."""
+REGISTRY = Manifest(
+    id="test-registry", product="test", product_zh="测试", protocol="rest-json", capabilities=frozenset({Capability.PROBE}),
+    idempotent=True, status_query=False, timeout_s=5, max_concurrency=4, encoding="utf-8", service_hours=None,
+    settings={}, secrets={}, tier="bronze", exemptions={}, path=Path(),
+)  # fmt: skip
+_numbers = itertools.count(1)
+_COUNTIES = [region.code for region in REGIONS if region.level is RegionLevel.COUNTY]
+_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
-    def __init__(self) -> None:
-        self.accepted: dict[str, tuple[str, TransferAccepted]] = {}
-        self.error: Exception | None = None
 
-    def submit_transfer(self, caller: Caller, request: TransferRequest, *, digest: str) -> Future[TransferAccepted]:
-        if self.error is not None:
-            raise self.error
-        caller.require(Service.TRANSFER_SUBMIT, request.receiving.region)
-        future: Future[TransferAccepted] = Future()
-        seen = self.accepted.get(request.message_id)
-        if seen and seen[0] != digest:
-            future.set_exception(HubProblem(MESSAGE_ID_CONFLICT))
-            return future
-        case_id = f"case_{len(self.accepted):026d}"
-        answer = TransferAccepted(
-            case_id=case_id, message_id=request.message_id, state=CaseState.OPEN, accepted_at=NOW,
-            limit_at=NOW + timedelta(days=21), limit_provisional=False,
-        )  # fmt: skip
-        self.accepted.setdefault(request.message_id, (digest, answer))
-        future.set_result(self.accepted[request.message_id][1])
-        return future
-
-    def query_transfer(self, caller: Caller, case_id: str) -> TransferView:
-        for _, answer in self.accepted.values():
-            if answer.case_id == case_id:
-                return self._view(answer)
-        raise HubProblem(CASE_UNKNOWN, case_id)
-
-    def list_transfers(
-        self, caller: Caller, *, before: str | None, limit: int, state: CaseState | None
-    ) -> tuple[list[TransferView], str | None]:
-        found = sorted((a for _, a in self.accepted.values()), key=lambda a: a.case_id, reverse=True)
-        found = [a for a in found if before is None or a.case_id < before]
-        return [self._view(a) for a in found[:limit]], found[limit - 1].case_id if len(found) > limit else None
-
-    def _act(self, caller: Caller, message: Any, *, digest: str) -> Future[TransferView]:
-        future: Future[TransferView] = Future()
-        future.set_result(self.query_transfer(caller, message.case_id))
-        return future
-
-    withdraw = decide = _act
-
-    def _view(self, answer: TransferAccepted) -> TransferView:
-        return TransferView(flow="test@1", **{k: v for k, v in answer if k in TransferView.model_fields})
+def student_number() -> str:
+    """A resident ID number that no other test has: a boy born on the example's day (GB 11643 check character)."""
+    number = next(_numbers)
+    body = f"{_COUNTIES[number // 500 % len(_COUNTIES)]}20150307{number % 500 * 2 + 1:03d}"
+    return body + "10X98765432"[sum(int(digit) * weight for digit, weight in zip(body, _WEIGHTS, strict=True)) % 11]
 
 
 @dataclass
@@ -107,7 +81,7 @@ class RunningHub:
     db: Database
     settings: Settings
     directory: CallerDirectory
-    cases: CasesDouble
+    cases: CaseService
     audited: list[AuditEntry]
     app: FastAPI
 
@@ -128,6 +102,18 @@ class RunningHub:
         return named
 
 
+def register_parties(tx: Tx, vault: Vault) -> None:
+    """The province's library and identity service, and one registry for Qingdao and one for Jinan."""
+    for system_id in (SYSTEM, OTHER_SYSTEM, "province"):
+        registration.add_system(tx, "test", system_id, system_id)
+    for endpoint_id, system_id, service, region in (
+        ("library", "province", "ecert-library", "370000"), ("identity", "province", "identity", "370000"),
+        ("qd", SYSTEM, "registry", "370200"), ("jn", OTHER_SYSTEM, "registry", "370100"),
+    ):  # fmt: skip
+        spec = EndpointSpec(endpoint_id, system_id, REGISTRY.id, service, region, "http://127.0.0.1:9")
+        add_endpoint(tx, "test", vault, REGISTRY, spec, lease_s=60)
+
+
 @contextmanager
 def running_hub(state: Path, *, sign_answers: bool = False, **options: Any) -> Iterator[RunningHub]:
     with socket.socket() as probe:
@@ -135,19 +121,23 @@ def running_hub(state: Path, *, sign_answers: bool = False, **options: Any) -> I
         port = probe.getsockname()[1]
     settings = Settings(state_dir=state, port=port, **options)
     audited: list[AuditEntry] = []
+    vault = Vault(secrets.token_bytes(32))
+    audit = AuditChain(vault.audit_key)
 
     def chain(conn: Connection, now: datetime, entries: Sequence[AuditEntry]) -> None:
+        audit.append(conn, now, entries)
         audited.extend(entries)
 
+    upgrade(settings.effective_database_url)
     db = Database(settings.effective_database_url, chain_audit=chain)
-    tables.metadata.create_all(db.engine)
+    db.write(lambda tx: register_parties(tx, vault))
     directory = CallerDirectory(db)
     gate = assembly.create_gate(settings, db, directory)
     app = FastAPI(title="exchange-hub", version="0")
-    cases = CasesDouble()
+    cases = CaseService(db, Rooms(vault, load_flows(), Directory(db)))
     own = issue("hub")
     signer = AnswerSigner(own.key, own.cert.der, db.clock) if sign_answers else None
-    assembly.install(app, gate, settings, Vault(secrets.token_bytes(32)), cases, signer)  # type: ignore[arg-type]
+    assembly.install_intake(app, gate, settings, vault, cases, signer)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", **server_options(settings)))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -195,4 +185,7 @@ def new_caller(
 
 
 def transfer(**changes: Any) -> dict[str, Any]:
-    return {**EXAMPLE_TRANSFER, "messageId": f"t-{secrets.token_hex(8)}", **changes}
+    """A valid SubmitTransfer of a student of its own."""
+    number = student_number()
+    student = {**EXAMPLE_TRANSFER["student"], "idNumber": number, "enrolmentNumber": f"G{number}"}
+    return {**EXAMPLE_TRANSFER, "messageId": f"t-{secrets.token_hex(8)}", "student": student, **changes}

