@@ -135,15 +135,22 @@ def family(region: str, index: int, *, seed: int = 1) -> Family:
 
 def find_family(id_number: str, *, seed: int = 1) -> Family | None:
     """The family of which this is the student's or the guardian's ID number; None for a stranger."""
-    region = _REGIONS.get(id_number[:6])
-    if region is None or len(id_number) != 18 or not id_number[14:17].isdecimal():
+    region = _REGION_OF.get(id_number[:6])
+    try:
+        born, order = date.fromisoformat(id_number[6:14]), int(id_number[14:17])
+    except ValueError:
         return None
-    first = (int(id_number[14:17]) - 1) // 2  # the order number leaves one index in 499
-    for index in range(first, 10_000, 499):
-        found = family(region, index, seed=seed)
-        if id_number in (found.student.id_number, found.guardian.id_number):
-            return found
-    return None
+    begins = date(born.year if born.month >= 9 else born.year - 1, 9, 1)
+    index = (born - begins).days // _DAYS * _ORDERS + (order - 1) // 2  # see _born and _id_number
+    if region is None or not 0 <= index < STUDENTS:
+        return None
+    found = family(region, index, seed=seed)
+    return found if id_number in (found.student.id_number, found.guardian.id_number) else None
+
+
+def _born(year: int, index: int, chance: random.Random) -> date:
+    """A day of the school year that begins in ``year``; students who share an order number never share a day."""
+    return date(year, 9, 1) + timedelta(days=index // _ORDERS * _DAYS + chance.randrange(_DAYS))
 
 
 def _id_number(region: str, born: date, index: int, male: bool) -> str:
