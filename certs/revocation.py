@@ -20,6 +20,7 @@ from certs import crl as crls
 from certs import extensions, ocsp
 from certs.crl import ALL_REASONS, Crl, Entry, Reason, parse_crl
 from certs.der import Malformed
+from certs.errors import BadKey
 from certs.extensions import DIRECTORY, DistributionPoint, GeneralName, PointName
 from certs.names import same_name
 from certs.ocsp import OcspResponse, Single
@@ -138,7 +139,7 @@ class RevocationCheck:
                 single = next((s for s in response.responses if self._about(s, cert, issuer)), None)
                 if single is None or not self._ocsp_usable(response, single, cert, issuer):
                     continue
-            except Malformed as error:
+            except (Malformed, BadKey) as error:
                 self.why.append(f"OCSP: {error}")
                 continue
             if single.revoked is not None:

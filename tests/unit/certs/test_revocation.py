@@ -279,3 +279,18 @@ def test_an_altered_answer_does_not_hold() -> None:
     raw[position] ^= 1
     altered = replace(source, ocsp=None, ocsp_responses=(bytes(raw),))
     assert judge(made, altered).indication is Indication.INDETERMINATE
+
+
+def test_a_broken_responder_certificate_is_noted() -> None:
+    """Found by fuzzing: what stands where the responder's certificate should be is no certificate."""
+    made = world()
+    extra = [extension(extensions.OCSP_NO_CHECK, b"\x05\x00", False)]
+    responder = made.middle.issue("responder", extended=[OCSP_SIGNING], extra_extensions=extra)
+    source = answer(made, CertStatus(True), responder, include=True)
+    assert source.ocsp is not None
+    raw = next(iter(source.ocsp(b"", ["u"])))
+    cert = responder.cert.der
+    broken = raw.replace(cert, cert[:4] + b"\x31" + cert[5:])
+    found = judge(made, replace(source, ocsp=None, ocsp_responses=(broken,)))
+    assert found.indication is Indication.INDETERMINATE
+    assert "not a certificate" in found.findings[-1].data["why"]
