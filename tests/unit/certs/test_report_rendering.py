@@ -1,0 +1,86 @@
+"""Reports for people and programs: complete, in both languages, and safe to show."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from certs.errors import BadConfiguration
+from certs.ofd_write import SignOptions, pack, unpack
+from certs.policy import NAMED, Policy, load_policy, parse_policy
+from certs.render import AXES, report_to_html, report_to_json, report_to_text
+from certs.report import Axis, Indication
+
+from .ofd_cases import world
+
+
+def test_json_has_everything() -> None:
+    report = world().verify(world().signed())
+    value = json.loads(json.dumps(report_to_json(report)))
+    assert (value["indication"], value["sub_indication"], value["format"]) == ("PASSED", None, "ofd")
+    assert len(value["findings"]) == len(report.findings)
+    assert value["axes"]["seal"] == "PASSED"
+    assert value["signers"][0]["seal_id"] == "37010000000001"
+
+
+@pytest.mark.parametrize(("language", "word", "reason"), [("zh", "不通过", "被改动"), ("en", "FAILED", "altered")])
+def test_texts(language: str, word: str, reason: str) -> None:
+    members = unpack(world().signed())
+    members["Doc_0/Document.xml"] += b" "
+    report = world().verify(pack(members))
+    for text in (report_to_text(report, language=language), report_to_html(report, language=language)):
+        assert word in text
+        assert reason in text
+        assert "Doc_0/Document.xml" in text
+        assert "2026-03-02 16:00:00+08:00" in text, "times of people are Beijing time"
+
+
+def test_html_escapes_what_the_document_brings() -> None:
+    w = world()
+    evil = "<script>alert(1)</script>"
+    signer = w.authority.intermediate.issue({"CN": evil, "O": "&amp;"})
+    document = w.signed(SignOptions(seal=w.seal(name=evil, signers=(signer,))), signer=signer)
+    slipped = pack(unpack(document) | {"<img src=x>": b""})
+    html = report_to_html(w.verify(slipped))
+    assert evil not in html
+    assert "<img" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_a_verdict_is_no_truth_value() -> None:
+    report = world().verify(world().signed())
+    with pytest.raises(TypeError):
+        bool(report)
+    with pytest.raises(TypeError):
+        bool(report.indication)
+
+
+def test_every_axis_has_words() -> None:
+    assert set(AXES) == set(Axis)
+
+
+def test_named_policies() -> None:
+    assert load_policy("strict") == Policy()
+    assert {load_policy(name).name for name in NAMED} == set(NAMED)
+    assert load_policy("field").may_be_uncovered("OFD.xml")
+    assert not load_policy("field").may_be_uncovered("Doc_0/Pages/Page_0/Content.xml")
+
+
+@pytest.mark.parametrize(
+    "text", ["x =", "unknown = 1", 'revocation = "sometimes"', 'algorithms = ["md5"]', "min_rsa_bits = []"]
+)
+def test_bad_policies(text: str) -> None:
+    with pytest.raises(BadConfiguration):
+        parse_policy(text)
+
+
+@pytest.mark.parametrize("name", ["nothing", "missing.toml", ""])
+def test_policies_that_are_not_there(name: str) -> None:
+    with pytest.raises(BadConfiguration):
+        load_policy(name)
+
+
+def test_a_policy_of_ones_own() -> None:
+    policy = parse_policy('name = "own"\nuncovered = "FAILED"\nmax_revocation_age = "P2D"\nrequire_seal = true')
+    assert (policy.uncovered, policy.max_revocation_age and policy.max_revocation_age.days) == (Indication.FAILED, 2)
