@@ -1,6 +1,6 @@
 """Refusals are told to the caller, logged, and written to the audit log, without any personal data.
 
-Each refusal has its own audit entry, found by its problem id, up to a rate: 1 a second (120 at once) for everybody unknown
+Each refusal has its own audit entry and log line, found by its problem id, up to a rate: 1 a second (120 at once) for everybody unknown
 together, 10 a second (600 at once) for each known system. What goes beyond is counted, and the counts are written once a minute
 as one entry for each actor and code. So nobody fills the disk by being refused: unknown callers cost at most 86,400 rows a day.
 """
@@ -45,12 +45,12 @@ class RefusalLog:
         actor = ANONYMOUS if system_id is None else f"system:{system_id}"
         code = problem.kind.code
         reason = reason_word(problem)
-        log.info("refused", problem=problem_id, operation=operation, actor=actor, code=code, reason=reason)
         limiter = self._anonymous if system_id is None else self._known
         if limiter.take(actor) > 0.0:
             with self._lock:
                 self._suppressed[actor, code] += 1
         else:
+            log.info("refused", problem=problem_id, operation=operation, actor=actor, code=code, reason=reason)
             detail = {"operation": operation, "reason": reason, "address": address}
             self._write(AuditEntry(actor, "intake.refused", problem_id, code, detail))
         if self._clock() >= self._summary_due:
@@ -62,6 +62,7 @@ class RefusalLog:
             self._summary_due = self._clock() + SUMMARY_EVERY_S
             counts, self._suppressed = self._suppressed, Counter()
         for (actor, code), count in counts.items():
+            log.warning("refused-summary", actor=actor, code=code, count=count)
             self._write(AuditEntry(actor, "intake.refused-summary", "intake", code, {"count": str(count)}))
 
     def _write(self, entry: AuditEntry) -> None:
