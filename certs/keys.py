@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -127,14 +128,7 @@ class PublicKey:
     @classmethod
     def from_spki_der(cls, spki: bytes) -> PublicKey:
         """From a SubjectPublicKeyInfo (RFC 5280, 4.1.2.7); BadKey if malformed, too weak or of another kind."""
-        point = _sm2_point(spki)
-        if point is not None:
-            return cls(SM2, "", 256, sm2.SPKI_PREFIX + point, point)
-        try:
-            key = serialization.load_der_public_key(spki)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise BadKey("the public key cannot be read") from None
-        return cls._of(key, spki)
+        return _public_key(bytes(spki))
 
     @classmethod
     def from_sm2_point(cls, point: bytes) -> PublicKey:
@@ -212,6 +206,14 @@ class PublicKey:
         except (InvalidSignature, Malformed, ValueError, UnsupportedAlgorithm):
             return False
         return True
+
+    def verify_remembered(self, algorithm: SignatureAlgorithm, data: bytes, signature: bytes) -> bool:
+        """:meth:`verify` for what is judged again and again: certificates and CRLs. Answers are remembered by a digest of
+        all that they depend on, the newest 4096 of them."""
+        content = hashlib.sha256(
+            b"".join((algorithm.encode(), b"\x00", _prefixed(self.spki), _prefixed(signature), data))
+        )
+        return _remembered(_Question(content.digest(), self, algorithm, data, signature))
 
     def _must_fit(self, algorithm: SignatureAlgorithm) -> None:
         if not self.fits(algorithm):
@@ -328,6 +330,36 @@ def load_pkcs12(data: bytes, password: str | None) -> KeyFile:
     return KeyFile(PrivateKey._of(bundle.key), own, others)
 
 
+class _Question:
+    """The arguments of one verification, equal and hashed by their digest; the arguments are dropped once answered."""
+
+    __slots__ = ("ask", "digest")
+
+    def __init__(
+        self, digest: bytes, key: PublicKey, algorithm: SignatureAlgorithm, data: bytes, signature: bytes
+    ) -> None:
+        self.digest = digest
+        self.ask: Callable[[], bool] | None = lambda: key.verify(algorithm, data, signature)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Question) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(question: _Question) -> bool:
+    assert question.ask is not None  # noqa: S101 - a question is asked once
+    answer = question.ask()
+    question.ask = None
+    return answer
+
+
+def _prefixed(part: bytes) -> bytes:
+    return len(part).to_bytes(4, "big") + part
+
+
 def _padding(spec: Spec) -> padding.AsymmetricPadding:
     """PSS with MGF1 of the same digest and a salt of its length (RFC 8017, 9.1; RFC 9421, 3.3.1), else PKCS #1 v1.5."""
     if not spec.pss:
@@ -351,6 +383,18 @@ def _ec_to_raw(signature: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
     width = _width(key)
     r, s = utils.decode_dss_signature(signature)
     return r.to_bytes(width, "big") + s.to_bytes(width, "big")
+
+
+@lru_cache(maxsize=2048)
+def _public_key(spki: bytes) -> PublicKey:
+    point = _sm2_point(spki)
+    if point is not None:
+        return PublicKey(SM2, "", 256, sm2.SPKI_PREFIX + point, point)
+    try:
+        key = serialization.load_der_public_key(spki)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise BadKey("the public key cannot be read") from None
+    return PublicKey._of(key, spki)
 
 
 def _sm2_point(spki: bytes) -> bytes | None:

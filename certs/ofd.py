@@ -50,6 +50,7 @@ class OfdPackage:
     _archive: zipfile.ZipFile
     _limits: OfdLimits
     _read: dict[str, bytes] = field(default_factory=dict)
+    _trees: dict[str, etree._Element] = field(default_factory=dict)
     _total: int = 0
 
     @classmethod
@@ -88,11 +89,13 @@ class OfdPackage:
         return self._read[name]
 
     def xml(self, name: str) -> etree._Element:
-        """The root element of a file; no DOCTYPE, bounded in depth and size."""
-        try:
-            return parse(self.read(name), limits=_XML)
-        except UnsafeXml as error:
-            raise Malformed(f"{name[:120]}: {error.reason}") from None
+        """The root element of a file, parsed once; no DOCTYPE, bounded in depth and size."""
+        if name not in self._trees:
+            try:
+                self._trees[name] = parse(self.read(name), limits=_XML)
+            except UnsafeXml as error:
+                raise Malformed(f"{name[:120]}: {error.reason}") from None
+        return self._trees[name]
 
     def _unpack(self, info: zipfile.ZipInfo) -> bytes:
         limits = self._limits

@@ -19,6 +19,7 @@ from xml.sax.saxutils import escape, quoteattr
 from certs.authority import Identity
 from certs.digests import digest
 from certs.errors import BadKey
+from certs.ofd_metadata import WIRE_NAMES
 from certs.seal_write import gb_signed_data, seal_document
 from certs.seals import BEIJING, Seal
 from certs.signing_cert import SigningCert
@@ -26,21 +27,6 @@ from certs.signing_cert import SigningCert
 _NS: Final = 'xmlns:ofd="http://www.ofdspec.org/2016"'
 _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _METADATA: Final = "Doc_0/Attachs/metadata.xml"
-# Wire names (pinyin initials) of the canonical metadata fields.
-WIRE_NAMES: Final[Mapping[str, str]] = {
-    "type_name": "ZZMC",
-    "type_code": "ZZLXDM",
-    "number": "ZZBH",
-    "identifier": "ZZBS",
-    "issuer_name": "ZZBFJG",
-    "issuer_code": "ZZBFJGDM",
-    "issued_on": "ZZBFRQ",
-    "holder_name": "CZZT",
-    "holder_code": "CZZTDM",
-    "holder_code_type": "CZZTDMLXDM",
-    "valid_from": "ZZYXQQSRQ",
-    "valid_until": "ZZYXQJZRQ",
-}
 
 
 def write_ecert(

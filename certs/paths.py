@@ -212,7 +212,7 @@ class _Search:
             if len(self.signatures) >= LIMITS.signatures:
                 raise _TooMuch("signatures")
             try:
-                self.signatures[key] = signer.public_key.verify(known, tbs, signature)
+                self.signatures[key] = signer.public_key.verify_remembered(known, tbs, signature)
             except CertsError:
                 self.signatures[key] = False  # a key that cannot be read signs nothing
         return self.signatures[key]
