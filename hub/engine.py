@@ -96,8 +96,8 @@ def listen(engine: Engine, channel: str, hear: Callable[[], None], stop: threadi
         try:
             raw = engine.raw_connection()
             try:
-                raw.detach()  # never goes back to the pool
                 connection = raw.driver_connection
+                raw.detach()  # never goes back to the pool
                 if not isinstance(connection, psycopg.Connection):
                     raise TypeError("LISTEN needs psycopg")
                 connection.autocommit = True

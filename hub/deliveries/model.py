@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from hub.db import Tx
+from hub.deliveries.breaker import Sign
 from schemas.base import Canonical
 
 
@@ -74,6 +75,67 @@ class Finished:
     state: State  # DELIVERED, REFUSED or SUSPENDED
     code: str  # "delivered", the peer's code, or a stable word of ours
     result: object | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The endpoint's row as an attempt needs it; equal rows share one adapter."""
+
+    id: str
+    adapter: str
+    region: str
+    base_url: str
+    settings: str  # JSON object of texts
+    secrets_sealed: bytes | None
+    timeout_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery under a lease. ``body_sealed`` opens in the context ``deliveries:<id>``."""
+
+    id: str
+    target: Target
+    case_id: str
+    kind: Kind
+    subject: str
+    attempt: int  # from 1, over the delivery's whole life
+    tries: int  # from 1, since it was made or replayed by an operator: what the limit counts
+    replayed: bool  # an operator said so, and this is the first attempt since
+    in_doubt: bool  # an earlier attempt may have taken effect
+    expires_at: datetime | None
+    token: str
+    lease_until: datetime
+    body_sealed: bytes
+
+
+class Word(StrEnum):
+    """How an attempt ended, as its row and the audit log say it."""
+
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    RETRY_LATER = "retry-later"
+    OUTCOME_UNKNOWN = "outcome-unknown"
+    MISCONFIGURED = "misconfigured"
+    EXPIRED = "expired"  # its time had passed: not sent
+    LEASE_LOST = "lease-lost"
+    BUG = "bug"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one attempt came to; recorded only if its lease still holds."""
+
+    claimed: Claimed
+    word: Word
+    state: State  # DELIVERED, REFUSED, SUSPENDED, or QUEUED to be tried again
+    code: str  # the peer's, or a stable word of ours
+    sign: Sign  # what it says of the endpoint
+    at: datetime  # when the call ended
+    wait: timedelta = timedelta(0)  # until the next attempt, if QUEUED
+    in_doubt: bool = False  # it may have taken effect
+    result: object | None = None  # what ``prepare`` made of the answer
+    tell: bool = True  # False: the room that asked failed to record it and is not asked again
 
 
 class OutcomeHandler(Protocol):

@@ -1,0 +1,159 @@
+"""The SQL of deliveries: enqueue, cancel, operators' decisions. Claiming is in ``claims.py``, outcomes in ``outcomes.py``.
+
+Every change of state goes through a WHERE on the state before it, and is one of :data:`hub.deliveries.model.TRANSITIONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from hub import tables as t
+from hub.db import AuditEntry, Tx
+from hub.deliveries.model import TRANSITIONS, Finished, Handlers, Kind, NewDelivery, State, Target
+from hub.ids import new_id
+from hub.vault import Vault
+
+ENDED_WITH_CASE = (Kind.STEP, Kind.ECERT, Kind.PERSON, Kind.ENROLMENT)  # notices are told although the case has ended
+
+
+class NotSuspended(Exception):
+    """An operator's decision came too late, or for a delivery that is not suspended."""
+
+
+class UnknownDelivery(Exception):
+    """No delivery has this id."""
+
+
+def body_context(delivery_id: str) -> str:
+    """What a delivery's body is sealed under."""
+    return f"deliveries:{delivery_id}"
+
+
+def enqueue(tx: Tx, vault: Vault, deliveries: Sequence[NewDelivery]) -> list[str]:
+    """Make the deliveries; gives their ids. Workers are woken when this transaction is committed."""
+    rows = []
+    for delivery in deliveries:
+        id_ = new_id("dlv")
+        rows.append(
+            {
+                "id": id_,
+                "endpoint_id": delivery.endpoint_id,
+                "case_id": delivery.case_id,
+                "kind": delivery.kind.value,
+                "subject": delivery.subject,
+                "idempotency_key": delivery.idempotency_key,
+                "state": State.QUEUED.value,
+                "due_at": delivery.due_at or tx.now,
+                "expires_at": delivery.expires_at,
+                "attempts": 0,
+                "forgiven": 0,
+                "in_doubt": False,
+                "created_at": tx.now,
+                "body_sealed": vault.seal(delivery.body.model_dump_json().encode(), body_context(id_)),
+            }
+        )
+    if rows:
+        tx.conn.execute(sa.insert(t.deliveries), rows)
+        tx.wake_workers = True
+    return [str(row["id"]) for row in rows]
+
+
+def cancel_queued(tx: Tx, case_id: str) -> set[tuple[Kind, str]]:
+    """The case has ended: what waits to be sent never is (events and cancellations are).
+
+    Gives (kind, subject) of those that certainly never reached their peer. One whose earlier attempt is in doubt is not sent again
+    either, but its peer may have it, so it is not among them. One under way now is left alone; its outcome finds the case ended.
+    """
+    d = t.deliveries
+    query = (
+        sa.select(d.c.id, d.c.kind, d.c.subject, d.c.in_doubt)
+        .where(d.c.case_id == case_id, d.c.state == State.QUEUED.value)
+        .where(d.c.kind.in_([kind.value for kind in ENDED_WITH_CASE]))
+        .order_by(d.c.id)
+        .with_for_update()
+    )
+    rows = tx.conn.execute(query).all()
+    if rows:
+        tx.conn.execute(
+            sa.update(d)
+            .where(d.c.id.in_([row.id for row in rows]), d.c.state == State.QUEUED.value)
+            .values(state=State.REFUSED.value, finished_at=tx.now, last_error="case-ended")
+        )
+        tx.audit.extend(
+            AuditEntry("node", "delivery.cancel", row.id, State.REFUSED.value, {"case": case_id}) for row in rows
+        )
+    return {(Kind(row.kind), row.subject) for row in rows if not row.in_doubt}
+
+
+# --- operators ----------------------------------------------------------------------------------------------------------
+
+
+def replay(tx: Tx, delivery_id: str, operator: str, reason: str) -> None:
+    """Try a suspended delivery again, at once, with a fresh count and no expiry. Raises NotSuspended, UnknownDelivery."""
+    row = _suspended(tx.conn, delivery_id, State.QUEUED)
+    values = {
+        "state": State.QUEUED.value,
+        "due_at": tx.now,
+        "forgiven": row.attempts,
+        "expires_at": None,
+        "finished_at": None,
+    }
+    tx.conn.execute(sa.update(t.deliveries).where(t.deliveries.c.id == delivery_id).values(values))
+    tx.audit.append(AuditEntry(operator, "delivery.replay", delivery_id, "queued", {"reason": reason[:300]}))
+    tx.wake_workers = True
+
+
+def refuse(tx: Tx, delivery_id: str, operator: str, reason: str, *, handlers: Handlers) -> None:
+    """Give a suspended delivery up; the room that asked for it hears of it. Raises NotSuspended, UnknownDelivery."""
+    row = _suspended(tx.conn, delivery_id, State.REFUSED)
+    values = {"state": State.REFUSED.value, "finished_at": tx.now, "last_error": "refused-by-operator"}
+    tx.conn.execute(sa.update(t.deliveries).where(t.deliveries.c.id == delivery_id).values(values))
+    tx.audit.append(AuditEntry(operator, "delivery.refuse", delivery_id, "refused", {"reason": reason[:300]}))
+    kind = Kind(row.kind)
+    finished = Finished(
+        row.id, row.endpoint_id, row.case_id, kind, row.subject, State.REFUSED, "refused-by-operator", None
+    )
+    handlers[kind].record(tx, [finished])
+
+
+def _suspended(conn: Connection, delivery_id: str, after: State) -> Row[Any]:
+    if (State.SUSPENDED, after) not in TRANSITIONS:
+        raise NotSuspended(f"a suspended delivery never becomes {after.value}")
+    d = t.deliveries
+    columns = (d.c.id, d.c.endpoint_id, d.c.case_id, d.c.kind, d.c.subject, d.c.state, d.c.attempts)
+    query: sa.Select[Any] = sa.select(*columns).where(d.c.id == delivery_id).with_for_update()
+    row = conn.execute(query).one_or_none()
+    if row is None:
+        raise UnknownDelivery(delivery_id)
+    if row.state != State.SUSPENDED.value:
+        raise NotSuspended(f"{delivery_id} is {row.state}")
+    return row
+
+
+# --- reading ------------------------------------------------------------------------------------------------------------
+
+
+def target(conn: Connection, endpoint_id: str) -> Target | None:
+    """The endpoint's row as an adapter is made of it."""
+    columns = [t.endpoints.c[name] for name in Target.__dataclass_fields__]
+    row = conn.execute(sa.select(*columns).where(t.endpoints.c.id == endpoint_id)).one_or_none()
+    return None if row is None else Target(**row._mapping)
+
+
+def expired_ids(conn: Connection, now: datetime, *, limit: int = 64) -> list[str]:
+    """Queued deliveries whose time has passed, also those of endpoints that are closed: they must not wait in silence."""
+    d = t.deliveries
+    query = sa.select(d.c.id).where(d.c.state == sa.literal_column("'queued'"), d.c.expires_at <= now)
+    return list(conn.execute(query.order_by(d.c.id).limit(limit)).scalars())
+
+
+def longer_than_lease(conn: Connection, lease: timedelta) -> list[str]:
+    """Endpoints whose call may outlast the lease: another node would take a delivery up while it is being sent."""
+    e = t.endpoints
+    query = sa.select(e.c.id).where(e.c.timeout_s >= int(lease.total_seconds())).order_by(e.c.id)
+    return list(conn.execute(query).scalars())
