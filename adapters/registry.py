@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from adapters.contract import Adapter, Endpoint, Manifest
+from adapters.county_rest.client import CountyRest
 
-ADAPTERS: Final[Mapping[str, type[Adapter]]] = {}
+ADAPTERS: Final[Mapping[str, type[Adapter]]] = {
+    "county_rest": CountyRest,
+}
 
 
 class UnknownAdapter(LookupError):

@@ -362,12 +362,29 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def run(app: ASGIApp, simulation: Simulation, *, host: str, port: int, control_port: int) -> None:
-    """Serve until SIGTERM or SIGINT; then return. ``app`` is the dialect, without any of the control paths."""
-    asyncio.run(_serve(app, simulation, host, port, control_port))
+def run(
+    app: ASGIApp,
+    simulation: Simulation,
+    *,
+    host: str,
+    port: int,
+    control_port: int,
+    started: Callable[[], None] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; then return. ``started`` is called on the event loop before the ports open."""
+    asyncio.run(_serve(app, simulation, host, port, control_port, started))
 
 
-async def _serve(app: ASGIApp, simulation: Simulation, host: str, port: int, control_port: int) -> None:
+async def _serve(
+    app: ASGIApp,
+    simulation: Simulation,
+    host: str,
+    port: int,
+    control_port: int,
+    started: Callable[[], None] | None,
+) -> None:
+    if started is not None:
+        started()
     dialect = uvicorn.Server(_config(Faulty(app, simulation)))
     dialect.config.load()
     control = uvicorn.Server(_config(control_app(simulation)))
