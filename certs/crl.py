@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from functools import lru_cache
 
 from certs import der, extensions
 from certs.der import Malformed
@@ -19,6 +20,7 @@ from certs.extensions import DIRECTORY, DistributionPoint, Extension, GeneralNam
 from certs.names import normalised, same_name
 
 MAX_CRL_BYTES = 32 * 1024 * 1024
+_REMEMBERED_BYTES = 256 * 1024
 
 EXPIRED_CERTS_ON_CRL = "2.5.29.60"
 _KNOWN = {
@@ -137,7 +139,19 @@ def _directory_name(names: tuple[GeneralName, ...]) -> bytes:
 
 
 def parse_crl(raw: bytes) -> Crl:
-    """Read a CertificateList (5.1); anything that is not one, or is above the size bound, is Malformed."""
+    """Read a CertificateList (5.1); anything that is not one, or is above the size bound, is Malformed.
+
+    Small ones are remembered: the same few lists are asked for every document.
+    """
+    return _small_crl(raw) if len(raw) <= _REMEMBERED_BYTES else _parse_crl(raw)
+
+
+@lru_cache(maxsize=64)
+def _small_crl(raw: bytes) -> Crl:
+    return _parse_crl(raw)
+
+
+def _parse_crl(raw: bytes) -> Crl:
     if len(raw) > MAX_CRL_BYTES:
         raise Malformed(f"a CRL above {MAX_CRL_BYTES} bytes")
     outer = der.read(raw, der.SEQUENCE).reader()
