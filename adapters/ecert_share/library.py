@@ -139,10 +139,10 @@ class Library:
 
     def load(self, link: Link, deadline: Deadline) -> bytes:
         """The file behind a link; :class:`LinkExpired` if it is no longer good. Foreign hosts are never asked."""
-        parts = urlsplit(link.url)
         wire = self._files.get(_origin(link.url))
         if wire is None:
             raise PeerMisconfigured("download-elsewhere", "a link to a host that is not among download_origins")
+        parts = urlsplit(link.url)
         url = wire.url(parts.path + (f"?{parts.query}" if parts.query else ""))  # in our own spelling of the origin
         response = wire.send("GET", url, deadline=deadline, has_effect=False, max_bytes=MAX_FILE_BYTES)
         if response.status in _LINK_GONE:

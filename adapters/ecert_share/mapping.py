@@ -82,7 +82,7 @@ METADATA: Final = (
     ("holder_code", "certificateHolderCode", "CZZTDM"),
     ("holder_code_type", "certificateHolderType", "CZZTDMLXDM"),
     ("issuer_name", "issueDept", "ZZBFJG"),
-    ("issuer_code", "issueCode", "ZZBFJGDM"),
+    ("issuer_code", "issueDeptCode", "ZZBFJGDM"),
     ("issued_on", "issueDate", "ZZBFRQ"),
     ("valid_from", "certificateValidateStart", "ZZYXQQSRQ"),
     ("valid_until", "certificateValidateEnd", "ZZYXQJZRQ"),

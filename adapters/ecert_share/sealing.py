@@ -1,0 +1,100 @@
+"""The simulated library's own test authority: it seals the files, and exports what the hub must trust to verify them."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from certs.authority import Identity, SealAuthority
+from certs.keys import PrivateKey
+from certs.ofd_write import SignOptions, sign_ofd, write_ecert
+from certs.pkcs8 import armour
+from certs.seal_write import Picture, make_seal
+from certs.seals import Seal
+from certs.signing_cert import SigningCert
+from schemas.ecerts import EcertMetadata
+
+_PICTURE: Final = Picture(
+    "svg", b'<svg xmlns="http://www.w3.org/2000/svg"><circle cx="20" cy="20" r="18" fill="none"/></svg>'
+)
+_READABLE: Final = (
+    ("证照编号", "number"),
+    ("持证主体", "holder_name"),
+    ("持证主体代码", "holder_code"),
+    ("颁发机构", "issuer_name"),
+    ("颁发日期", "issued_on"),
+    ("有效期至", "valid_until"),
+    ("证照标识", "identifier"),
+)
+
+
+class Authority:
+    """The library's own test authority. It lives in a folder, so that files sealed before a restart stay verifiable."""
+
+    def __init__(self, folder: Path, now: datetime) -> None:
+        self._identities = _load(folder) if (folder / "signer.key").exists() else _create(folder, now)
+        root, _, maker, signer = self._identities
+        stranger = SealAuthority.create(now, organisation="无人信任的印章中心", signer_name="陌生签章人")
+        self._seal = _seal(maker, signer, now)
+        self._strange = stranger.signer, _seal(stranger.seal_maker, stranger.signer, now)
+        self._since = max(now - timedelta(hours=1), root.cert.not_before)
+
+    def seal(self, metadata: EcertMetadata, *, strange: bool = False) -> bytes:
+        """An OFD with these metadata, sealed now."""
+        values = {key: value for key, value in metadata.model_dump(by_alias=False).items() if value and key != "extra"}
+        lines = [f"{title}：{values[name]}" for title, name in _READABLE if name in values]
+        document = write_ecert(
+            {**values, **metadata.extra},
+            lines,
+            title=metadata.type_name or "电子证照",
+            created=self._since,
+            doc_id=hashlib.sha256((metadata.identifier or "").encode()).hexdigest()[:32],
+        )
+        signer, seal = self._strange if strange else (self._identities[3], self._seal)
+        return sign_ofd(document, signer, SignOptions(seal=seal), at=self._since)
+
+    def export_anchors(self, folder: Path, now: datetime) -> None:
+        """``root.pem`` and ``issuing.pem`` to be trusted, and their revocation lists (good for a year)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, identity in zip(("root", "issuing"), self._identities, strict=False):
+            (folder / f"{name}.pem").write_bytes(armour("CERTIFICATE", identity.cert.der))
+            crl = identity.crl(this_update=now - timedelta(minutes=5), next_update=now + timedelta(days=365))
+            (folder / f"{name}.crl").write_bytes(crl)
+
+
+_NAMES: Final = ("root", "issuing", "maker", "signer")
+_Identities = tuple[Identity, Identity, Identity, Identity]
+
+
+def _create(folder: Path, now: datetime) -> _Identities:
+    made = SealAuthority.create(now, organisation="省电子证照库演示印章中心", signer_name="演示发证机关")
+    identities = (made.root, made.intermediate, made.seal_maker, made.signer)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, identity in zip(_NAMES, identities, strict=True):
+        (folder / f"{name}.pem").write_bytes(armour("CERTIFICATE", identity.cert.der))
+        key = folder / f"{name}.key"
+        key.touch(0o600)
+        key.write_bytes(identity.key.to_pem())
+    return identities
+
+
+def _load(folder: Path) -> _Identities:
+    root, issuing, maker, signer = (
+        Identity(PrivateKey.from_pem((folder / f"{n}.key").read_bytes()), SigningCert.from_pem((folder / f"{n}.pem").read_bytes()))
+        for n in _NAMES
+    )  # fmt: skip
+    return root, issuing, maker, signer
+
+
+def _seal(maker: Identity, signer: Identity, now: datetime) -> Seal:
+    return make_seal(
+        maker,
+        [signer.cert],
+        name="演示发证机关电子印章",
+        seal_id="37000000000001",
+        picture=_PICTURE,
+        valid_from=max(now - timedelta(hours=2), maker.cert.not_before),
+        valid_to=min(now + timedelta(days=3650), maker.cert.not_after),
+    )
