@@ -1,0 +1,241 @@
+"""hub endpoints: where the hub delivers to and fetches from. The adapter's manifest says what an endpoint needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from adapters import registry
+from adapters.contract import AdapterError, Deadline, Manifest
+from hub.access import endpoints, store
+from hub.access.endpoints import EndpointSpec
+from hub.access.parties_file import resolve_secret
+from hub.access.registration import RegistrationError
+from hub.commands.context import ACTOR, OpenHub, fail, open_hub
+from hub.commands.systems import find_manifest
+from hub.vault import VaultError
+from hub.working_days import SHANGHAI
+from schemas.regions import REGIONS
+
+app = typer.Typer(help="对接端点 / where the hub delivers to and fetches from", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="端点编号 / the endpoint's id, for example qd-shinan")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead of a table")]
+Pairs = Annotated[list[str] | None, typer.Option("--setting", help="NAME=VALUE, as the adapter's manifest lists them")]
+Secrets = Annotated[
+    list[str] | None, typer.Option("--secret", help="NAME=env:VARIABLE or NAME=file:PATH; asked for if left out")
+]
+Concurrency = Annotated[int | None, typer.Option(help="calls at once; default: the manifest's")]
+Timeout = Annotated[int | None, typer.Option(help="seconds for one call; default: the manifest's")]
+Hours = Annotated[str | None, typer.Option(help="07:30-20:00 Asia/Shanghai; default: the manifest's")]
+
+
+@app.command("add")
+def add(  # noqa: PLR0917  each is an option of the command
+    endpoint_id: Id,
+    system: Annotated[str, typer.Option(help="whose installation it is: the party that may decide its steps")],
+    adapter: Annotated[str, typer.Option(help="the product; hub endpoints adapters lists them")],
+    service: Annotated[str, typer.Option(help=" | ".join(endpoints.SERVICES))],
+    region: Annotated[
+        str, typer.Option(help="GB/T 2260 code; serves the regions below it that have none of their own")
+    ],
+    url: Annotated[str, typer.Option(help="its address")],
+    setting: Pairs = None,
+    secret: Secrets = None,
+    max_concurrency: Concurrency = None,
+    timeout_s: Timeout = None,
+    service_hours: Hours = None,
+) -> None:
+    """Register an endpoint. Secrets come from the environment, a file or a prompt, and are kept encrypted."""
+    with open_hub() as hub:
+        manifest = _or_fail_manifest(adapter)
+        given = _secrets(secret)
+        for name in sorted(manifest.secrets.keys() - given.keys()):
+            given[name] = typer.prompt(f"{name} ({manifest.secrets[name]})", hide_input=True)
+        spec = EndpointSpec(
+            endpoint_id, system, adapter, service, region, url, _pairs(setting), given, max_concurrency, timeout_s,
+            service_hours,
+        )  # fmt: skip
+        hub.write(lambda tx: endpoints.add_endpoint(tx, ACTOR, hub.vault, manifest, spec, lease_s=hub.settings.lease_s))
+    typer.echo(f"端点 {endpoint_id} 已登记 / registered; try it: hub endpoints check {endpoint_id}")
+
+
+@app.command("list")
+def list_endpoints(as_json: AsJson = False) -> None:
+    """List endpoints and how they do."""
+    with open_hub() as hub, hub.db.read() as conn:
+        rows = store.endpoints(conn)
+    if as_json:
+        typer.echo(json.dumps([_as_json(row) for row in rows], ensure_ascii=False, indent=2))
+        return
+    table = Table("id", "service", "region", "adapter", "system", "state", "last answer", "address")
+    for row in rows:
+        seen = row.last_ok_at.astimezone(SHANGHAI).strftime("%m-%d %H:%M:%S") if row.last_ok_at else "-"
+        region = f"{REGIONS.get(row.region).name} {row.region}" if row.region in REGIONS else row.region
+        table.add_row(row.id, row.service, region, row.adapter, row.system_id, _state(row), seen, row.base_url)
+    Console().print(table)
+
+
+@app.command("adapters")
+def adapters() -> None:
+    """List the products that the hub can speak with, and what each needs to be told."""
+    table = Table("adapter", "product", "protocol", "settings", "secrets")
+    for adapter_id in sorted(registry.ADAPTERS):
+        manifest = registry.manifest(adapter_id)
+        told = [
+            "\n".join(f"{name}: {text}" for name, text in part.items())
+            for part in (manifest.settings, manifest.secrets)
+        ]
+        table.add_row(adapter_id, f"{manifest.product_zh}\n{manifest.product}", manifest.protocol, *told)
+    Console().print(table)
+
+
+@app.command("set")
+def set_(
+    endpoint_id: Id,
+    url: Annotated[str | None, typer.Option(help="a new address")] = None,
+    setting: Pairs = None,
+    secret: Secrets = None,
+    max_concurrency: Concurrency = None,
+    timeout_s: Timeout = None,
+    service_hours: Annotated[str | None, typer.Option(help='07:30-20:00 Asia/Shanghai; "" = always')] = None,
+) -> None:
+    """Change what is given and leave the rest."""
+    with open_hub() as hub:
+        manifest = _or_fail_manifest(_row(hub, endpoint_id).adapter)
+        changed = hub.write(
+            lambda tx: endpoints.set_endpoint(
+                tx,
+                ACTOR,
+                hub.vault,
+                manifest,
+                endpoint_id,
+                lease_s=hub.settings.lease_s,
+                base_url=url,
+                settings=_pairs(setting),
+                secrets=_secrets(secret),
+                max_concurrency=max_concurrency,
+                timeout_s=timeout_s,
+                service_hours=service_hours,
+            )
+        )
+    typer.echo(f"{endpoint_id}: {', '.join(changed) or 'nothing'} changed")
+
+
+@app.command("pause")
+def pause(endpoint_id: Id, reason: Annotated[str, typer.Option(help="原因 / why")]) -> None:
+    """Send nothing to it until it is resumed; what is due waits."""
+    with open_hub() as hub:
+        hub.write(lambda tx: endpoints.pause_endpoint(tx, ACTOR, endpoint_id, reason))
+    typer.echo(f"{endpoint_id}: paused")
+
+
+@app.command("resume")
+def resume(endpoint_id: Id) -> None:
+    """Send to it again, at once; its breaker is closed."""
+    with open_hub() as hub:
+        hub.write(lambda tx: endpoints.resume_endpoint(tx, ACTOR, endpoint_id))
+    typer.echo(f"{endpoint_id}: resumed")
+
+
+@app.command("remove")
+def remove(endpoint_id: Id) -> None:
+    """Remove an endpoint that no case and no delivery ever used."""
+    with open_hub() as hub:
+        hub.write(lambda tx: endpoints.remove_endpoint(tx, ACTOR, endpoint_id))
+    typer.echo(f"{endpoint_id}: removed")
+
+
+@app.command("subscribe")
+def subscribe(
+    endpoint_id: Id,
+    event_type: Annotated[str, typer.Argument(help="exact, or a prefix that ends in .*")],
+    region: Annotated[str, typer.Option(help="GB/T 2260 code; covers the regions below it")] = "370000",
+    source_only: Annotated[bool, typer.Option(help="only cases that the endpoint's own system submitted")] = False,
+) -> None:
+    """Send it the events of a type."""
+    with open_hub() as hub:
+        new = hub.write(
+            lambda tx: endpoints.subscribe(tx, ACTOR, endpoint_id, event_type, region, source_only=source_only)
+        )
+    typer.echo(f"{endpoint_id}: {'subscribed to' if new else 'had already'} {event_type} {region}")
+
+
+@app.command("check")
+def check(endpoint_id: Id) -> None:
+    """Ask the peer, without any effect, whether it is up and knows us. Exit 1 if not."""
+    with open_hub() as hub:
+        row = _row(hub, endpoint_id)
+        try:
+            adapter = registry.create(row.adapter, endpoints.as_adapter_endpoint(hub.vault, row))
+            try:
+                health = adapter.probe(Deadline.after(row.timeout_s))
+            finally:
+                adapter.close()
+        except (AdapterError, VaultError, registry.UnknownAdapter) as error:
+            typer.echo(f"{endpoint_id}: {type(error).__name__} {error}", err=True)
+            raise typer.Exit(1) from None
+    typer.echo(f"{endpoint_id}: 正常 / up {health.version or ''} {health.detail}".rstrip())
+
+
+def _row(hub: OpenHub, endpoint_id: str) -> store.EndpointRow:
+    with hub.db.read() as conn:
+        row = store.endpoint(conn, endpoint_id)
+    if row is None:
+        raise fail(f"there is no endpoint {endpoint_id}; hub endpoints list shows them")
+    return row
+
+
+def _or_fail_manifest(adapter_id: str) -> Manifest:
+    try:
+        return find_manifest(adapter_id)
+    except RegistrationError as error:
+        raise fail(str(error)) from None
+
+
+def _pairs(texts: list[str] | None) -> dict[str, str]:
+    pairs = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise fail(f"{name!r}: write NAME=VALUE")
+        pairs[name] = value
+    return pairs
+
+
+def _secrets(texts: list[str] | None) -> dict[str, str]:
+    try:
+        return {name: resolve_secret(reference, Path()) for name, reference in _pairs(texts).items()}
+    except RegistrationError as error:
+        raise fail(str(error)) from None
+
+
+def _state(row: store.EndpointRow) -> str:
+    if row.paused_at is not None:
+        return f"paused: {row.paused_reason}"
+    return row.breaker if row.breaker != "closed" else "open for delivery"
+
+
+def _as_json(row: store.EndpointRow) -> dict[str, object]:
+    return {
+        "id": row.id,
+        "system": row.system_id,
+        "adapter": row.adapter,
+        "service": row.service,
+        "region": row.region,
+        "baseUrl": row.base_url,
+        "settings": json.loads(row.settings),
+        "hasSecrets": row.secrets_sealed is not None,
+        "maxConcurrency": row.max_concurrency,
+        "timeoutS": row.timeout_s,
+        "serviceHours": row.service_hours,
+        "pausedReason": row.paused_reason,
+        "breaker": row.breaker,
+        "lastOkAt": row.last_ok_at.isoformat() if row.last_ok_at else None,
+        "lastError": row.last_error,
+    }

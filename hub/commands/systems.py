@@ -1,0 +1,268 @@
+"""hub systems: which systems are connected, by which keys they are known, and what each may do where."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from adapters.contract import Manifest
+from adapters.registry import UnknownAdapter
+from adapters.registry import manifest as manifest_of
+from certs.keys import PrivateKey, SignatureAlgorithm
+from hub.access import registration, store
+from hub.access.callers import KeyKind, Service
+from hub.access.key_files import KeyMaterial, read_key_file
+from hub.access.parties_file import load_parties, read_key, read_parties
+from hub.access.registration import RegistrationError
+from hub.commands.context import ACTOR, fail, open_hub
+from hub.db import Tx
+from hub.working_days import SHANGHAI
+from schemas.regions import REGIONS
+
+app = typer.Typer(help="接入系统 / connected systems, their keys and rights", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="系统编号 / the system's id, for example qd-registry")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead of a table")]
+Kind = Annotated[KeyKind, typer.Option(help="http: message signatures; tls: client certificate; wsse: SOAP signatures")]
+
+
+class NewKey(StrEnum):
+    """What ``--new-key`` can make."""
+
+    SM2 = "sm2"
+    P256 = "p256"
+    ED25519 = "ed25519"
+    RSA = "rsa"
+
+
+_ALGORITHMS = {
+    NewKey.SM2: SignatureAlgorithm.SM2_SM3,
+    NewKey.P256: SignatureAlgorithm.ECDSA_P256_SHA256,
+    NewKey.ED25519: SignatureAlgorithm.ED25519,
+    NewKey.RSA: SignatureAlgorithm.RSA_PSS_SHA512,
+}
+
+
+@app.command("add")
+def add(
+    system_id: Id,
+    name: Annotated[str, typer.Option(help="全称 / the full name")],
+    key: Annotated[Path | None, typer.Option(help="public key or certificate of the partner (PEM or DER)")] = None,
+    kind: Kind = KeyKind.HTTP,
+    key_id: Annotated[str | None, typer.Option(help="keyid of an http key; default: made from the system's id")] = None,
+    new_key: Annotated[
+        NewKey | None, typer.Option(help="make an http key pair; the private key is printed once and not kept")
+    ] = None,
+    allow_sha1: Annotated[bool, typer.Option(help="a wsse partner whose stack can only sign with SHA-1")] = False,
+) -> None:
+    """Register a system, with a first key if given. It may do nothing until rights are granted."""
+    made = PrivateKey.generate(_ALGORITHMS[new_key]) if new_key else None
+
+    def write(tx: Tx) -> str | None:
+        registration.add_system(tx, ACTOR, system_id, name)
+        if made is not None:
+            material = read_key_file(KeyKind.HTTP, made.public_key.spki)
+            return registration.add_key(tx, ACTOR, system_id, material, key_id=key_id)
+        if key is not None:
+            return registration.add_key(tx, ACTOR, system_id, read_key(kind, key), key_id=key_id, allow_sha1=allow_sha1)
+        return None
+
+    with open_hub() as hub:
+        named = hub.write(write)
+    typer.echo(f"系统 {system_id} 已登记 / registered" + (f"; key id: {named}" if named else ""), err=made is not None)
+    if made is not None:
+        typer.echo("私钥只显示这一次 / this private key is shown once; hand it over safely:", err=True)
+        typer.echo(made.to_pem().decode(), nl=False)
+
+
+@app.command("list")
+def list_systems(as_json: AsJson = False) -> None:
+    """List systems with their keys and rights."""
+    with open_hub() as hub, hub.db.read() as conn:
+        systems, keys, rights = store.systems(conn), store.keys(conn), store.rights(conn)
+        now = hub.db.clock()
+    if as_json:
+        typer.echo(json.dumps([_as_json(system, keys, rights) for system in systems], ensure_ascii=False, indent=2))
+        return
+    table = Table("id", "name", "state", "keys", "rights")
+    for system in systems:
+        shown = [
+            f"{key.kind} {_short(key.key_id)} {_key_state(key, now)}" for key in keys if key.system_id == system.id
+        ]
+        may = [f"{right.service} {_region(right.region)}" for right in rights if right.system_id == system.id]
+        state = "enabled" if system.enabled else "revoked"
+        table.add_row(system.id, system.name, state, "\n".join(shown), "\n".join(may))
+    Console().print(table)
+
+
+@app.command("grant")
+def grant(
+    system_id: Id,
+    service: Annotated[list[Service], typer.Argument(help="服务 / what it may do")],
+    region: Annotated[str, typer.Option(help="区划代码 / GB/T 2260 code; covers the regions below it")],
+) -> None:
+    """Let a system use services in a region."""
+    with open_hub() as hub:
+        new = hub.write(lambda tx: registration.grant(tx, ACTOR, system_id, service, region))
+    typer.echo(f"{system_id}: {', '.join(new) or 'nothing new'} @ {_region(region)}")
+
+
+@app.command("revoke")
+def revoke(
+    system_id: Id,
+    key: Annotated[str | None, typer.Option(help="revoke one key: its id, or the start of its fingerprint")] = None,
+    service: Annotated[Service | None, typer.Option(help="revoke one right; with --region")] = None,
+    region: Annotated[str | None, typer.Option(help="the region of that right")] = None,
+) -> None:
+    """Revoke one key or one right; with neither, the whole system. In force on every node within two seconds."""
+    if (service is None) != (region is None):
+        raise fail("--service and --region go together")
+
+    def write(tx: Tx) -> str:
+        if key is not None:
+            registration.revoke_key(tx, ACTOR, system_id, key)
+            return f"key {key}"
+        if service is not None and region is not None:
+            registration.revoke_right(tx, ACTOR, system_id, service, region)
+            return f"{service} {region}"
+        registration.set_system_enabled(tx, ACTOR, system_id, False)
+        return "the whole system"
+
+    with open_hub() as hub:
+        what = hub.write(write)
+    typer.echo(f"{system_id}: revoked {what}")
+
+
+@app.command("enable")
+def enable(system_id: Id) -> None:
+    """Undo the revocation of a whole system; its keys and rights are as they were."""
+    with open_hub() as hub:
+        hub.write(lambda tx: registration.set_system_enabled(tx, ACTOR, system_id, True))
+    typer.echo(f"{system_id}: enabled")
+
+
+@app.command("add-key")
+def add_key(
+    system_id: Id,
+    key: Annotated[Path, typer.Argument(help="public key or certificate (PEM or DER)")],
+    kind: Kind = KeyKind.HTTP,
+    key_id: Annotated[str | None, typer.Option(help="keyid of an http key")] = None,
+    allow_sha1: Annotated[bool, typer.Option(help="a wsse partner whose stack can only sign with SHA-1")] = False,
+) -> None:
+    """Register one more key."""
+    with open_hub() as hub:
+        material = _material(kind, key)
+        named = hub.write(
+            lambda tx: registration.add_key(tx, ACTOR, system_id, material, key_id=key_id, allow_sha1=allow_sha1)
+        )
+    typer.echo(f"{system_id}: {kind} key {named}")
+
+
+@app.command("rotate")
+def rotate(
+    system_id: Id,
+    key: Annotated[Path, typer.Argument(help="the new public key or certificate")],
+    old: Annotated[str, typer.Option(help="the key that it replaces: its id, or the start of its fingerprint")],
+    kind: Kind = KeyKind.HTTP,
+    key_id: Annotated[str | None, typer.Option(help="keyid of the new http key")] = None,
+    overlap_days: Annotated[float, typer.Option(min=0, help="how long the old one stays good")] = 7,
+) -> None:
+    """Replace a key; for some days both are good."""
+    with open_hub() as hub:
+        material = _material(kind, key)
+        named = hub.write(
+            lambda tx: registration.rotate_key(
+                tx, ACTOR, system_id, old, material, key_id=key_id, overlap=timedelta(days=overlap_days)
+            )
+        )
+    typer.echo(f"{system_id}: {kind} key {named}; {_short(old)} ends in {overlap_days:g} days")
+
+
+@app.command("load")
+def load(
+    file: Annotated[Path, typer.Argument(help="TOML; see docs/operations/parties.md", exists=True, dir_okay=False)],
+) -> None:
+    """Register the systems, keys, rights, endpoints and subscriptions of a file; what is there already is left alone."""
+    with open_hub() as hub:
+        try:
+            parties = read_parties(file)
+        except (RegistrationError, tomllib.TOMLDecodeError) as error:
+            raise fail(str(error)) from None
+        done = hub.write(
+            lambda tx: load_parties(
+                tx,
+                ACTOR,
+                parties,
+                folder=file.parent,
+                vault=hub.vault,
+                find_manifest=find_manifest,
+                lease_s=hub.settings.lease_s,
+            )
+        )
+    for line in done.added:
+        typer.echo(f"+ {line}")
+    for line in done.changed:
+        typer.echo(f"~ {line}")
+    typer.echo(f"{len(done.added)} added, {len(done.changed)} changed")
+
+
+def find_manifest(adapter_id: str) -> Manifest:
+    try:
+        return manifest_of(adapter_id)
+    except UnknownAdapter as error:
+        raise RegistrationError(str(error)) from None
+
+
+def _material(kind: KeyKind, path: Path) -> KeyMaterial:
+    try:
+        return read_key(kind, path)
+    except RegistrationError as error:
+        raise fail(str(error)) from None
+
+
+def _short(key_id: str) -> str:
+    return key_id if len(key_id) <= 24 else f"{key_id[:16]}…"
+
+
+def _key_state(key: store.KeyRow, now: datetime) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {_day(key.revoked_at)}"
+    if key.not_after is not None:
+        return f"{'expired' if key.not_after <= now else 'until'} {_day(key.not_after)}"
+    return "in force"
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(SHANGHAI).strftime("%Y-%m-%d")
+
+
+def _region(code: str) -> str:
+    return f"{REGIONS.get(code).name} {code}" if code in REGIONS else code
+
+
+def _as_json(system: store.SystemRow, keys: list[store.KeyRow], rights: list[store.RightRow]) -> dict[str, object]:
+    return {
+        "id": system.id,
+        "name": system.name,
+        "enabled": system.enabled,
+        "keys": [
+            {
+                "kind": key.kind,
+                "keyId": key.key_id,
+                "notAfter": key.not_after.isoformat() if key.not_after else None,
+                "revokedAt": key.revoked_at.isoformat() if key.revoked_at else None,
+                "allowSha1": key.allow_sha1,
+            }
+            for key in keys
+            if key.system_id == system.id
+        ],
+        "rights": [{"service": r.service, "region": r.region} for r in rights if r.system_id == system.id],
+    }
