@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -25,6 +26,7 @@ NAMESPACES: Final = frozenset({"http://www.ofdspec.org/2016", "http://www.ofdspe
 MAX_SIGNATURES: Final = 32
 MAX_REFERENCES: Final = 8192
 MAX_DOC_BODIES: Final = 16
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _XML: Final = XmlLimits(max_bytes=16 * 1024 * 1024, max_depth=64, max_elements=200_000)
 
 
@@ -97,6 +99,15 @@ class OfdPackage:
                 raise Malformed(f"{name[:120]}: {error.reason}") from None
         return self._trees[name]
 
+    def locate(self, base: str, location: str) -> str:
+        """The file that an ST_Loc in file ``base`` means. Some makers leave out the leading ``/`` of a path from the root: that is
+        tried where the standard's reading leads to no file."""
+        name = resolve(base, location)
+        if name not in self.names:
+            from_root = resolve("OFD.xml", location)
+            return from_root if from_root in self.names else name
+        return name
+
     def _unpack(self, info: zipfile.ZipInfo) -> bytes:
         limits = self._limits
         if info.file_size > limits.max_member:
@@ -133,7 +144,7 @@ def _member_name(info: zipfile.ZipInfo, limits: OfdLimits) -> str:
         raise Malformed("a file name in the archive is too long or empty")
     name = name.replace("\\", "/").removeprefix("./").lstrip("/")
     parts = name.removesuffix("/").split("/")
-    if any(part in {"", ".", ".."} or ":" in part or not part.isprintable() for part in parts):
+    if any(part in {"", ".", ".."} or ":" in part or _CONTROL.search(part) for part in parts):
         raise Malformed("a file name in the archive leads out of it or is malformed")
     return name
 
@@ -229,7 +240,7 @@ def listed_signatures(package: OfdPackage) -> list[ListedSignature]:
         if etree.QName(root).localname != "Signatures":
             raise Malformed("the list of signatures is something else")
         for entry in children(root, "Signature"):
-            name = resolve(list_name, entry.get("BaseLoc", ""))
+            name = package.locate(list_name, entry.get("BaseLoc", ""))
             found.append(ListedSignature(list_name, entry.get("ID", ""), entry.get("Type", "Seal"), name))
     if len(found) > MAX_SIGNATURES:
         raise Malformed(f"more than {MAX_SIGNATURES} signatures")
@@ -252,7 +263,7 @@ def read_signature(package: OfdPackage, name: str) -> SignatureFile:
             stated = base64.b64decode("".join(text(child(element, "CheckValue")).split()), validate=True)
         except (binascii.Error, ValueError):
             raise Malformed("a CheckValue that is not base64") from None
-        references.append(Reference(resolve(name, element.get("FileRef", "")), stated))
+        references.append(Reference(package.locate(name, element.get("FileRef", "")), stated))
     if not 1 <= len(references) <= MAX_REFERENCES:
         raise Malformed(f"1 to {MAX_REFERENCES} references in a signature are taken")
     provider, seal = child(info, "Provider"), child(info, "Seal")
@@ -265,6 +276,6 @@ def read_signature(package: OfdPackage, name: str) -> SignatureFile:
         signed_at=text(child(info, "SignatureDateTime")),
         check_method=listed.get("CheckMethod", "MD5"),  # the standard's default
         references=tuple(references),
-        seal_name=resolve(name, seal_location) if seal_location else None,
-        value_name=resolve(name, value),
+        seal_name=package.locate(name, seal_location) if seal_location else None,
+        value_name=package.locate(name, value),
     )

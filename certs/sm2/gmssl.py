@@ -1,14 +1,20 @@
 """SM2 by the wheels of gmssl_pyx, where no libcrypto >= 3 is found: half as fast, and it holds the interpreter lock.
 
-Its C code writes a trace to standard error for a signature that does not hold; nothing secret stands in it. It takes at
-most 255 octets of plaintext and derives no public key, so :mod:`certs.sm2.curve` does those two.
+Its C code writes a trace to standard error for a signature that does not hold, which anybody could fill a log with, so C's
+``stderr`` is turned away during the call (with glibc; elsewhere the trace is seen, and nothing secret stands in it). It takes
+at most 255 octets of plaintext and derives no public key, so :mod:`certs.sm2.curve` does those two.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hmac
+import platform
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from threading import Lock
 from typing import Final, cast
 
 from certs.digests import digest
@@ -33,7 +39,8 @@ class GmsslBackend:
 
     def verify(self, point: bytes, message: bytes, signature: bytes, user_id: bytes) -> bool:
         try:
-            return cast(bool, self._gmssl.sm2_verify(point[1:], message, signature, user_id))
+            with _quiet():
+                return cast(bool, self._gmssl.sm2_verify(point[1:], message, signature, user_id))
         except self._gmssl.InvalidValueError:
             raise BadKey("gmssl does not take this SM2 key") from None
 
@@ -52,7 +59,8 @@ class GmsslBackend:
         cipher = ciphertext_to_der(ciphertext, order)
         if len(ciphertext) <= 65 + C3_LENGTH + _MAX_PLAINTEXT:
             try:
-                return cast(bytes, self._gmssl.sm2_decrypt(scalar, cipher))
+                with _quiet():
+                    return cast(bytes, self._gmssl.sm2_decrypt(scalar, cipher))
             except self._gmssl.GmsslInnerError:
                 raise DecryptionFailed("the ciphertext was altered or made for another key") from None
         rest = ciphertext[65:]
@@ -66,6 +74,36 @@ class GmsslBackend:
     def public_key(self, scalar: bytes) -> bytes:
         """The point of a private key."""
         return self._point_of(scalar)
+
+
+_turning = Lock()
+
+
+@lru_cache(maxsize=1)
+def _c_stderr() -> tuple[ctypes.c_void_p, int] | None:
+    """glibc's variable ``stderr`` and an open /dev/null; None with another C library, where it may not be written."""
+    if platform.libc_ver()[0] != "glibc":
+        return None
+    libc = ctypes.CDLL(None)
+    libc.fopen.restype, libc.fopen.argtypes = ctypes.c_void_p, (ctypes.c_char_p, ctypes.c_char_p)
+    nothing = libc.fopen(b"/dev/null", b"w")
+    return (ctypes.c_void_p.in_dll(libc, "stderr"), nothing) if nothing else None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What C code prints goes nowhere; Python's own ``sys.stderr`` does not use this variable and is not touched."""
+    found = _c_stderr()
+    if found is None:
+        yield
+        return
+    variable, nothing = found
+    with _turning:
+        before, variable.value = variable.value, nothing
+        try:
+            yield
+        finally:
+            variable.value = before
 
 
 def _masked(shared: bytes, data: bytes) -> bytes:

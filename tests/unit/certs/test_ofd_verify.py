@@ -332,6 +332,19 @@ def test_the_namespace_without_2016() -> None:
     assert w.verify(sign_ofd(pack(old), w.authority.signer, options("v4"), at=NOW)).indication is PASSED
 
 
+def test_references_without_their_leading_slash() -> None:
+    """Some makers write paths from the root so; a file put where the standard's own reading leads must not stand in."""
+    w = world()
+    members = unpack(w.signed(options("bare")))
+    members[SIGNATURE] = members[SIGNATURE].replace(b'FileRef="/', b'FileRef="')
+    members[VALUE] = w.authority.signer.sign(members[SIGNATURE])
+    assert w.verify(pack(members)).indication is PASSED
+    page = "Doc_0/Pages/Page_0/Content.xml"
+    members[f"Doc_0/Signs/Sign_0/{page}"], members[page] = members[page], members[page] + b" "
+    report = w.verify(pack(members))
+    assert (INDETERMINATE, Sub.UNCOVERED_CONTENT) in judged(report, Axis.COVERAGE)
+
+
 def test_both_backends_agree() -> None:
     document = world().signed()
     members = unpack(document)

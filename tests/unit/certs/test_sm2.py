@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -178,6 +179,16 @@ def test_a_library_that_is_none() -> None:
     with pytest.raises(BadConfiguration):
         sm2.select_backend("libcrypto", library="libnothing.so.9")
     assert sm2.backend_name() in BACKENDS
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's stderr can be turned away")
+def test_gmssl_prints_nothing_for_a_bad_signature(capfd: pytest.CaptureFixture[str]) -> None:
+    sm2.select_backend("gmssl")
+    assert not sm2.verify(sm2.public_key(KEY), b"other", sm2.sign(KEY, MESSAGE))
+    with pytest.raises(DecryptionFailed):
+        sm2.decrypt(sm2.generate(), sm2.encrypt(sm2.public_key(KEY), b"x"))
+    sm2.select_backend("auto")
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no OpenSSL command line")
