@@ -92,21 +92,14 @@ def listen(engine: Engine, channel: str, hear: Callable[[], None], stop: threadi
 
     PostgreSQL only. ``hear`` is called once after each connect as well, as something may have happened before.
     """
+    positional, named = engine.dialect.create_connect_args(engine.url)
     while not stop.is_set():
         try:
-            raw = engine.raw_connection()
-            try:
-                connection = raw.driver_connection
-                raw.detach()  # never goes back to the pool
-                if not isinstance(connection, psycopg.Connection):
-                    raise TypeError("LISTEN needs psycopg")
-                connection.autocommit = True
+            with psycopg.connect(*positional, **{**_LIBPQ, **named}, autocommit=True) as connection:
                 connection.execute(f"LISTEN {channel}".encode())
                 hear()
                 while not stop.is_set():
                     for _ in connection.notifies(timeout=1.0, stop_after=1):
                         hear()
-            finally:
-                raw.close()
-        except (psycopg.Error, DBAPIError):
+        except psycopg.Error:
             stop.wait(1.0)

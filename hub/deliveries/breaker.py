@@ -87,7 +87,8 @@ def after(health: Health, sign: Sign, policy: BreakerPolicy, now: datetime) -> H
             failures = health.failures + 1
             opens = health.breaker is Breaker.HALF_OPEN or failures >= policy.failures
             # late failures of calls that began before it opened do not push the probe further away
-            open_at = health.open_at if health.breaker is Breaker.OPEN else now + timedelta(seconds=policy.open_s)
+            pause = timedelta(0) if health.breaker is Breaker.OPEN else timedelta(seconds=policy.open_s)
+            open_at = max(health.open_at, now + pause)
             return replace(
                 health,
                 breaker=Breaker.OPEN if opens else health.breaker,
