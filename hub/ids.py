@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_RANDOM_BITS = 80
+_lock = threading.Lock()
+_last = 0
 
 
 def new_id(prefix: str) -> str:
-    """``case_01jd…``: 48 bits of milliseconds and 80 random bits; sorts by time of birth, is safe in a URL."""
-    number = (time.time_ns() // 1_000_000 << 80) | secrets.randbits(80)
+    """``case_01jd…``: 48 bits of milliseconds and 80 random bits; safe in a URL. Those of one process sort in order of birth."""
     digits = []
+    number = _next()
     for _ in range(26):
         digits.append(_ALPHABET[number & 31])
         number >>= 5
     return f"{prefix}_{''.join(reversed(digits))}"
+
+
+def _next() -> int:
+    """Monotonic ULID: within a millisecond the next number is one of the 2^32 that follow, so it is no easier to guess."""
+    global _last  # noqa: PLW0603
+    number = (time.time_ns() // 1_000_000 << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
+    with _lock:
+        if number >> _RANDOM_BITS <= _last >> _RANDOM_BITS:
+            number = _last + 1 + secrets.randbits(32)
+        _last = number
+        return number

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
+import traceback
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -32,12 +34,25 @@ class _MaskFilter(logging.Filter):
         return True
 
 
+class _OneLine(logging.Formatter):
+    """A record of the standard library as one JSON line; of an exception its kind and place, as its text may quote values."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: dict[str, object] = {"level": record.levelname.lower(), "logger": record.name}
+        event["event"] = record.getMessage().strip()
+        if record.exc_info and record.exc_info[1] is not None:
+            frames = traceback.extract_tb(record.exc_info[1].__traceback__)[-4:]
+            event["error"] = type(record.exc_info[1]).__name__
+            event["place"] = [f"{frame.filename}:{frame.lineno}" for frame in frames]
+        return json.dumps(event, ensure_ascii=False)
+
+
 def configure(settings: Settings) -> None:
     """Call once, at the start of the process."""
     level = getattr(logging, settings.log_level.upper())
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_MaskFilter())
-    handler.setFormatter(logging.Formatter('{"level": "%(levelname)s", "logger": "%(name)s", "event": "%(message)s"}'))
+    handler.setFormatter(_OneLine())
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     renderer = (
         structlog.processors.JSONRenderer(ensure_ascii=False)

@@ -1,7 +1,7 @@
 """The chain: each row's mac is a keyed hash over the mac before it and the row, so nobody without the key can mend it.
 
-What the chain alone cannot show is a tail that was cut off together with its head: *anchors* do. Now and then the head is written to
-a file beside the database (``audit-anchors.log``), which belongs on a medium that the database's administrator cannot write.
+What the chain alone cannot show is a tail that was cut off together with its head: *anchors* do. Now and then the head is
+written to a file beside the database (``audit-anchors.log``); keep it where the database's administrator cannot write.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hmac
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from sqlalchemy.engine import Connection
 from hub.audit import store
 from hub.audit.store import Head, Row
 from hub.db import AuditEntry
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class AuditChain:
@@ -48,7 +50,7 @@ class AuditChain:
     def mac(self, before: str, row: Row) -> str:
         """HMAC-SHA256 over the mac before and every column, each with its length, so that no two rows read alike."""
         digest = hmac.new(self._key, before.encode(), hashlib.sha256)
-        micros = str(int(row.at.astimezone(UTC).timestamp() * 1_000_000 + 0.5))
+        micros = str((row.at - _EPOCH) // timedelta(microseconds=1))
         for part in (str(row.seq), micros, row.actor, row.action, row.object, row.outcome, row.detail):
             data = part.encode()
             digest.update(len(data).to_bytes(4, "big") + data)

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from hub.access import endpoints
 from hub.access.operators import OperatorError, Operators, Role, SignedIn
 from hub.access.operators.store import SessionRow
+from hub.access.registration import RegistrationError
 from hub.cases import store as case_store
 from hub.cases.progress import Rooms
 from hub.cases.views import views
@@ -26,6 +28,7 @@ from hub.console import store
 from hub.console.texts import Language, text
 from hub.db import Database, Tx
 from hub.deliveries import store as deliveries
+from hub.deliveries.model import Handlers
 from hub.health.overview import overview
 from hub.working_days import SHANGHAI
 from schemas.regions import REGIONS
@@ -46,8 +49,9 @@ FormText = Annotated[str, Form(max_length=300)]
 class Console:
     """Pages for operators. ``secure`` marks cookies for HTTPS only."""
 
-    def __init__(self, db: Database, rooms: Rooms, operators: Operators, *, secure: bool) -> None:
+    def __init__(self, db: Database, rooms: Rooms, handlers: Handlers, operators: Operators, *, secure: bool) -> None:
         self._db = db
+        self._handlers = handlers
         self._rooms = rooms
         self._operators = operators
         self._secure = secure
@@ -161,12 +165,12 @@ class Console:
         self, request: Request, delivery_id: str, csrf: FormText, reason: FormText, act: FormText
     ) -> Response:
         """Replay or refuse one suspended delivery."""
-        functions = {"replay": deliveries.replay, "refuse": deliveries.refuse}
-        function = functions.get(act)
 
         def do(tx: Tx, operator: str) -> None:
-            if function is not None:
-                function(tx, delivery_id, operator, reason)
+            if act == "replay":
+                deliveries.replay(tx, delivery_id, operator, reason)
+            elif act == "refuse":
+                deliveries.refuse(tx, delivery_id, operator, reason, handlers=self._handlers)
 
         return await self._act(request, csrf, reason, do)
 
@@ -191,7 +195,9 @@ class Console:
             nothing: dict[str, object] = {"id": "", "view": None, "history": [], "deliveries": [], "audit": []}
             return self._page(request, "found.html", session, notice="denied", status=403, facts=nothing)
         if reason.strip():
-            await _in_thread(lambda: self._db.write(lambda tx: do(tx, f"operator:{session.operator.id}")))
+            # somebody else may have been faster: the page shows how it stands now
+            with suppress(deliveries.NotSuspended, deliveries.UnknownDelivery, RegistrationError):
+                await _in_thread(lambda: self._db.write(lambda tx: do(tx, f"operator:{session.operator.id}")))
         return RedirectResponse("/console", 303)
 
     # --- rendering ------------------------------------------------------------------------------------------------------

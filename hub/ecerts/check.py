@@ -28,14 +28,14 @@ class EcertVerdict:
 
 @dataclass(frozen=True, slots=True)
 class EcertChecker:
-    """Holds what verification needs: trust store, policy and fetchers are read anew at each check."""
+    """Holds what verification needs; the trust store and the fetchers are asked for anew at each check."""
 
     trust: Callable[[], TrustStore]
     policy: Policy
-    fetchers: Fetchers
+    fetchers: Callable[[], Fetchers]
 
     def check(self, document: EcertDocument, query: EcertQuery, at: datetime) -> EcertVerdict:
-        report = verify(document.content, policy=self.policy, at=at, trust=self.trust(), fetchers=self.fetchers)
+        report = verify(document.content, policy=self.policy, at=at, trust=self.trust(), fetchers=self.fetchers())
         # 1. the seal and its signatures: only PASSED and FAILED are final
         if report.indication is Indication.FAILED:
             return EcertVerdict(EvidenceState.REFUSED, _word(report.sub_indication), report)

@@ -24,15 +24,24 @@ class Metrics:
     def __init__(self, db: Database) -> None:
         self.registry = CollectorRegistry()
         self.messages = Counter(
-            "hub_messages", "Messages by intake, operation and outcome", ["intake", "operation", "outcome"],
+            "hub_messages",
+            "Messages by operation and outcome (accepted, or the problem's code)",
+            ["operation", "outcome"],
             registry=self.registry,
-        )  # fmt: skip
-        self.refusals = Counter("hub_refusals", "Refused messages by problem code", ["code"], registry=self.registry)
+        )
         self.answer_seconds = Histogram(
-            "hub_answer_seconds", "Seconds from the request's first byte to its answer", ["intake", "operation"],
-            buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5), registry=self.registry,
-        )  # fmt: skip
+            "hub_answer_seconds",
+            "Seconds from the request's first byte to its answer",
+            ["operation"],
+            buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+            registry=self.registry,
+        )
         self.registry.register(_FromDatabase(db))
+
+    def observe(self, operation: str, outcome: str, seconds: float) -> None:
+        """One message was answered."""
+        self.messages.labels(operation, outcome).inc()
+        self.answer_seconds.labels(operation).observe(seconds)
 
     def render(self) -> bytes:
         return generate_latest(self.registry)

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
 from hub.db import Database
+from hub.health import store
 from hub.health.metrics import Metrics
 
 
@@ -25,7 +26,7 @@ def health_router(db: Database, metrics: Metrics) -> APIRouter:
     async def ready() -> JSONResponse:
         """The database answers as well: messages can be taken."""
         try:
-            await asyncio.wait_for(asyncio.to_thread(db.ping), timeout=3)
+            await asyncio.wait_for(asyncio.to_thread(_ask, db), timeout=3)
         except (SQLAlchemyError, TimeoutError):
             return JSONResponse({"status": "not-ready", "reason": "database"}, 503)
         return JSONResponse({"status": "ready"})
@@ -35,3 +36,8 @@ def health_router(db: Database, metrics: Metrics) -> APIRouter:
         return Response(await asyncio.to_thread(metrics.render), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+def _ask(db: Database) -> None:
+    with db.read() as conn:
+        store.ping(conn)

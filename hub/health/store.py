@@ -33,6 +33,11 @@ GOOD = ("delivered", "refused")  # a refusal is an answer: the endpoint is well
 SAMPLE = 5_000  # newest attempts that a percentile is taken of
 
 
+def ping(conn: Connection) -> None:
+    """Returns if the database answers."""
+    conn.execute(sa.select(sa.literal(1)))
+
+
 def endpoints(conn: Connection) -> list[RowMapping]:
     """Every endpoint's row, without its secrets."""
     columns = [column for column in t.endpoints.c if column.name != "secrets_sealed"]

@@ -1,0 +1,157 @@
+"""The composition root: every room gets what it needs, once, in the order in which rooms stand on each other."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse, Response
+
+from adapters.registry import create
+from certs import sm2
+from certs.keys import PrivateKey
+from certs.policy import load_policy
+from certs.signing_cert import SigningCert
+from hub.access.callers import CallerDirectory
+from hub.access.operators import Operators
+from hub.audit.chain import AuditChain, write_anchor
+from hub.cases.flow import load_flows
+from hub.cases.limits import flag_limits, recompute_provisional
+from hub.cases.outcomes import outcome_handlers
+from hub.cases.progress import Rooms
+from hub.cases.routing import Directory
+from hub.cases.service import CaseService
+from hub.config import Settings
+from hub.console.routes import Console, console_router, static_files
+from hub.db import Database
+from hub.deliveries.adapters import AdapterCache
+from hub.deliveries.dispatch import Dispatcher
+from hub.deliveries.model import Handlers
+from hub.ecerts.check import EcertChecker
+from hub.ecerts.fetchers import RevocationFetchers
+from hub.ecerts.trust import TrustFolder
+from hub.health.metrics import Metrics
+from hub.health.probes import Prober
+from hub.health.routes import health_router
+from hub.housekeeping import Chore, Housekeeping
+from hub.intake.assembly import create_gate, install_intake
+from hub.intake.soap import AnswerSigner
+from hub.migrate import upgrade
+from hub.own_keys import OwnKeys
+from hub.vault import Vault
+
+LIMITS_EVERY_S = 10.0
+ANCHOR_EVERY_S = 300.0
+DAILY_S = 86_400.0
+log = structlog.get_logger(__name__)
+
+
+def open_vault(settings: Settings) -> Vault:
+    key = settings.vault_key.get_secret_value() if settings.vault_key else None
+    return Vault.load(settings.state_dir / "vault.key", from_environment=key, cipher=settings.cipher)
+
+
+def open_database(settings: Settings, vault: Vault) -> Database:
+    """The database as the settings say, migrated."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.effective_database_url)
+    return Database(settings.effective_database_url, chain_audit=AuditChain(vault.audit_key).append)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRooms:
+    """Cases, and what hears of their deliveries."""
+
+    rooms: Rooms
+    handlers: Handlers
+
+
+def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
+    hosts = frozenset(host.strip() for host in settings.revocation_hosts.split(",") if host.strip())
+    trust = TrustFolder(settings.state_dir, RevocationFetchers(settings.state_dir / "crls", hosts))
+    checker = EcertChecker(trust.store, load_policy(settings.policy), trust.fetchers)
+    rooms = Rooms(vault, load_flows(), Directory(db))
+    return CaseRooms(rooms, outcome_handlers(db, rooms, checker))
+
+
+class Hub:
+    """One node: what it is made of. ``app`` is what uvicorn serves; ``start`` and ``stop`` are for the process around it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        sm2.select_backend(settings.sm2_backend)
+        self.vault = open_vault(settings)
+        self.db = open_database(settings, self.vault)
+        self.keys = OwnKeys.ensure(settings.state_dir)
+
+        cases = case_rooms(settings, self.db, self.vault)
+        self.rooms, handlers = cases.rooms, cases.handlers
+        self.adapters = AdapterCache(self.vault, create)
+        self.dispatcher = Dispatcher.from_settings(settings, self.db, self.vault, handlers, self.adapters)
+        self.prober = Prober(self.db, self.dispatcher.adapter_of, settings.probe_interval_s)
+        self.operators = Operators(self.db)
+        self.metrics = Metrics(self.db)
+        self.housekeeping = Housekeeping(
+            [
+                Chore("limits", LIMITS_EVERY_S, lambda: self.db.write(functools.partial(flag_limits, self.rooms))),
+                Chore("calendar", DAILY_S, lambda: self.db.write(functools.partial(recompute_provisional, self.rooms))),
+                Chore("anchor", ANCHOR_EVERY_S, self._anchor, waits_s=ANCHOR_EVERY_S),
+            ]
+        )
+
+        self.app = FastAPI(
+            title="教育政务互通枢纽 exchange-hub", version="1", docs_url=None, redoc_url=None, lifespan=self._lifespan
+        )
+        self.app.include_router(health_router(self.db, self.metrics))
+        if settings.role == "worker":
+            return
+        gate = create_gate(settings, self.db, CallerDirectory(self.db), self.metrics.observe)
+        install_intake(self.app, gate, settings, self.vault, CaseService(self.db, self.rooms), self._answer_signer())
+        secure = settings.effective_public_url.startswith("https")
+        console = Console(self.db, self.rooms, handlers, self.operators, secure=secure)
+        self.app.include_router(console_router(console))
+        self.app.mount("/console/static", static_files())
+        self.app.add_api_route("/", _to_console, include_in_schema=False)
+
+    def start(self) -> None:
+        """Begin to deliver, to probe and to keep house, as the role says."""
+        if self.settings.role != "api":
+            self.dispatcher.start()
+            self.prober.start()
+        self.housekeeping.start()
+        log.info("started", role=self.settings.role, node=self.settings.node, sm2=sm2.backend_name())
+
+    def stop(self) -> None:
+        """Let running attempts end, then close; what is not done is found by the next start."""
+        self.prober.stop()
+        self.housekeeping.stop()
+        self.dispatcher.stop()
+        self.db.close()
+        self.adapters.close()
+        log.info("stopped", node=self.settings.node)
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(self.start)
+        yield
+        await asyncio.to_thread(self.stop)
+
+    def _anchor(self) -> None:
+        with self.db.read() as conn:
+            write_anchor(conn, self.settings.state_dir / "audit-anchors.log")
+
+    def _answer_signer(self) -> AnswerSigner | None:
+        if not self.settings.sign_answers:
+            return None
+        key = PrivateKey.from_pem(self.keys.wsse.read_bytes())
+        certificate = SigningCert.from_pem(self.keys.wsse_certificate.read_bytes())
+        return AnswerSigner(key, certificate.der, self.db.clock)
+
+
+async def _to_console() -> Response:
+    return RedirectResponse("/console")

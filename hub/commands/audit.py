@@ -1,0 +1,54 @@
+"""hub audit: what was done, by whom; and the proof that no row of the log was altered, removed or swapped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub.audit import store
+from hub.audit.chain import read_anchors, verify_chain, write_anchor
+from hub.commands.context import open_hub
+from hub.working_days import SHANGHAI
+
+app = typer.Typer(help="审计记录 / the audit log", no_args_is_help=True)
+
+
+@app.command("verify")
+def verify(
+    anchors: Annotated[
+        Path | None, typer.Option(help="anchors kept elsewhere; default: those of the state folder")
+    ] = None,
+) -> None:
+    """Walk the whole log. Exit 0 if it is whole; each fault is printed and the exit code is 1."""
+    with open_hub() as hub:
+        path = anchors or hub.settings.state_dir / "audit-anchors.log"
+        with hub.db.read() as conn:
+            report = verify_chain(conn, hub.vault.audit_key, read_anchors(path))
+    for fault in report.faults:
+        typer.echo(f"{fault.kind.value} at row {fault.seq} {fault.detail}".rstrip(), err=True)
+    typer.echo(f"{report.rows} rows, {report.anchors} anchors, {len(report.faults)} faults")
+    if report.faults:
+        raise typer.Exit(1)
+
+
+@app.command("show")
+def show(object_id: Annotated[str, typer.Argument(help="a case, delivery, problem, system, endpoint … id")]) -> None:
+    """Print the entries about one object, one JSON object a line."""
+    with open_hub() as hub, hub.db.read() as conn:
+        for row in store.search(conn, object_id):
+            at = row.at.astimezone(SHANGHAI).isoformat(timespec="milliseconds")
+            entry = {"seq": row.seq, "at": at, "actor": row.actor, "action": row.action, "outcome": row.outcome}
+            typer.echo(json.dumps(entry | {"detail": json.loads(row.detail)}, ensure_ascii=False))
+
+
+@app.command("anchor")
+def anchor(
+    file: Annotated[Path, typer.Argument(help="a file on a medium that the database's administrator cannot write")],
+) -> None:
+    """Append the head of the log to a file now; a running hub does so in its state folder by itself."""
+    with open_hub() as hub, hub.db.read() as conn:
+        written = write_anchor(conn, file)
+    typer.echo(f"row {written.seq}" if written else "nothing new")

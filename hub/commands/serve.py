@@ -1,0 +1,25 @@
+"""hub serve: one node, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import typer
+import uvicorn
+
+from hub import logs
+from hub.access.tls_auth import server_options
+from hub.app import Hub
+from hub.config import Settings
+
+
+def serve() -> None:
+    """Run the hub as the settings say (docs/operations/settings.md)."""
+    settings = Settings()
+    logs.configure(settings)
+    hub = Hub(settings)
+    for role, token in hub.operators.first_links().items():
+        typer.echo(f"{role.value}: {settings.effective_public_url}/console/link/{token}")
+    server = uvicorn.Server(uvicorn.Config(hub.app, log_config=None, lifespan="on", **server_options(settings)))
+    typer.echo(f"listening on {settings.effective_public_url}")
+    server.run()
+    if not server.started:
+        raise typer.Exit(1)

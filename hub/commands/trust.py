@@ -1,0 +1,137 @@
+"""hub trust: which certificates are trusted for what. Changes are in the audit log before and after they take effect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from certs.errors import BadConfiguration
+from certs.trust import PURPOSES, Anchor, TrustStore, read_certificate
+from hub.commands.context import ACTOR, OpenHub, fail, open_hub
+from hub.config import Settings
+from hub.db import AuditEntry
+from hub.working_days import SHANGHAI
+
+app = typer.Typer(help="信任根 / certificates that are trusted, and for what", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead of a table")]
+
+
+@app.command("list")
+def list_anchors(as_json: AsJson = False) -> None:
+    """List the anchors with fingerprint, purposes and expiry."""
+    anchors = _load(Settings()).anchors
+    if as_json:
+        typer.echo(json.dumps([_facts(anchor) for anchor in anchors], ensure_ascii=False, indent=2))
+        return
+    table = Table("SHA-256", "label", "subject", "purposes", "valid until", "trusted until")
+    for anchor in anchors:
+        until = _day(anchor.expires_at) if anchor.expires_at else ""
+        purposes = " ".join(sorted(anchor.purposes))
+        subject, valid = anchor.cert.subject_text, _day(anchor.cert.not_after)
+        table.add_row(anchor.fingerprint, anchor.label, subject, purposes, valid, until)
+    Console().print(table)
+
+
+@app.command("add")
+def add(
+    file: Annotated[Path, typer.Argument(help="certificate, PEM or DER", exists=True, dir_okay=False)],
+    purpose: Annotated[list[str], typer.Option(help=" | ".join(sorted(PURPOSES)) + "; may be repeated")],
+    label: Annotated[str, typer.Option(help="what people call it", max=200)] = "",
+    expires: Annotated[
+        datetime | None, typer.Option(help="last day of trust, Asia/Shanghai", formats=["%Y-%m-%d"])
+    ] = None,
+    fingerprint: Annotated[
+        str | None, typer.Option(help="SHA-256 that the issuer published; asked to be confirmed if left out")
+    ] = None,
+) -> None:
+    """Trust a certificate. Compare its fingerprint with one that reached you by another way."""
+    until = (expires.replace(tzinfo=SHANGHAI) + timedelta(days=1, seconds=-1)).astimezone(UTC) if expires else None
+    try:
+        cert = read_certificate(file.read_bytes(), file.name)
+        if fingerprint is None:
+            typer.echo(f"{cert.subject_text}\nSHA-256 {cert.fingerprint}")
+            typer.confirm("指纹核对无误？ / is this the fingerprint that was published?", abort=True)
+        elif fingerprint.lower().replace(":", "").replace(" ", "") != cert.fingerprint:
+            raise fail(f"the file is another certificate: its SHA-256 is {cert.fingerprint}")
+        with open_hub() as hub:
+            anchor = Anchor(cert, frozenset(purpose), datetime.now(UTC), until, label)
+            detail = {"purposes": " ".join(sorted(purpose))}
+            _change(hub, "trust.add", cert.fingerprint, detail, lambda store: store.with_anchor(anchor))
+    except BadConfiguration as error:
+        raise fail(str(error)) from None
+    typer.echo(cert.fingerprint)
+
+
+@app.command("remove")
+def remove(
+    fingerprint: Annotated[str, typer.Argument(help="the first 8 digits or more of its SHA-256")],
+) -> None:
+    """Trust a certificate no more."""
+    with open_hub() as hub:
+        try:
+            before = _load(hub.settings)
+            after = before.without(fingerprint)
+            gone = next(anchor for anchor in before.anchors if anchor not in after.anchors)
+            _change(hub, "trust.remove", gone.fingerprint, {}, lambda store: store.without(gone.fingerprint))
+        except BadConfiguration as error:
+            raise fail(str(error)) from None
+    typer.echo(gone.fingerprint)
+
+
+@app.command("check")
+def check(as_json: AsJson = False) -> None:
+    """Tell what is wrong with the store: expired or expiring, duplicate or weak anchors, stray files. Exit 1 if any."""
+    problems = _load(Settings()).check(datetime.now(UTC))
+    if as_json:
+        facts = [{"kind": p.kind, "sha256": p.fingerprint, "zh": p.detail_zh, "en": p.detail_en} for p in problems]
+        typer.echo(json.dumps(facts, ensure_ascii=False, indent=2))
+    else:
+        for problem in problems:
+            typer.echo(f"{problem.kind:14} {problem.fingerprint[:16]:16}  {problem.detail_zh} / {problem.detail_en}")
+        if not problems:
+            typer.echo("信任根没有问题 / nothing is wrong")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _change(
+    hub: OpenHub, action: str, fingerprint: str, detail: dict[str, str], change: Callable[[TrustStore], TrustStore]
+) -> None:
+    """Intent in the audit log, then the folder, then the outcome."""
+    folder = hub.settings.state_dir / "trust"
+    changed = change(TrustStore.load(folder))
+    for outcome in ("intended", "done"):
+        if outcome == "done":
+            changed.save(folder)
+        entry = AuditEntry(ACTOR, action, fingerprint, outcome, detail)
+        hub.write(lambda tx, entry=entry: tx.audit.append(entry))
+
+
+def _load(settings: Settings) -> TrustStore:
+    try:
+        return TrustStore.load(settings.state_dir / "trust")
+    except BadConfiguration as error:
+        raise fail(str(error)) from None
+
+
+def _facts(anchor: Anchor) -> dict[str, object]:
+    return {
+        "sha256": anchor.fingerprint,
+        "label": anchor.label,
+        "subject": anchor.cert.subject_text,
+        "purposes": sorted(anchor.purposes),
+        "valid_until": anchor.cert.not_after.isoformat(),
+        "trusted_until": anchor.expires_at.isoformat() if anchor.expires_at else None,
+    }
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone(SHANGHAI).strftime("%Y-%m-%d")

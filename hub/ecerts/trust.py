@@ -1,0 +1,80 @@
+"""The hub's trust folder: anchors in ``trust/`` of the state folder, issuers' certificates beside them in ``issuers/``.
+
+Both are read again when a file changes, so that ``hub trust add`` takes effect in a running hub within a few seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import structlog
+
+from certs.errors import CertsError
+from certs.signing_cert import SigningCert
+from certs.trust import TrustStore
+from certs.verify import Fetchers
+from hub.ecerts.fetchers import RevocationFetchers
+
+LOOK_EVERY_S = 3.0
+log = structlog.get_logger(__name__)
+
+
+class TrustFolder:
+    """Shared by every thread. A folder that became unusable leaves the last usable state in force, and is logged once."""
+
+    def __init__(self, state_dir: Path, revocation: RevocationFetchers) -> None:
+        self._folders = (state_dir / "trust", state_dir / "issuers")
+        self._revocation = revocation
+        self._lock = threading.Lock()
+        self._stamp: tuple[tuple[str, int], ...] | None = None
+        self._looked_at = float("-inf")
+        self._store = TrustStore()
+        self._fetchers = Fetchers(revocation.source())
+        self._read()
+
+    def store(self) -> TrustStore:
+        self._refresh()
+        return self._store
+
+    def fetchers(self) -> Fetchers:
+        self._refresh()
+        return self._fetchers
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._looked_at < LOOK_EVERY_S:
+            return
+        with self._lock:
+            if time.monotonic() - self._looked_at < LOOK_EVERY_S:
+                return
+            try:
+                self._read()
+            except CertsError as error:
+                log.error("trust folder cannot be used", code=error.code)  # noqa: TRY400  the message names files
+
+    def _read(self) -> None:
+        """CertsError if the store cannot be used."""
+        self._looked_at = time.monotonic()
+        stamp = tuple(
+            (file.name, file.stat().st_mtime_ns)
+            for folder in self._folders
+            if folder.is_dir()
+            for file in sorted(folder.iterdir())
+        )
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        self._store = TrustStore.load(self._folders[0])
+        self._fetchers = Fetchers(self._revocation.source(), read_issuers(self._folders[1]))
+
+
+def read_issuers(folder: Path) -> tuple[SigningCert, ...]:
+    """Certificates of intermediate issuers, PEM or DER, one a file. Not trusted by themselves: they only help to find a path."""
+    found = []
+    for file in sorted(folder.glob("*")) if folder.is_dir() else []:
+        data = file.read_bytes()
+        found.append(
+            SigningCert.from_pem(data) if data.lstrip().startswith(b"-----BEGIN") else SigningCert.from_der(data)
+        )
+    return tuple(found)
