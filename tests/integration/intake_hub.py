@@ -116,6 +116,7 @@ def register_parties(tx: Tx, vault: Vault) -> None:
 
 @contextmanager
 def running_hub(state: Path, *, sign_answers: bool = False, **options: Any) -> Iterator[RunningHub]:
+    """``options`` are settings. The hub serves until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
