@@ -17,6 +17,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import io
+import logging
 import struct
 import zlib
 from dataclasses import dataclass, replace
@@ -39,6 +40,8 @@ from certs.revocation import RevocationSource
 from certs.signing_cert import SigningCert
 from certs.timestamps import verify_timestamp
 from certs.trust import TrustStore
+
+logging.getLogger("pyhanko").setLevel(logging.CRITICAL)  # it quotes the document, which may name people
 
 MAX_PDF_BYTES = 64 * 1024 * 1024
 MAX_SIGNATURES = 32

@@ -108,11 +108,13 @@ def _change(
     """Intent in the audit log, then the folder, then the outcome."""
     folder = hub.settings.state_dir / "trust"
     changed = change(TrustStore.load(folder))
-    for outcome in ("intended", "done"):
-        if outcome == "done":
-            changed.save(folder)
-        entry = AuditEntry(ACTOR, action, fingerprint, outcome, detail)
-        hub.write(lambda tx, entry=entry: tx.audit.append(entry))
+    _audit(hub, AuditEntry(ACTOR, action, fingerprint, "intended", detail))
+    changed.save(folder)
+    _audit(hub, AuditEntry(ACTOR, action, fingerprint, "done", detail))
+
+
+def _audit(hub: OpenHub, entry: AuditEntry) -> None:
+    hub.write(lambda tx: tx.audit.append(entry))
 
 
 def _load(settings: Settings) -> TrustStore:
