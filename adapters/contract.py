@@ -185,8 +185,9 @@ class PersonAnswer(Canonical):
 
 
 class LoginAssertion(Canonical):
-    """Who a person's login token says they are (real-name level included)."""
+    """Who a person's login token says they are (real-name level included). ``subject`` is the service's own name of the person."""
 
+    subject: str
     name: str
     id_type: str
     id_number: str
@@ -287,5 +288,9 @@ class PersonVerifier(Adapter, Protocol):
 
 
 class LoginVerifier(Adapter, Protocol):
-    def verify_login(self, assertion: str, deadline: Deadline) -> LoginAssertion:
-        """Who is logged in, from the identity service's own assertion token."""
+    def verify_login(self, assertion: str, nonce: str, deadline: Deadline) -> LoginAssertion:
+        """Who is logged in, from the identity service's own assertion token.
+
+        ``nonce`` is what the hub gave the person when it sent them to log in, and takes back only once: an assertion that names
+        another was not made for this login. ``PeerRefused`` with code ``assertion-…`` if it does not hold.
+        """

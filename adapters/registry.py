@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from adapters.cloudevents.client import CloudEvents
 from adapters.contract import Adapter, Endpoint, Manifest
 from adapters.county_rest.client import CountyRest
+from adapters.identity.client import Identity
 
 ADAPTERS: Final[Mapping[str, type[Adapter]]] = {
+    "cloudevents": CloudEvents,
     "county_rest": CountyRest,
+    "identity": Identity,
 }
 
 

@@ -1,0 +1,1 @@
+"""Subscribers and sources that take CloudEvents 1.0 over a signed webhook."""
