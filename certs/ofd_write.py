@@ -19,8 +19,9 @@ from xml.sax.saxutils import escape, quoteattr
 from certs.authority import Identity
 from certs.digests import digest
 from certs.errors import BadKey
+from certs.issue_messages import sign_message
 from certs.ofd_metadata import WIRE_NAMES
-from certs.seal_write import gb_signed_data, seal_document
+from certs.seal_write import Stamp, seal_document
 from certs.seals import BEIJING, Seal
 from certs.signing_cert import SigningCert
 
@@ -98,6 +99,7 @@ class SignOptions:
     uncovered: frozenset[str] = frozenset()
     separate_seal: bool = False  # also write Seal.esl
     lock: bool = False
+    timestamp: Stamp | None = None  # gives a token, for signatures with a seal
 
 
 def sign_ofd(document: bytes, signer: Identity, options: SignOptions, *, at: datetime) -> bytes:
@@ -160,11 +162,13 @@ def _signature_xml(
 
 def _value(signature_xml: bytes, location: str, signer: Identity, options: SignOptions, at: datetime) -> bytes:
     if options.seal:
-        return seal_document(signer, options.seal, signature_xml, at=at, property_info=location)
+        return seal_document(
+            signer, options.seal, signature_xml, at=at, property_info=location, timestamp=options.timestamp
+        )
     if signer.key.public_key.kind != "sm2":
         raise BadKey("a signature without a seal is made with an SM2 key here")
     if options.gb35275:
-        return gb_signed_data(signer, signature_xml, at=at, certs=options.certs)
+        return sign_message(signature_xml, signer, signing_time=at, chain=options.certs, gb=True)
     return signer.sign(signature_xml)
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from certs import der, sm2
 from certs.authority import SealAuthority
 from certs.errors import BadConfiguration
+from certs.issue_messages import issue_timestamp
 from certs.keys import SignatureAlgorithm
 from certs.ofd_write import SignOptions, pack, sign_ofd, unpack
 from certs.policy import Policy, load_policy
 from certs.report import Axis, Indication, Report, SubIndication
+from certs.seal_write import Structure
 from certs.trust import TrustStore
 
 from .ofd_cases import NOW, on, revocation, unsigned, world
@@ -255,6 +257,50 @@ def test_time() -> None:
     assert (FAILED, Sub.EXPIRED) in judged(
         w.verify(document, replace(soft, accept_claimed_time=False), late), Axis.VALIDITY
     )
+
+
+def stamping(at: datetime, serial: int = 1) -> tuple[Callable[[bytes], bytes], TrustStore]:
+    """A timestamp authority under our root, and a store that trusts the root for timestamps too."""
+    w = world()
+    authority = w.authority.intermediate.issue(
+        "时间戳", extended=("1.3.6.1.5.5.7.3.8",), extended_critical=True, not_after=NOW + timedelta(days=9000)
+    )
+    trust = TrustStore.of([w.authority.root.cert], ["seal", "seal-maker", "timestamp"], NOW)
+    return (lambda data: issue_timestamp(data, authority, time=at, serial=serial)), trust
+
+
+@pytest.mark.parametrize("structure", ["v1", "v4", "v5"])
+def test_timestamps(structure: Structure) -> None:
+    w = world()
+    stamp, trust = stamping(NOW)
+    document = w.signed(SignOptions(seal=w.seal(structure), timestamp=stamp))
+    report = w.verify(document, trust=trust)
+    assert report.indication is PASSED
+    assert report.axis(Axis.TIMESTAMP) is PASSED
+    assert w.verify(document).axis(Axis.TIMESTAMP) is INDETERMINATE, "the authority is not trusted for timestamps"
+    # a key that was revoked later had signed before: only a timestamp can prove it
+    late = NOW + timedelta(days=1)
+    lists = revocation(w.authority, {w.authority.signer.cert.serial: (NOW + timedelta(hours=1), 1)})
+    later = w.verify(document, at=late, trust=trust, revocation=lists)
+    without = w.verify(w.signed(), at=late, trust=trust, revocation=lists)
+    assert without.sub_indication is Sub.REVOKED_NO_POE
+    assert later.indication is (INDETERMINATE if structure == "v1" else PASSED), "v1 stamps the file, not the signature"
+
+
+def test_timestamps_that_do_not_hold() -> None:
+    w = world()
+    stamp, trust = stamping(NOW)
+    other = w.verify(w.signed(SignOptions(seal=w.seal(), timestamp=lambda _: stamp(b"something else"))), trust=trust)
+    assert judged(other, Axis.TIMESTAMP) == {(FAILED, Sub.HASH_FAILURE)}
+    junk = w.verify(w.signed(SignOptions(seal=w.seal(), timestamp=lambda _: b"junk")), trust=trust)
+    assert judged(junk, Axis.TIMESTAMP) == {(FAILED, Sub.FORMAT_FAILURE)}
+    early, trust = stamping(NOW - timedelta(hours=2))
+    order = w.verify(w.signed(SignOptions(seal=w.seal(), timestamp=early)), trust=trust)
+    assert (INDETERMINATE, Sub.TIMESTAMP_ORDER_FAILURE) in judged(order, Axis.TIMESTAMP)
+    # the seal's own timestamp (v5)
+    for give, expected in ((stamp, PASSED), (lambda _: b"\x01\x02\x03", FAILED)):
+        sealed = w.signed(SignOptions(seal=w.seal("v5", timestamp=give)))
+        assert w.verify(sealed, trust=trust).axis(Axis.TIMESTAMP) is expected
 
 
 def test_trust_and_revocation() -> None:
