@@ -8,7 +8,7 @@ an older one cannot be served again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
@@ -49,7 +49,7 @@ from schemas.transfers import Decision
 
 MAX_AGE: Final = timedelta(minutes=5)  # of an answer's timestamp
 T = TypeVar("T")
-_PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class CitySoap:
@@ -59,15 +59,10 @@ class CitySoap:
 
     def __init__(self, endpoint: Endpoint) -> None:
         settings = endpoint.settings
-        try:
-            self._key = PrivateKey.from_pem(endpoint.secrets.get("signing_key", "").encode())
-            self._certificate = SigningCert.from_pem(settings.get("signing_cert", "").encode()).der
-            peers = [SigningCert.from_pem(pem.encode()).der for pem in _PEM.findall(settings.get("peer_certs", ""))]
-            self._peers = KnownCertificates(peers)
-        except BadKey as error:
-            raise PeerMisconfigured("settings-keys", f"signing_key, signing_cert or peer_certs: {error}") from None
-        if not peers:
-            raise PeerMisconfigured("settings-keys", "peer_certs: at least one certificate is needed")
+        self._key = _read_file(settings, "signing_key_file", PrivateKey.from_pem)
+        _ = self._key.public_key  # computed once here; the object is then shared by threads
+        self._certificate = _read_file(settings, "signing_cert_file", SigningCert.from_pem).der
+        self._peers = KnownCertificates(_read_file(settings, "peer_certs_file", certificates))
         self._encoding = settings.get("encoding", self.manifest.encoding).lower()
         if self._encoding not in soap.ENCODINGS:
             raise PeerMisconfigured("settings-encoding", f"one of {', '.join(soap.ENCODINGS)}")
@@ -160,6 +155,21 @@ class CitySoap:
             if error.reason in ("key-unknown", "security-missing", "signature-missing"):
                 raise PeerMisconfigured("answer-not-signed-by-peer", error.reason) from None
             raise unreadable(f"signature of the answer: {error.reason}", has_effect=has_effect) from None
+
+
+def certificates(pem: bytes) -> list[bytes]:
+    """DER of every certificate in a PEM file; BadKey if there is none, or one cannot be read."""
+    found = [SigningCert.from_pem(one).der for one in _PEM.findall(pem)]
+    if not found:
+        raise BadKey("no certificate")
+    return found
+
+
+def _read_file(settings: Mapping[str, str], name: str, reader: Callable[[bytes], T]) -> T:
+    try:
+        return reader(Path(settings.get(name, "")).read_bytes())
+    except (OSError, BadKey) as error:
+        raise PeerMisconfigured("settings-keys", f"{name}: {type(error).__name__}") from None
 
 
 def _read(reader: Callable[[Wire], T], record: Wire, *, has_effect: bool) -> T:
