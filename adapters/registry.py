@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from adapters.city_soap.client import CitySoap
 from adapters.cloudevents.client import CloudEvents
 from adapters.contract import Adapter, Endpoint, Manifest
 from adapters.county_rest.client import CountyRest
+from adapters.ecert_share.client import EcertShare
 from adapters.identity.client import Identity
 
 ADAPTERS: Final[Mapping[str, type[Adapter]]] = {
     "cloudevents": CloudEvents,
+    "city_soap": CitySoap,
     "county_rest": CountyRest,
+    "ecert_share": EcertShare,
     "identity": Identity,
 }
 
