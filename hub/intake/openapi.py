@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import Field
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from hub.intake.problems import MEDIA_TYPE, TYPE_PREFIX, problem_body
 from schemas import problems as p
@@ -39,7 +39,11 @@ class Problem(ExchangeFault):
     status: int
 
 
-TAGS: Final = [{"name": "转学 Transfer", "description": "学生转学的提交、查询、撤回与办理意见 Student transfers"}]
+TAGS: Final = [
+    {"name": "转学 Transfer", "description": "学生转学的提交、查询、撤回与办理意见 Student transfers"},
+    {"name": "事项 Items", "description": "事项目录的公开查询 The public item catalogue"},
+    {"name": "授权 Authorizations", "description": "授权码、长期同意与使用记录 Authorization codes, consents and uses"},
+]
 
 _ADULT: Final = "370102198501011233"
 EXAMPLE_TRANSFER: Final[dict[str, Any]] = {
@@ -87,7 +91,7 @@ def _ref(model: type[Canonical]) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
 
-def _responses(
+def responses_of(
     status: int, model: type[Canonical], text: str, kinds: Sequence[ProblemKind]
 ) -> dict[int | str, dict[str, Any]]:
     responses: dict[int | str, dict[str, Any]] = {
@@ -114,11 +118,11 @@ def _example(kind: ProblemKind) -> dict[str, Any]:
     return problem_body(HubProblem(kind), "req_01k3zq8m5v7e2r9t4w6x0y1a3b", "zh")
 
 
-def _body(model: type[Canonical], example: dict[str, Any]) -> dict[str, Any]:
+def body_of(model: type[Canonical], example: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": _ref(model), "example": example}}}
 
 
-_ANY = [
+ANY = [
     p.CALLER_UNKNOWN,
     p.SIGNATURE_REFUSED,
     p.MESSAGE_REPLAYED,
@@ -127,12 +131,12 @@ _ANY = [
     p.HUB_FAULT,
     p.HUB_BUSY,
 ]
-_BODY = [p.MESSAGE_UNREADABLE, p.MESSAGE_INVALID, p.MESSAGE_TOO_LARGE, p.MEDIA_TYPE_REFUSED, *_ANY]
-_SECURITY: Final[list[dict[str, list[str]]]] = [{"mutualTLS": []}, {"httpSignature": []}]
+ANY_BODY = [p.MESSAGE_UNREADABLE, p.MESSAGE_INVALID, p.MESSAGE_TOO_LARGE, p.MEDIA_TYPE_REFUSED, *ANY]
+SECURITY: Final[list[dict[str, list[str]]]] = [{"mutualTLS": []}, {"httpSignature": []}]
 _CASE_PARAMETER: Final = {
     "name": "case_id", "in": "path", "required": True, "schema": {"type": "string"}, "example": EXAMPLE_CASE,
 }  # fmt: skip
-_LANGUAGE: Final = {
+LANGUAGE: Final = {
     "name": "Accept-Language", "in": "header", "required": False,
     "description": "zh (default) or en: the language of a problem's title", "schema": {"type": "string"},
 }  # fmt: skip
@@ -143,20 +147,20 @@ SUBMIT_TRANSFER: Final = Document(
     "The receiving side asks for a student's record. 202 means: committed, not decided. The same message again gets the same "
     "answer; another message under the same messageId is a conflict.",
     202,
-    _responses(
+    responses_of(
         202,
         TransferAccepted,
         "Committed",
-        [*_BODY, p.MESSAGE_ID_CONFLICT, p.CASE_OPEN_ALREADY, p.NO_ROUTE, p.FLOW_NOT_APPLICABLE],
+        [*ANY_BODY, p.MESSAGE_ID_CONFLICT, p.CASE_OPEN_ALREADY, p.NO_ROUTE, p.FLOW_NOT_APPLICABLE],
     ),
-    {"requestBody": _body(TransferRequest, EXAMPLE_TRANSFER), "parameters": [_LANGUAGE], "security": _SECURITY},
+    {"requestBody": body_of(TransferRequest, EXAMPLE_TRANSFER), "parameters": [LANGUAGE], "security": SECURITY},
 )
 LIST_TRANSFERS: Final = Document(
     "ListTransfers",
     "查询办件列表 List transfers",
     "The cases that the caller submitted or takes part in, newest first. Follow nextCursor until it is absent.",
     200,
-    _responses(200, TransferPage, "One page", [p.MESSAGE_INVALID, p.PAGE_CURSOR_INVALID, *_ANY]),
+    responses_of(200, TransferPage, "One page", [p.MESSAGE_INVALID, p.PAGE_CURSOR_INVALID, *ANY]),
     {
         "parameters": [
             {
@@ -175,9 +179,9 @@ LIST_TRANSFERS: Final = Document(
                 "in": "query",
                 "schema": {"type": "string", "enum": [state.value for state in CaseState]},
             },
-            _LANGUAGE,
+            LANGUAGE,
         ],
-        "security": _SECURITY,
+        "security": SECURITY,
     },
 )
 QUERY_TRANSFER: Final = Document(
@@ -185,24 +189,24 @@ QUERY_TRANSFER: Final = Document(
     "查询办件 Query a transfer",
     "How a case stands: state, steps, evidence, limits. No personal data.",
     200,
-    _responses(200, TransferView, "The case", [p.CASE_UNKNOWN, *_ANY]),
-    {"parameters": [_CASE_PARAMETER, _LANGUAGE], "security": _SECURITY},
+    responses_of(200, TransferView, "The case", [p.CASE_UNKNOWN, *ANY]),
+    {"parameters": [_CASE_PARAMETER, LANGUAGE], "security": SECURITY},
 )
 WITHDRAW_TRANSFER: Final = Document(
     "WithdrawTransfer",
     "撤回转学申请 Withdraw a transfer",
     "The source takes its request back, until the record begins to move.",
     200,
-    _responses(
+    responses_of(
         200,
         TransferView,
         "The case",
-        [*_BODY, p.CASE_UNKNOWN, p.CASE_CLOSED, p.WITHDRAWAL_TOO_LATE, p.MESSAGE_ID_CONFLICT],
+        [*ANY_BODY, p.CASE_UNKNOWN, p.CASE_CLOSED, p.WITHDRAWAL_TOO_LATE, p.MESSAGE_ID_CONFLICT],
     ),
     {
-        "requestBody": _body(WithdrawalBody, EXAMPLE_WITHDRAWAL),
-        "parameters": [_CASE_PARAMETER, _LANGUAGE],
-        "security": _SECURITY,
+        "requestBody": body_of(WithdrawalBody, EXAMPLE_WITHDRAWAL),
+        "parameters": [_CASE_PARAMETER, LANGUAGE],
+        "security": SECURITY,
     },
 )
 SUBMIT_DECISION: Final = Document(
@@ -210,12 +214,12 @@ SUBMIT_DECISION: Final = Document(
     "提交办理意见 Submit a decision",
     "The business answer of the party of one step. The same decision again changes nothing.",
     200,
-    _responses(
+    responses_of(
         200,
         TransferView,
         "The case",
         [
-            *_BODY,
+            *ANY_BODY,
             p.CASE_UNKNOWN,
             p.CASE_CLOSED,
             p.DECISION_WRONG_PARTY,
@@ -224,7 +228,7 @@ SUBMIT_DECISION: Final = Document(
             p.MESSAGE_ID_CONFLICT,
         ],
     ),
-    {"requestBody": _body(Decision, EXAMPLE_DECISION), "parameters": [_LANGUAGE], "security": _SECURITY},
+    {"requestBody": body_of(Decision, EXAMPLE_DECISION), "parameters": [LANGUAGE], "security": SECURITY},
 )
 
 _SECURITY_SCHEMES: Final = {
@@ -238,19 +242,25 @@ _SECURITY_SCHEMES: Final = {
 }
 
 
+_MODELS: Final[list[tuple[type[Canonical], JsonSchemaMode]]] = [
+    (TransferRequest, "validation"),
+    (WithdrawalBody, "validation"),
+    (Decision, "validation"),
+    (TransferAccepted, "serialization"),
+    (TransferPage, "serialization"),
+    (Problem, "serialization"),
+]
+
+
+def publish(model: type[Canonical], mode: JsonSchemaMode) -> None:
+    """Let the description hold the schema of ``model``, a message of another room."""
+    if (model, mode) not in _MODELS:
+        _MODELS.append((model, mode))
+
+
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Put the models of the messages and the security schemes into FastAPI's document."""
-    _, generated = models_json_schema(
-        [
-            (TransferRequest, "validation"),
-            (WithdrawalBody, "validation"),
-            (Decision, "validation"),
-            (TransferAccepted, "serialization"),
-            (TransferPage, "serialization"),
-            (Problem, "serialization"),
-        ],
-        ref_template="#/components/schemas/{model}",
-    )
+    _, generated = models_json_schema(_MODELS, ref_template="#/components/schemas/{model}")
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(generated["$defs"])
     components["securitySchemes"] = dict(_SECURITY_SCHEMES)

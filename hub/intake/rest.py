@@ -48,53 +48,38 @@ def create_router(gate: Gate, operations: Operations, cursors: Cursors) -> APIRo
     router = APIRouter()
 
     def route(method: str, path: str, document: openapi.Document, work: Work) -> None:
-        async def endpoint(request: Request) -> Response:
-            return await gate.run(Exchange(request, document.operation_id), work, render_problem)
-
-        router.add_api_route(
-            path,
-            endpoint,
-            methods=[method],
-            operation_id=document.operation_id,
-            summary=document.summary,
-            description=document.description,
-            tags=["转学 Transfer"],
-            status_code=document.status,
-            response_class=Response,
-            responses=document.responses,
-            openapi_extra=document.extra,
-        )
+        add_route(router, gate, method, path, document, work)
 
     async def submit(exchange: Exchange) -> Response:
-        request = await _read(gate, exchange, TransferRequest)
-        accepted = await operations.submit_transfer(_caller(exchange), request)
-        return _answer(accepted, 202, {"Location": _case_url(gate, exchange, accepted.case_id)})
+        request = await read_message(gate, exchange, TransferRequest)
+        accepted = await operations.submit_transfer(caller_of(exchange), request)
+        return answer(accepted, 202, {"Location": _case_url(gate, exchange, accepted.case_id)})
 
     async def get_one(exchange: Exchange) -> Response:
-        await _admit_without_body(gate, exchange)
-        return _answer(await operations.query_transfer(_caller(exchange), exchange.request.path_params["case_id"]))
+        await admit_without_body(gate, exchange)
+        return answer(await operations.query_transfer(caller_of(exchange), exchange.request.path_params["case_id"]))
 
     async def get_page(exchange: Exchange) -> Response:
-        await _admit_without_body(gate, exchange)
-        caller = _caller(exchange)
+        await admit_without_body(gate, exchange)
+        caller = caller_of(exchange)
         cursor, limit, state = _page_parameters(exchange.request)
         scope = f"{caller.system_id}\n{state or ''}"
         before = cursors.read(cursor, scope=scope) if cursor is not None else None
         items, next_before = await operations.list_transfers(caller, before=before, limit=limit, state=state)
         next_cursor = cursors.make(next_before, scope=scope) if next_before else None
-        return _answer(TransferPage(items=tuple(items), next_cursor=next_cursor))
+        return answer(TransferPage(items=tuple(items), next_cursor=next_cursor))
 
     async def withdraw(exchange: Exchange) -> Response:
-        body = await _read(gate, exchange, WithdrawalBody)
+        body = await read_message(gate, exchange, WithdrawalBody)
         case_id: str = exchange.request.path_params["case_id"]
         request = WithdrawalRequest.model_construct(
             message_id=body.message_id, case_id=case_id[:100], reason=body.reason
         )  # parsed above; the path's case id is judged by the operation
-        return _answer(await operations.withdraw_transfer(_caller(exchange), request))
+        return answer(await operations.withdraw_transfer(caller_of(exchange), request))
 
     async def decide(exchange: Exchange) -> Response:
-        decision = await _read(gate, exchange, Decision)
-        return _answer(await operations.submit_decision(_caller(exchange), decision))
+        decision = await read_message(gate, exchange, Decision)
+        return answer(await operations.submit_decision(caller_of(exchange), decision))
 
     route("POST", "/v1/transfers", openapi.SUBMIT_TRANSFER, submit)
     route("GET", "/v1/transfers", openapi.LIST_TRANSFERS, get_page)
@@ -104,7 +89,36 @@ def create_router(gate: Gate, operations: Operations, cursors: Cursors) -> APIRo
     return router
 
 
-async def _read(gate: Gate, exchange: Exchange, model: type[M]) -> M:
+def add_route(
+    router: APIRouter,
+    gate: Gate,
+    method: str,
+    path: str,
+    document: openapi.Document,
+    work: Work,
+    tag: str = "转学 Transfer",
+) -> None:
+    """One documented operation behind the gate; other rooms' routers use it too."""
+
+    async def endpoint(request: Request) -> Response:
+        return await gate.run(Exchange(request, document.operation_id), work, render_problem)
+
+    router.add_api_route(
+        path,
+        endpoint,
+        methods=[method],
+        operation_id=document.operation_id,
+        summary=document.summary,
+        description=document.description,
+        tags=[tag],
+        status_code=document.status,
+        response_class=Response,
+        responses=document.responses,
+        openapi_extra=document.extra,
+    )
+
+
+async def read_message(gate: Gate, exchange: Exchange, model: type[M]) -> M:
     """Size, media type, sender, shape: in this order, so that nothing of a stranger's message is parsed."""
     headers = exchange.request.headers
     media_type, _, parameters = headers.get("content-type", "").partition(";")
@@ -120,13 +134,13 @@ async def _read(gate: Gate, exchange: Exchange, model: type[M]) -> M:
     return parse_json(model, body)
 
 
-async def _admit_without_body(gate: Gate, exchange: Exchange) -> None:
+async def admit_without_body(gate: Gate, exchange: Exchange) -> None:
     """A GET with a body is read as well: its signature covers it."""
     await gate.read(exchange)
     await gate.remember(await gate.admit(exchange))
 
 
-def _caller(exchange: Exchange) -> Caller:
+def caller_of(exchange: Exchange) -> Caller:
     if exchange.identity is None:
         raise RuntimeError("a message was handled before its sender was known")
     return exchange.identity.caller
@@ -136,21 +150,21 @@ def _page_parameters(request: Request) -> tuple[str | None, int, CaseState | Non
     parameters = request.query_params
     for name in parameters:
         if name not in _PAGE_PARAMETERS or len(parameters.getlist(name)) != 1:
-            raise _parameter_fault(name if name in _PAGE_PARAMETERS else "?", "未知或重复的参数", "unknown or doubled")
+            raise parameter_fault(name if name in _PAGE_PARAMETERS else "?", "未知或重复的参数", "unknown or doubled")
     limit = parameters.get("limit", str(PAGE_DEFAULT))
     if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= PAGE_MAX):
-        raise _parameter_fault("limit", f"应为 1 至 {PAGE_MAX} 的整数", f"must be a whole number from 1 to {PAGE_MAX}")
+        raise parameter_fault("limit", f"应为 1 至 {PAGE_MAX} 的整数", f"must be a whole number from 1 to {PAGE_MAX}")
     state = parameters.get("state")
     if state is not None and state not in set(CaseState):
-        raise _parameter_fault("state", "不是办件状态", "is no state of a case")
+        raise parameter_fault("state", "不是办件状态", "is no state of a case")
     return parameters.get("cursor"), int(limit), CaseState(state) if state is not None else None
 
 
-def _parameter_fault(name: str, zh: str, en: str) -> HubProblem:
+def parameter_fault(name: str, zh: str, en: str) -> HubProblem:
     return HubProblem(MESSAGE_INVALID, faults=[FieldFault(f"query:{name}", zh, en)])
 
 
-def _answer(model: Canonical, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def answer(model: Canonical, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     body = model.model_dump_json(by_alias=True, exclude_none=True).encode()
     return Response(body, status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json")
 
