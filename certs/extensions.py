@@ -7,6 +7,7 @@ Each function takes the content of one ``extnValue`` and gives a plain value; wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from certs import der
 from certs.der import Element, Malformed
@@ -141,6 +142,7 @@ def extensions(sequence: Element) -> dict[str, Extension]:
     return found
 
 
+@lru_cache(maxsize=256)
 def basic_constraints(value: bytes) -> BasicConstraints:
     """BasicConstraints (4.2.1.9)."""
     reader = der.read(value, der.SEQUENCE).reader()
@@ -151,11 +153,13 @@ def basic_constraints(value: bytes) -> BasicConstraints:
     return BasicConstraints(ca is not None and ca.boolean(), path_length)
 
 
+@lru_cache(maxsize=256)
 def key_usage(value: bytes) -> frozenset[int]:
     """KeyUsage (4.2.1.3), the bits that are set."""
     return der.read(value, der.BIT_STRING).flags()
 
 
+@lru_cache(maxsize=256)
 def key_purposes(value: bytes) -> tuple[str, ...]:
     """ExtKeyUsageSyntax (4.2.1.12)."""
     return tuple(member.oid() for member in _some(der.read(value, der.SEQUENCE).members(der.OID)))
@@ -233,6 +237,7 @@ def _subtrees(element: Element | None) -> tuple[GeneralName, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=256)
 def authority_key_identifier(value: bytes) -> AuthorityKeyIdentifier:
     """AuthorityKeyIdentifier (4.2.1.1)."""
     reader = der.read(value, der.SEQUENCE).reader()
@@ -250,6 +255,7 @@ def subject_key_identifier(value: bytes) -> bytes:
     return der.read(value, der.OCTET_STRING).content
 
 
+@lru_cache(maxsize=256)
 def distribution_points(value: bytes) -> tuple[DistributionPoint, ...]:
     """CRLDistributionPoints (4.2.1.13) and FreshestCRL (4.2.1.15)."""
     found = []

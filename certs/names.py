@@ -71,7 +71,8 @@ def _folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def attribute_texts(name: bytes, oid: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def attribute_texts(name: bytes, oid: str) -> tuple[str, ...]:
     """The readable values of one attribute type in a Name, in order."""
     found = []
     try:
@@ -83,8 +84,8 @@ def attribute_texts(name: bytes, oid: str) -> list[str]:
                     if text is not None:
                         found.append(text)
     except Malformed:
-        return found
-    return found
+        return tuple(found)
+    return tuple(found)
 
 
 @dataclass
