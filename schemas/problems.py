@@ -217,6 +217,31 @@ PAGE_CURSOR_INVALID = _kind(
     en=("The page cursor is invalid", "Start at the first page and pass the cursor back unchanged"),
 )  # fmt: skip
 
+# E-certificates: items, authorizations, consents
+ITEM_UNKNOWN = _kind(
+    "item-unknown", 404, _CALLER, False,
+    zh=("事项目录中没有此事项", "检查事项编码(基本编码 12 位、实施编码 31 位或办理项编码 33 位)与日期"),
+    en=("The item catalogue has no such item", "Check the code (12, 31 or 33 characters) and the day"),
+)  # fmt: skip
+AUTHORIZATION_UNKNOWN = _kind(
+    "authorization-unknown", 404, _CALLER, False,
+    zh=("没有此授权或同意", "检查编号与持有人; 只能撤销本系统为该持有人登记的授权或同意"),
+    en=("There is no such authorization or consent",
+        "Check the id and the holder; only those that your system registered for this holder can be revoked"),
+)  # fmt: skip
+AUTHORIZATION_CODE_REFUSED = _kind(
+    "authorization-code-refused", 403, _APPLICANT, False,
+    zh=("授权码未被接受", "按 detail 中的原因词处理; 一般请持有人重新出示新的授权码"),
+    en=("The authorization code was not accepted",
+        "Act by the reason word of the detail; as a rule the holder shows a new code"),
+)  # fmt: skip
+CONSENT_CONFLICT = _kind(
+    "consent-conflict", 409, _CALLER, False,
+    zh=("该同意编号已登记过内容不同的同意", "内容有变时撤销原同意, 用新的 reference 登记"),
+    en=("This reference was registered for a different consent",
+        "Revoke the former consent and register the new one under a new reference"),
+)  # fmt: skip
+
 # What we are
 HUB_BUSY = _kind(
     "hub-busy", 503, _CALLER, True,
