@@ -19,6 +19,7 @@ from typing import Final
 from lxml import etree
 
 from certs.der import Malformed
+from certs.digests import digest
 from schemas.safe_xml import UnsafeXml, XmlLimits, parse
 
 # Both are met; the standard's own examples have the first.
@@ -27,7 +28,7 @@ MAX_SIGNATURES: Final = 32
 MAX_REFERENCES: Final = 8192
 MAX_DOC_BODIES: Final = 16
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_XML: Final = XmlLimits(max_bytes=16 * 1024 * 1024, max_depth=64, max_elements=200_000)
+_XML: Final = XmlLimits(max_bytes=8 * 1024 * 1024, max_depth=64, max_elements=50_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class OfdPackage:
     _archive: zipfile.ZipFile
     _limits: OfdLimits
     _read: dict[str, bytes] = field(default_factory=dict)
-    _trees: dict[str, etree._Element] = field(default_factory=dict)
+    _digests: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    _index: etree._Element | None = None
     _total: int = 0
 
     @classmethod
@@ -91,13 +93,22 @@ class OfdPackage:
         return self._read[name]
 
     def xml(self, name: str) -> etree._Element:
-        """The root element of a file, parsed once; no DOCTYPE, bounded in depth and size."""
-        if name not in self._trees:
-            try:
-                self._trees[name] = parse(self.read(name), limits=_XML)
-            except UnsafeXml as error:
-                raise Malformed(f"{name[:120]}: {error.reason}") from None
-        return self._trees[name]
+        """The root element of a file; no DOCTYPE, bounded in depth and size. Only the index is kept: it is asked often."""
+        if name == "OFD.xml" and self._index is not None:
+            return self._index
+        try:
+            root = parse(self.read(name), limits=_XML)
+        except UnsafeXml as error:
+            raise Malformed(f"{name[:120]}: {error.reason}") from None
+        if name == "OFD.xml":
+            self._index = root
+        return root
+
+    def digest(self, method: str, name: str) -> bytes:
+        """The digest of a file, computed once however often it is referenced."""
+        if (method, name) not in self._digests:
+            self._digests[method, name] = digest(method, self.read(name))
+        return self._digests[method, name]
 
     def locate(self, base: str, location: str) -> str:
         """The file that an ST_Loc in file ``base`` means. Some makers leave out the leading ``/`` of a path from the root: that is

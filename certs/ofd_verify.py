@@ -28,7 +28,6 @@ from datetime import datetime
 from certs import der, sm2
 from certs.cms import verify_signed_data
 from certs.der import Malformed
-from certs.digests import digest
 from certs.errors import BadKey
 from certs.findings import Findings
 from certs.ofd import (
@@ -152,7 +151,7 @@ def _references(
     for reference in file.references:
         if reference.name not in package.names:
             missing.append(reference.name)
-        elif not hmac.compare_digest(digest(method, package.read(reference.name)), reference.check_value):
+        elif not hmac.compare_digest(package.digest(method, reference.name), reference.check_value):
             changed.append(reference.name)
     facts = {"changed": _names(changed), "missing": _names(missing), "covered": str(len(file.references))}
     if not changed and not missing:
