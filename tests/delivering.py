@@ -182,8 +182,7 @@ def dispatcher(
 
 def states(db: Database) -> Counter[str]:
     with db.read() as conn:
-        rows = conn.execute(sa.select(t.deliveries.c.state, sa.func.count()).group_by(t.deliveries.c.state))
-        return Counter(dict(rows.tuples().all()))
+        return Counter(conn.execute(sa.select(t.deliveries.c.state)).scalars().all())
 
 
 def deliveries(db: Database) -> dict[str, Mapping[str, object]]:
