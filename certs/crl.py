@@ -15,7 +15,7 @@ from enum import IntEnum
 from functools import lru_cache
 
 from certs import der, extensions
-from certs.der import Malformed
+from certs.der import Element, Malformed
 from certs.extensions import DIRECTORY, DistributionPoint, Extension, GeneralName, IssuingDistributionPoint, PointName
 from certs.names import normalised, same_name
 
@@ -33,7 +33,7 @@ _KNOWN = {
     EXPIRED_CERTS_ON_CRL,
 }
 _KNOWN_IN_ENTRY = {extensions.CRL_REASON, extensions.INVALIDITY_DATE, extensions.CERTIFICATE_ISSUER}
-_TRUE = re.compile(rb"\x01\x01[^\x00]", re.DOTALL)
+_TRUE = re.compile(rb"\x01\x01[^\x00]\x04", re.DOTALL)  # "critical", and the tag of the extnValue behind it
 
 
 class Reason(IntEnum):
@@ -97,18 +97,28 @@ class Crl:
     def find(self, issuer: bytes, serial: int) -> Entry | None:
         """The last entry for a certificate; Malformed if any entry has an unknown critical extension (5.3)."""
         digits = der.read(der.encode_integer(serial)).content  # also the end of an encoding that is not minimal
-        if digits not in self.entries_content and not _TRUE.search(self.entries_content):
+        content = self.entries_content
+        # something critical must be known, and may be the issuer of what follows
+        if _TRUE.search(content) or len(digits) > 100:
+            rows: Iterator[Element] = iter(der.Reader(content))
+        elif digits not in content:
             return None
+        else:
+            rows = (
+                der.read(content[start:end])
+                for start, inside, end in der.spans(content)  # the serial number is the first thing inside
+                if end - inside > 2 and content[inside + 2 : inside + 2 + content[inside + 1]].endswith(digits)
+            )
         found = None
         wanted = normalised(issuer)
-        for entry in self._entries():
+        for entry in self._entries(rows):
             if entry.serial == serial and (entry.issuer == issuer or normalised(entry.issuer) == wanted):
                 found = entry
         return found
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self, rows: Iterator[Element]) -> Iterator[Entry]:
         issuer = self.issuer
-        for member in der.Reader(self.entries_content):
+        for member in rows:
             reader = member.reader()
             serial, when = reader.take(der.INTEGER).integer(), reader.take().time()
             inner = reader.maybe(der.SEQUENCE)

@@ -132,6 +132,18 @@ def read(data: bytes, tag: int | None = None) -> Element:
     return element
 
 
+def spans(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Start, start of the content, and end of each element in a row of them.
+
+    Only the headers are read: for lists that are too long to read whole.
+    """
+    position = 0
+    while position < len(data):
+        start = position
+        _, content, position = _header(data, start)
+        yield start, content, position
+
+
 def _header(data: bytes, start: int) -> tuple[int, int, int]:
     """Identifier octet, start of the content and end of the element at ``start``."""
     if start + 2 > len(data):

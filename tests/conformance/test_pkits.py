@@ -2,7 +2,7 @@
 
 The certificates and CRLs come from the PyPI package ``cryptography_vectors``. ``data/pkits.json`` is the table of cases of
 NIST's document, sections 4.1 to 4.16 with the sub-tests of the policy sections: number, target, settings, result; ``because``
-is our reason for a refusal, read through and held against NIST's text once, so that none fails for another. Every CA
+is our reason for a refusal, held once against what each case is named for, so that none is refused for another. Every CA
 certificate and every CRL of the suite is handed to every case, so that path building and CRL selection are tested too.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -294,3 +295,26 @@ def test_a_broken_responder_certificate_is_noted() -> None:
     found = judge(made, replace(source, ocsp=None, ocsp_responses=(broken,)))
     assert found.indication is Indication.INDETERMINATE
     assert "not a certificate" in found.findings[-1].data["why"]
+
+
+def test_a_long_list_is_searched_in_bounded_time() -> None:
+    made = world()
+    entries = {2**100 + number: (NOW - DAY, 1) for number in range(50_000)}
+    raw = made.middle.crl(entries, this_update=NOW - DAY, next_update=NOW + DAY)
+    begin = time.perf_counter()
+    crl = parse_crl(raw)
+    assert crl.find(made.middle.cert.subject, 2**100 + 49_999) is not None
+    assert crl.find(made.middle.cert.subject, 5) is None
+    assert time.perf_counter() - begin < 2
+
+
+@pytest.mark.parametrize("entry", [b"\x30\x00", b"\x30\x02\x02\x00", b"\x30\x03\x02\x01\x05", b"\x02\x01\x05"])
+def test_an_empty_entry_is_malformed_or_nobody(entry: bytes) -> None:
+    made = world()
+    raw = made.middle.crl({5: (NOW, 1)}, this_update=NOW - DAY, next_update=NOW + DAY)
+    crl = replace(parse_crl(raw), entries_content=entry)
+    if entry[:1] == b"\x30" and b"\x05" not in entry:
+        assert crl.find(made.middle.cert.subject, 5) is None
+    else:
+        with pytest.raises(Malformed):
+            crl.find(made.middle.cert.subject, 5)
