@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import typer
 
-from hub.commands import audit, deliveries, endpoints, health, operators, serve, systems, verify
+from hub.commands import audit, deliveries, demo, endpoints, health, operators, serve, systems, trust, verify
 
 app = typer.Typer(
     name="hub",
@@ -16,12 +16,14 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
 app.command("verify")(verify.verify_files)
 app.command("health")(health.health)
 app.add_typer(systems.app, name="systems")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(operators.app, name="operators")
+app.add_typer(trust.app, name="trust")
 app.add_typer(audit.app, name="audit")
 
 

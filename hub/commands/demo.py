@@ -1,0 +1,76 @@
+"""hub demo: see the whole hub work on this machine, with nothing to prepare."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from hub.demo.play import Play, Run
+from hub.demo.stage import StageFailed, stage
+from hub.demo.summary import judge, table
+
+
+def demo() -> None:
+    """Start everything on loopback, run the scenario, show what came of it; with a terminal, stay up until Ctrl-C."""
+    interactive = sys.stdin.isatty() and sys.stdout.isatty()
+    screen = Console(width=None if interactive else 160)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started here is ended as well
+    screen.print(
+        "教育政务互通枢纽 演示: 正在启动枢纽与各地系统 (本机回环地址) / starting the hub and the others on loopback ..."
+    )
+    began = time.monotonic()
+    try:
+        with stage() as built:
+            screen.print(f"枢纽 hub: {built.url}    启动用时 started in {time.monotonic() - began:.1f} s")
+            play_began = time.monotonic()
+            with Live(console=screen, auto_refresh=False, transient=True) as live:
+
+                def watch(runs: list[Run]) -> None:
+                    if interactive:
+                        live.update(progress(runs, time.monotonic() - play_began), refresh=True)
+
+                runs = Play(built, watch).run()
+            rows = judge(built, runs)
+            screen.print(table(rows, time.monotonic() - play_began))
+            good = all(row.as_expected for row in rows)
+            if interactive:
+                screen.print("\n控制台 console (一次性链接 one-time link):")
+                for link in built.links:
+                    screen.print("  " + link, soft_wrap=True)
+                screen.print("Ctrl-C 结束 ends everything.")
+                _wait()
+    except StageFailed as error:
+        screen.print(f"[red]{error}[/red]", markup=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        screen.print("已中断 interrupted")
+        raise typer.Exit(130) from None
+    if not good:
+        screen.print("有场景与预期不符 / something did not go as expected")
+        raise typer.Exit(1)
+
+
+def progress(runs: list[Run], seconds: float) -> Table:
+    """The live display."""
+    shown = Table(title=f"办理中 in progress ({seconds:.0f} s)")
+    for heading in ("场景 scene", "提交 submitted", "办完 ended", ""):
+        shown.add_column(heading)
+    for run in runs:
+        wanted, ended = len(run.scene.students), run.ended
+        bar = "█" * (20 * ended // wanted) + "░" * (20 - 20 * ended // wanted)
+        shown.add_row(f"{run.scene.title_zh} {run.scene.title_en}", f"{len(run.cases)}/{wanted}", str(ended), bar)
+    return shown
+
+
+def _wait() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        pass
