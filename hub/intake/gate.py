@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 from lxml import etree
@@ -75,6 +76,9 @@ class Gate:
         self._public_url = public_url.rstrip("/") if public_url else None
         self._observe = observe or _observe_nothing
         self.max_body = max_body
+
+    def now(self) -> datetime:
+        return self._db.clock()
 
     async def read(self, exchange: Exchange) -> bytes:
         exchange.body = await read_body(exchange.request, self.max_body)

@@ -1,0 +1,94 @@
+"""hub items: the item catalogue, imported from and exported to CSV and Excel."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hub.commands.context import ACTOR, fail, open_hub
+from hub.db import utc_now
+from hub.ecerts.catalogue import Handling
+from hub.ecerts.items.service import ImportReport, ItemCatalogue
+from hub.ecerts.items.table_file import TableError
+from hub.working_days import SHANGHAI
+from schemas.regions import REGIONS
+
+app = typer.Typer(help="事项目录 / the item catalogue", no_args_is_help=True)
+
+
+@app.command("import")
+def import_items(
+    file: Annotated[Path | None, typer.Argument(help=".csv 或 .xlsx")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只检查, 不写入 / check only")] = False,
+    example: Annotated[bool, typer.Option("--example", help="导入随附示例 / the catalogue that ships")] = False,
+) -> None:
+    """Import items, implementations, handling rules and sources; every fault by row and column. All or nothing."""
+    if (file is None) != example or (example and dry_run):
+        raise fail("给出文件, 或 --example / give a file, or --example")
+    with open_hub() as hub:
+        items = ItemCatalogue(hub.db)
+        try:
+            report = (
+                items.import_example(actor=ACTOR)
+                if file is None
+                else items.import_file(file, actor=ACTOR, dry_run=dry_run)
+            )
+        except TableError as error:
+            raise fail(str(error)) from None
+    _tell(report, dry_run)
+
+
+def _tell(report: ImportReport, dry_run: bool) -> None:
+    for fault in report.faults:
+        typer.echo(str(fault), err=True)
+    if report.faults:
+        count = len(report.faults)
+        raise fail(f"{count} 处错误, 未写入任何内容 / {count} faults, nothing was written")
+    done = "检查通过, 未写入 / checked, not written" if dry_run else "已导入 / imported"
+    typer.echo(
+        f"{done}: 新增 added {report.added}, 替换 replaced {report.replaced}, 未变 unchanged {report.unchanged}, "
+        f"占位编码 placeholder codes {report.placeholders}"
+    )
+
+
+@app.command("export")
+def export_items(file: Annotated[Path, typer.Argument(help=".csv 或 .xlsx")]) -> None:
+    """Write every version of every entry as a table that can be imported again."""
+    with open_hub() as hub:
+        try:
+            count = ItemCatalogue(hub.db).export_file(file)
+        except (TableError, OSError) as error:
+            raise fail(str(error) if isinstance(error, TableError) else f"{file}: {type(error).__name__}") from None
+    typer.echo(f"已导出 / exported: {count}")
+
+
+@app.command("list")
+def list_items(
+    region: Annotated[str | None, typer.Option(help="区域代码: 由谁办理 / who handles it there")] = None,
+    at: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="日期, 默认今天 / the day")] = None,
+) -> None:
+    """List the items in effect; with a region, who handles each and why."""
+    if region is not None and region not in REGIONS:
+        raise fail(f"没有区域 {region} / there is no region {region}")
+    moment = at.replace(hour=12, tzinfo=SHANGHAI) if at is not None else utc_now()
+    table = Table(
+        "编码 code", "事项 item", "层级 level", "时限 limit", "占位", *(["办理 handled by"] if region else [])
+    )
+    with open_hub() as hub:
+        catalogue = ItemCatalogue(hub.db).current()
+    for item in catalogue.items(moment):
+        cells = [item.basic_code, f"{item.title_zh}\n{item.title_en}", item.level.value, f"{item.limit} {item.limit_unit}",
+                 "是" if item.placeholder else ""]  # fmt: skip
+        if region is not None:
+            found = catalogue.who_handles(item, region, moment)
+            who = (
+                f"{found.implementation.organ} ({found.reason})" if isinstance(found, Handling) else found.reason.value
+            )
+            cells.append(who)
+        table.add_row(*cells)
+    Console().print(table)

@@ -1,0 +1,447 @@
+"""The item catalogue (事项目录): what an item asks for, who handles it where, and which source issues which evidence.
+
+Four kinds of entries, each versioned with effective days (Asia/Shanghai): the *item* is the standard definition, one for the
+whole province (basic code, requirements, limit, consent or legal basis); an *implementation* is one organ's way of handling it
+(codes of 31 or 33 characters, region, channels, promised limit); a *handling rule* delegates items to a region or keeps them from
+it; a *source* says which service issues an evidence type for a region. Pure data and rules: no clock, no database.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Annotated, ClassVar, Final
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from hub.working_days import SHANGHAI
+from schemas.base import Canonical
+from schemas.ecert_types import ecert_types
+from schemas.fields import ItemCode, ShortText, Text
+from schemas.regions import REGIONS, RegionLevel
+from schemas.rules import REGION_UNKNOWN, FieldError
+
+ANY_ITEM: Final = "*"
+RECORDS: Final = {  # evidence that is a record asked of a system, not an e-certificate: the endpoint service that knows it
+    "enrolment-record": "registry",
+    "identity-check": "identity",
+}
+MAX_ALTERNATIVES, MAX_DOCUMENTS = 12, 8  # of one requirement, and of one alternative
+
+
+class CatalogueError(ValueError):
+    """An entry that cannot be; the texts are for whoever writes the catalogue."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(en)
+        self.zh, self.en = zh, en
+
+
+class Level(StrEnum):
+    """Whose authority an item is (行使层级)."""
+
+    PROVINCE = "province"
+    CITY = "city"
+    COUNTY = "county"
+
+
+class Channel(StrEnum):
+    """Where an item is handled: the portal, the service hall's counter, the app."""
+
+    PORTAL = "portal"
+    HALL = "hall"
+    APP = "app"
+
+
+class LimitUnit(StrEnum):
+    """Units of a promised limit, as case pushes count them (domain codes 1 to 5)."""
+
+    WORKING_DAY = "working-day"
+    CALENDAR_DAY = "calendar-day"
+    HOUR = "hour"
+    MINUTE = "minute"
+    MONTH = "month"
+
+
+class Role(StrEnum):
+    """Whose document it is."""
+
+    APPLICANT = "applicant"
+    GUARDIAN = "guardian"
+    ORGANISATION = "organisation"
+
+
+# --- evidence expressions -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Evidence:
+    """One document or record of one person or organisation."""
+
+    type: str  # a key of schemas/data/ecert_types.toml, or of RECORDS
+    role: Role = Role.APPLICANT
+
+    def __str__(self) -> str:
+        return self.type if self.role is Role.APPLICANT else f"{self.type}@{self.role.value}"
+
+
+Alternatives = tuple[frozenset[Evidence], ...]
+
+
+@lru_cache(maxsize=4096)
+def parse_evidence(text: str) -> Alternatives:
+    """``a + b | c@guardian``: a and b together, or the guardian's c. Raises CatalogueError; full-width signs are read too."""
+    alternatives: list[frozenset[Evidence]] = []
+    for part in unicodedata.normalize("NFKC", text).split("|"):
+        documents = frozenset(_evidence(word.strip()) for word in part.split("+"))
+        if documents not in alternatives:
+            alternatives.append(documents)
+    if len(alternatives) > MAX_ALTERNATIVES or any(len(documents) > MAX_DOCUMENTS for documents in alternatives):
+        raise CatalogueError(
+            f"至多 {MAX_ALTERNATIVES} 种组合, 每种至多 {MAX_DOCUMENTS} 份材料",
+            f"at most {MAX_ALTERNATIVES} alternatives of {MAX_DOCUMENTS} documents each",
+        )
+    return tuple(alternatives)
+
+
+def evidence_text(alternatives: Alternatives) -> str:
+    """The expression in its one canonical form."""
+    return " | ".join(" + ".join(str(document) for document in sorted(part)) for part in alternatives)
+
+
+def _evidence(word: str) -> Evidence:
+    name, _, role = word.partition("@")
+    if name not in ecert_types() and name not in RECORDS:
+        known = ", ".join(sorted([*ecert_types(), *RECORDS]))
+        raise CatalogueError(f"不认识的材料类型; 可用: {known}", f"unknown evidence type; known are {known}")
+    if role and role not in set(Role):
+        roles = ", ".join(Role)
+        raise CatalogueError(f"不认识的持有人角色; 可用: {roles}", f"unknown role; known are {roles}")
+    return Evidence(name, Role(role) if role else Role.APPLICANT)
+
+
+def _expression(text: str) -> str:
+    return evidence_text(parse_evidence(text))
+
+
+def _evidence_type(text: str) -> str:
+    return _evidence(text.partition("@")[0]).type
+
+
+def _region(code: str) -> str:
+    if code not in REGIONS:
+        raise FieldError(REGION_UNKNOWN)
+    return code
+
+
+BasicCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+Region = Annotated[str, AfterValidator(_region)]
+Limit = Annotated[int, Field(ge=1, le=3650)]
+
+# --- entries --------------------------------------------------------------------------------------------------------------
+
+
+class Versioned(Canonical):
+    """What every entry has. A version takes effect on a day and holds until its own end or until the next version does."""
+
+    kind: ClassVar[str]
+    version: Annotated[int, Field(ge=1, le=9999)] = 1
+    effective_from: date
+    effective_until: date | None = None  # the last day
+    placeholder: bool = False  # a code that could not be confirmed: to be replaced before going live
+
+    @property
+    def key(self) -> str:
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Versioned:
+        if self.effective_until is not None and self.effective_until < self.effective_from:
+            raise CatalogueError("失效日期早于生效日期", "it ends before it takes effect")
+        return self
+
+
+class Requirement(Canonical):
+    """What must be proved, and what proves it: any one of the alternatives, each of them whole."""
+
+    name: Name
+    title_zh: ShortText
+    title_en: ShortText
+    evidence: Annotated[str, AfterValidator(_expression)]
+    required: bool = True  # false: the item goes on without it
+
+    @property
+    def alternatives(self) -> Alternatives:
+        return parse_evidence(self.evidence)
+
+
+class Item(Versioned):
+    """The standard definition of an item of the smallest granularity, the same everywhere."""
+
+    kind = "item"
+    basic_code: BasicCode
+    title_zh: ShortText
+    title_en: ShortText
+    level: Level
+    limit: Limit
+    limit_unit: LimitUnit
+    requires_consent: bool = True  # false: ``legal_basis`` allows the hub to fetch without asking the person
+    legal_basis: Text
+    requirements: tuple[Requirement, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return self.basic_code
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Item:
+        if len({requirement.name for requirement in self.requirements}) != len(self.requirements):
+            raise CatalogueError("同一事项的要求重名", "two requirements of the item have one name")
+        return self
+
+
+class Implementation(Versioned):
+    """How one organ handles an item. ``code``: credit code 18 + level 1 + basic code 12, and 2 more for a handling item."""
+
+    kind = "implementation"
+    code: ItemCode
+    region: Region
+    organ: ShortText
+    channels: tuple[Channel, ...] = Field(min_length=1)
+    limit: Limit
+    limit_unit: LimitUnit
+
+    @property
+    def key(self) -> str:
+        return self.code
+
+    @property
+    def basic_code(self) -> str:
+        return self.code[19:31]
+
+    @property
+    def handling_item(self) -> str:
+        """The last two digits of a code of 33, else nothing."""
+        return self.code[31:]
+
+
+class RuleKind(StrEnum):
+    DELEGATED = "delegated"  # the region handles the item instead of the level above
+    NEGATIVE_LIST = "negative-list"  # kept from a region (or area) to which all else is delegated
+
+
+class HandlingRule(Versioned):
+    """A region (or a named area in it, such as a free-trade zone) handles items that belong to a level above, or does not."""
+
+    kind = "rule"
+    rule: Name
+    rule_kind: RuleKind
+    basic_code: Annotated[str, StringConstraints(pattern=r"^([0-9]{12}|\*)$")]
+    region: Region
+    area: Name | None = None
+    legal_basis: Text
+
+    @property
+    def key(self) -> str:
+        return self.rule
+
+    @model_validator(mode="after")
+    def _names_an_item(self) -> HandlingRule:
+        if self.rule_kind is RuleKind.NEGATIVE_LIST and self.basic_code == ANY_ITEM:
+            raise CatalogueError("负面清单应逐项列出", "a negative list names its items one by one")
+        return self
+
+
+class Source(Versioned):
+    """Which endpoint service issues an evidence type for a region and those below it, and which fields it reveals."""
+
+    kind = "source"
+    ecert_type: Annotated[str, AfterValidator(_evidence_type)]
+    region: Region
+    service: Annotated[str, StringConstraints(pattern=r"^(ecert-library|registry|identity)$")]
+    endpoint: Name | None = None  # one endpoint; else whichever serves the region
+    fields: tuple[Name, ...] = Field(min_length=1)
+
+    @property
+    def key(self) -> str:
+        return f"{self.ecert_type}/{self.region}"
+
+
+Entry = Item | Implementation | HandlingRule | Source
+KINDS: Final[dict[str, type[Entry]]] = {model.kind: model for model in (Item, Implementation, HandlingRule, Source)}
+
+# --- who handles what -----------------------------------------------------------------------------------------------------
+
+
+class HandlingReason(StrEnum):
+    BY_LEVEL = "by-level"
+    DELEGATED = "delegated"
+    NEGATIVE_LIST = "negative-list"  # would be delegated, but stands on the negative list
+
+
+class NoHandlerReason(StrEnum):
+    REGION_TOO_COARSE = "region-too-coarse"  # a county's item: say which county
+    NO_IMPLEMENTATION = "no-implementation"  # the organ has not published how it handles the item
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """The organ that handles an item here, and why it. ``rule`` if a delegation or a negative list decided."""
+
+    implementation: Implementation
+    reason: HandlingReason
+    rule: HandlingRule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoHandler:
+    """Nobody, and why. ``rule``: a delegation to a region that has published no implementation."""
+
+    reason: NoHandlerReason
+    rule: HandlingRule | None = None
+
+
+_RANK: Final = {RegionLevel.PROVINCE: 0, RegionLevel.CITY: 1, RegionLevel.COUNTY: 2, RegionLevel.ZONE: 2}
+_LEVEL_RANK: Final = {Level.PROVINCE: 0, Level.CITY: 1, Level.COUNTY: 2}
+_CODE = re.compile(r"[0-9]{12}|[0-9A-Z]{18}[0-9]{13}([0-9]{2})?")
+
+
+def shanghai_day(at: datetime) -> date:
+    """The day in Shandong at ``at`` (aware)."""
+    return at.astimezone(SHANGHAI).date()
+
+
+class Catalogue:
+    """Every version of every entry, indexed. Immutable: a change makes a new one."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._versions: dict[tuple[str, str], list[Entry]] = {}
+        for entry in sorted(entries, key=lambda entry: (entry.kind, entry.key, entry.version)):
+            self._versions.setdefault((entry.kind, entry.key), []).append(entry)
+        self._by_place: dict[
+            tuple[str, str], list[str]
+        ] = {}  # (basic code, region) -> implementation codes, shortest first
+        self._rules: dict[str, list[str]] = {}  # region -> rule keys
+        for entry in self.entries():
+            if isinstance(entry, Implementation):
+                self._add(self._by_place.setdefault((entry.basic_code, entry.region), []), entry.key)
+            elif isinstance(entry, HandlingRule):
+                self._add(self._rules.setdefault(entry.region, []), entry.key)
+        for codes in self._by_place.values():
+            codes.sort(key=lambda code: (len(code), code))
+
+    @staticmethod
+    def _add(keys: list[str], key: str) -> None:
+        if key not in keys:
+            keys.append(key)
+
+    def entries(self) -> Iterator[Entry]:
+        """All versions, by kind, key and version."""
+        for versions in self._versions.values():
+            yield from versions
+
+    def versions(self, kind: str, key: str) -> Sequence[Entry]:
+        return self._versions.get((kind, key), ())
+
+    def _current(self, kind: str, key: str, day: date) -> Entry | None:
+        begun = [entry for entry in self.versions(kind, key) if entry.effective_from <= day]
+        newest = begun[-1] if begun else None
+        if newest is None or (newest.effective_until is not None and newest.effective_until < day):
+            return None
+        return newest
+
+    def item(self, code: str, at: datetime) -> Item | None:
+        """The standard definition in effect, by basic code (12), implementation code (31) or handling item (33)."""
+        if not _CODE.fullmatch(code):
+            return None
+        found = self._current(Item.kind, code if len(code) == 12 else code[19:31], shanghai_day(at))
+        return found if isinstance(found, Item) else None
+
+    def items(self, at: datetime) -> list[Item]:
+        """Those in effect, by basic code."""
+        day = shanghai_day(at)
+        found = (self._current(kind, key, day) for kind, key in self._versions if kind == Item.kind)
+        return [item for item in found if isinstance(item, Item)]
+
+    def implementation(self, code: str, at: datetime) -> Implementation | None:
+        found = self._current(Implementation.kind, code, shanghai_day(at))
+        return found if isinstance(found, Implementation) else None
+
+    def implementations(self, basic_code: str, region: str, at: datetime) -> list[Implementation]:
+        """Of one item by the organ of exactly this region: code 31 first, then its handling items."""
+        codes = self._by_place.get((basic_code, region), ())
+        return [found for code in codes if (found := self.implementation(code, at)) is not None]
+
+    def source(self, ecert_type: str, region: str, at: datetime) -> Source | None:
+        """Who issues this evidence for a region: the region's own source, else its city's, else the province's."""
+        for code in _upward(region):
+            found = self._current(Source.kind, f"{ecert_type}/{code}", shanghai_day(at))
+            if isinstance(found, Source):
+                return found
+        return None
+
+    def who_handles(
+        self, item: Item, region: str, at: datetime, *, area: str | None = None, code: str = ""
+    ) -> Handling | NoHandler:
+        """Delegations first, the most local one wins; else the organ of the item's own level. ``region`` must be in REGIONS.
+
+        ``area``: a named area (free-trade zone …) in which the applicant is. ``code``: the handling item asked for, if one was.
+        """
+        kept: HandlingRule | None = None
+        unpublished: HandlingRule | None = None
+        level = _LEVEL_RANK[item.level]
+        for place in _upward(region):
+            if _RANK[REGIONS.get(place).level] <= level:
+                break  # delegation goes downward only
+            for scope in (area, None) if area is not None else (None,):
+                rule = self._rule(item, place, scope, at)
+                if rule is not None and rule.rule_kind is RuleKind.NEGATIVE_LIST:
+                    kept = kept or rule
+                elif rule is not None:
+                    if found := self._implementation_at(item, place, at, code):
+                        return Handling(found, HandlingReason.DELEGATED, rule)
+                    unpublished = unpublished or rule
+        own = next((place for place in _upward(region) if _RANK[REGIONS.get(place).level] == level), None)
+        if own is None:
+            return NoHandler(NoHandlerReason.REGION_TOO_COARSE)
+        found = self._implementation_at(item, own, at, code)
+        if unpublished is not None or found is None:  # what was delegated is no longer the level's own
+            return NoHandler(NoHandlerReason.NO_IMPLEMENTATION, unpublished)
+        return Handling(found, HandlingReason.NEGATIVE_LIST if kept else HandlingReason.BY_LEVEL, kept)
+
+    def _rule(self, item: Item, region: str, area: str | None, at: datetime) -> HandlingRule | None:
+        """The negative list before the delegation, the item's own rule before the one for any item."""
+        day = shanghai_day(at)
+        rules = [self._current(HandlingRule.kind, key, day) for key in self._rules.get(region, ())]
+        fitting = [
+            rule
+            for rule in rules
+            if isinstance(rule, HandlingRule)
+            and (rule.region, rule.area) == (region, area)
+            and rule.basic_code in (item.basic_code, ANY_ITEM)
+        ]
+        return min(
+            fitting,
+            key=lambda rule: (rule.rule_kind is RuleKind.DELEGATED, rule.basic_code == ANY_ITEM, rule.key),
+            default=None,
+        )
+
+    def _implementation_at(self, item: Item, region: str, at: datetime, code: str) -> Implementation | None:
+        found = self.implementations(item.basic_code, region, at)
+        wanted = code[31:] if len(code) == 33 else None
+        if wanted is not None:
+            return next((one for one in found if one.handling_item == wanted), None)
+        return found[0] if found else None
+
+
+def _upward(region: str) -> Iterator[str]:
+    code: str | None = region
+    while code is not None:
+        yield code
+        code = REGIONS.get(code).parent

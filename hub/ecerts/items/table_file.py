@@ -1,0 +1,175 @@
+"""CSV and Excel files as rows of texts, bounded; and rows written as either. What a cell means is told elsewhere (records.py)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from xml.etree.ElementTree import ParseError
+
+from openpyxl import Workbook, load_workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.utils.exceptions import InvalidFileException
+
+MAX_BYTES = 20 * 1024 * 1024
+MAX_UNPACKED = 200 * 1024 * 1024  # of the parts of an Excel file, before it is opened
+MAX_ROWS = 50_000
+MAX_COLUMNS = 64
+MAX_CELL = 2_000  # characters
+_EXACT = 10**15  # a longer number has lost digits in Excel
+
+
+class TableError(Exception):
+    """The file cannot be read as a table at all; the texts are for the person who made it."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(f"{zh} / {en}")
+        self.zh, self.en = zh, en
+
+
+@dataclass(frozen=True, slots=True)
+class CellFault:
+    """What is wrong in one cell. ``row`` is 1-based, as the spreadsheet shows it; ``column`` is its heading, none for a row."""
+
+    row: int
+    column: str
+    reason_zh: str
+    reason_en: str
+
+    def __str__(self) -> str:
+        place = f"第 {self.row} 行" + (f", {self.column} 列" if self.column else "")
+        return f"{place}: {self.reason_zh} / {self.reason_en}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``cells`` are stripped texts; ``faults`` those of cells that could not be read as text without loss (column by position)."""
+
+    number: int
+    cells: tuple[str, ...]
+    faults: tuple[tuple[int, str, str], ...] = ()
+
+
+def read_table(path: Path) -> Iterator[Row]:
+    """The rows that are not empty, the heading first. ``.csv`` (UTF-8 or GB18030) or ``.xlsx``; raises TableError."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise TableError("文件无法打开", f"the file cannot be opened: {type(error).__name__}") from None
+    if size > MAX_BYTES:
+        raise TableError(f"文件超过 {MAX_BYTES >> 20} MB", f"the file is larger than {MAX_BYTES >> 20} MB")
+    rows = {".csv": _csv_rows, ".xlsx": _excel_rows}.get(path.suffix.lower())
+    if rows is None:
+        raise TableError("只接受 .csv 或 .xlsx 文件", "the file must be .csv or .xlsx")
+    return rows(path)
+
+
+def _csv_rows(path: Path) -> Iterator[Row]:
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        try:
+            text = data.decode("gb18030")  # what Excel saves on a Chinese system
+        except UnicodeDecodeError:
+            raise TableError("编码既不是 UTF-8 也不是 GB18030", "the text is neither UTF-8 nor GB18030") from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for count, cells in enumerate(reader, 1):
+            _bound(count, len(cells))
+            if row := _row(reader.line_num if count > 1 else 1, cells):
+                yield row
+    except csv.Error:
+        raise TableError(f"第 {reader.line_num} 行不是有效的 CSV", f"line {reader.line_num} is not valid CSV") from None
+
+
+def _excel_rows(path: Path) -> Iterator[Row]:
+    broken = TableError("不是可读的 Excel 文件", "not a readable Excel file")
+    try:
+        with zipfile.ZipFile(path) as parts:
+            if sum(part.file_size for part in parts.infolist()) > MAX_UNPACKED:
+                raise TableError("Excel 文件展开后过大", "the Excel file is too large when unpacked")
+        book = load_workbook(path, read_only=True, data_only=False, keep_links=False)
+        try:
+            sheet = book.worksheets[0]
+            sheet.reset_dimensions()  # what the file says of its own size is not to be relied on
+            for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+                _bound(number, len(cells))
+                if row := _row(number, cells):
+                    yield row
+        finally:
+            book.close()
+    except (zipfile.BadZipFile, InvalidFileException, ParseError, OSError) as error:
+        raise broken from error
+    except (KeyError, ValueError, IndexError, AttributeError, TypeError, SyntaxError, EOFError) as error:
+        raise broken from error  # openpyxl's words for a workbook whose parts do not fit together
+
+
+def _bound(rows: int, columns: int) -> None:
+    if rows > MAX_ROWS or columns > MAX_COLUMNS:
+        zh, en = f"至多 {MAX_ROWS} 行 {MAX_COLUMNS} 列", f"at most {MAX_ROWS} rows and {MAX_COLUMNS} columns"
+        raise TableError(zh, en)
+
+
+def _row(number: int, values: Sequence[object]) -> Row | None:
+    cells: list[str] = []
+    faults: list[tuple[int, str, str]] = []
+    for position, value in enumerate(values):
+        text = _text(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) >= _EXACT:
+            faults.append(
+                (
+                    position,
+                    "数字过长已失真, 请将单元格设为文本",
+                    "a number this long has lost digits: make the cell text",
+                )
+            )
+        elif len(text) > MAX_CELL:
+            faults.append((position, f"超过 {MAX_CELL} 个字符", f"longer than {MAX_CELL} characters"))
+            text = ""
+        elif text[:1] in ("=", "@", "\t"):
+            faults.append((position, "不接受公式", "a formula is not accepted"))
+        cells.append(text)
+    if not any(cells):
+        return None
+    return Row(number, tuple(cells), tuple(faults))
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return str(int(value))
+    return str(value).strip()
+
+
+def write_table(path: Path, heading: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
+    """``.csv`` (UTF-8 with a mark, so that Excel reads it) or ``.xlsx``, every cell text. Raises TableError."""
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        with path.open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(heading)
+            writer.writerows(rows)
+    elif suffix == ".xlsx":
+        book = Workbook(write_only=True)
+        sheet = book.create_sheet("items")
+        sheet.append(list(heading))
+        for row in rows:
+            cells = []
+            for text in row:
+                cell = WriteOnlyCell(sheet, value=text)
+                cell.number_format = "@"  # stays text when somebody edits it
+                cells.append(cell)
+            sheet.append(cells)
+        book.save(path)
+    else:
+        raise TableError("只能写 .csv 或 .xlsx 文件", "the file must be .csv or .xlsx")

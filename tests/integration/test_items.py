@@ -1,0 +1,174 @@
+"""The item catalogue stored, on both databases, asked over REST and by the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from hub.commands import items as command
+from hub.db import Database
+from hub.ecerts.items import store
+from hub.ecerts.items.records import heading, to_rows
+from hub.ecerts.items.service import ItemCatalogue
+from hub.ecerts.items.table_file import write_table
+from hub.intake import assembly
+from hub.intake.cursors import Cursors
+from hub.intake.items_rest import items_router
+from hub.intake.limits import RateLimiter
+from tests.integration.intake_hub import RunningHub, running_hub
+
+ACTOR = "operator:test"
+
+
+def changed(items: ItemCatalogue, path: Path, key: str, **values: object) -> Path:
+    entries = [e.model_copy(update=values) for e in items.current().entries() if e.key == key]
+    assert entries
+    write_table(path, heading(), to_rows(entries))
+    return path
+
+
+def test_an_import_is_whole_idempotent_and_keeps_what_is_in_effect(database: Database, tmp_path: Path) -> None:
+    items = ItemCatalogue(database)
+    first = items.import_example(actor=ACTOR)
+    assert (first.added, first.unchanged, first.faults) == (62, 0, ())
+    assert items.import_example(actor=ACTOR).unchanged == 62
+    item = items.current().item("370105001001", datetime.now(UTC))
+    assert item is not None
+    file = changed(items, tmp_path / "a.csv", item.basic_code, limit=20)
+    refused = items.import_file(file, actor=ACTOR)
+    assert [(fault.row, fault.column) for fault in refused.faults] == [(2, "version")]
+    later = changed(items, tmp_path / "b.xlsx", item.basic_code, limit=20, version=2,
+                    effective_from=item.effective_from.replace(year=2099))  # fmt: skip
+    assert items.import_file(later, actor=ACTOR, dry_run=True).added == 1
+    assert len(items.current().versions("item", item.basic_code)) == 1
+    assert items.import_file(later, actor=ACTOR).added == 1
+    again = changed_version(items, tmp_path / "c.csv", item.basic_code, limit=19)
+    assert items.import_file(again, actor=ACTOR).replaced == 1
+    assert [v.version for v in items.current().versions("item", item.basic_code)] == [1, 2]
+    assert items.current().item(item.basic_code, datetime(2099, 2, 1, tzinfo=UTC)).limit == 19  # type: ignore[union-attr]
+
+
+def changed_version(items: ItemCatalogue, path: Path, code: str, **values: object) -> Path:
+    entries = [e.model_copy(update=values) for e in items.current().entries() if e.key == code and e.version == 2]
+    write_table(path, heading(), to_rows(entries))
+    return path
+
+
+def test_what_one_row_cannot_show_is_checked_too(database: Database, tmp_path: Path) -> None:
+    items = ItemCatalogue(database)
+    items.import_example(actor=ACTOR)
+    code = next(e.key for e in items.current().entries() if e.kind == "implementation" and e.limit == 10)  # type: ignore[union-attr]
+    out_of_order = changed(items, tmp_path / "a.csv", code, version=2)
+    assert [f.column for f in items.import_file(out_of_order, actor=ACTOR).faults] == ["effective_from"]
+    too_long = changed(items, tmp_path / "b.csv", code, version=2, limit=11,
+                       effective_from=datetime(2030, 1, 1).date())  # fmt: skip
+    assert [f.column for f in items.import_file(too_long, actor=ACTOR).faults] == ["limit"]
+    orphan = changed(items, tmp_path / "c.csv", code, code=code[:19] + "999999999999")
+    assert [f.column for f in items.import_file(orphan, actor=ACTOR).faults] == ["code"]
+    with database.read() as conn:
+        assert len(store.load(conn)) == 62
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    with running_hub(tmp_path_factory.mktemp("state")) as running:
+        items = ItemCatalogue(running.db)
+        items.import_example(actor=ACTOR)
+        gate = assembly.create_gate(running.settings, running.db, running.directory)
+        limiter = RateLimiter(1000, 1000)
+        running.app.include_router(items_router(gate, items, Cursors(b"k" * 32), limiter))
+        yield running
+
+
+def get(hub: RunningHub, path: str, **parameters: str) -> httpx.Response:
+    return httpx.get(f"{hub.url}{path}", params=parameters)
+
+
+def test_an_item_is_told_to_anybody_with_who_handles_it_here(hub: RunningHub) -> None:
+    answer = get(hub, "/v1/items/370105002002", region="370102").json()
+    assert answer["item"]["titleZh"] == "招用高校毕业生企业登记"
+    assert answer["item"]["requiresConsent"] is False
+    assert answer["handling"]["region"] == "370100"
+    assert answer["handling"]["reason"] == "delegated"
+    assert answer["handling"]["rule"] == "delegate-hiring-jinan"
+    assert {source["ecertType"] for source in answer["sources"]} == {"business-licence", "id-card", "identity-check"}
+    by_code = get(hub, f"/v1/items/{answer['handling']['code']}").json()
+    assert by_code["item"] == answer["item"]
+    assert "handling" not in by_code
+    nobody = get(hub, "/v1/items/370105003001", region="370000").json()
+    assert nobody["notHandled"] == "region-too-coarse"
+
+
+def test_pages_hold_every_item_once(hub: RunningHub) -> None:
+    codes: list[str] = []
+    parameters = {"limit": "4", "at": "2026-06-01"}
+    while True:
+        page = get(hub, "/v1/items", **parameters).json()
+        codes += [view["item"]["basicCode"] for view in page["items"]]
+        if "nextCursor" not in page:
+            break
+        parameters["cursor"] = page["nextCursor"]
+    assert len(codes) == 9
+    assert codes == sorted(set(codes))
+    stolen = get(hub, "/v1/items", limit="4", at="2026-06-02", cursor=parameters["cursor"])
+    assert stolen.json()["code"] == "page-cursor-invalid"
+    assert get(hub, "/v1/items", at="2025-12-31").json() == {"items": []}
+    assert len(get(hub, "/v1/items", level="province").json()["items"]) == 3
+
+
+@pytest.mark.parametrize(("path", "parameters", "status", "code"), [
+    ("/v1/items/370105009999", {}, 404, "item-unknown"),
+    ("/v1/items/x", {}, 404, "item-unknown"),
+    ("/v1/items/1137010000000000002370105001001", {}, 404, "item-unknown"),
+    ("/v1/items/370105001001", {"at": "2020-01-01"}, 404, "item-unknown"),
+    ("/v1/items/370105001001", {"at": "yesterday"}, 422, "message-invalid"),
+    ("/v1/items/370105001001", {"region": "999999"}, 422, "message-invalid"),
+    ("/v1/items/370105001001", {"area": "sco-zone"}, 422, "message-invalid"),
+    ("/v1/items", {"level": "village"}, 422, "message-invalid"),
+    ("/v1/items", {"limit": "0"}, 422, "message-invalid"),
+    ("/v1/items", {"nonsense": "1"}, 422, "message-invalid"),
+    ("/v1/items", {"cursor": "nonsense"}, 400, "page-cursor-invalid"),
+])  # fmt: skip
+def test_refusals(hub: RunningHub, path: str, parameters: dict[str, str], status: int, code: str) -> None:
+    response = get(hub, path, **parameters)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+def test_the_description_holds_the_schemas(hub: RunningHub) -> None:
+    hub.app.openapi_schema = None
+    document = httpx.get(f"{hub.url}/openapi.json").json()
+    assert document["paths"]["/v1/items/{code}"]["get"]["operationId"] == "GetItem"
+    assert "ItemView" in document["components"]["schemas"]
+
+
+def test_one_address_is_bounded(tmp_path: Path) -> None:
+    with running_hub(tmp_path) as running:
+        gate = assembly.create_gate(running.settings, running.db, running.directory)
+        limiter = RateLimiter(0.001, 2)
+        running.app.include_router(items_router(gate, ItemCatalogue(running.db), Cursors(b"k" * 32), limiter))
+        codes = [get(running, "/v1/items").status_code for _ in range(3)]
+    assert codes == [200, 200, 429]
+
+
+def test_the_commands(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("HUB_DATABASE_URL", database_url)
+    run = CliRunner()
+    assert "62" in run.invoke(command.app, ["import", "--example"]).stdout
+    out = tmp_path / "out.xlsx"
+    assert run.invoke(command.app, ["export", str(out)]).exit_code == 0
+    assert "unchanged 62" in run.invoke(command.app, ["import", str(out)]).stdout
+    listed = run.invoke(command.app, ["list", "--region", "370102"])
+    assert "370105001001" in listed.stdout
+    bad = tmp_path / "bad.csv"
+    bad.write_text("record,basic_code\nitem,12\n", encoding="utf-8")
+    refused = run.invoke(command.app, ["import", str(bad)])
+    assert refused.exit_code == 1
+    assert "第 2 行, basic_code 列" in refused.stderr
+    assert run.invoke(command.app, ["import", str(tmp_path / "none.csv")]).exit_code == 1
+    assert run.invoke(command.app, ["list", "--region", "000000"]).exit_code == 1

@@ -1,0 +1,339 @@
+"""The item catalogue: expressions, versions, who handles what, and tables with every kind of fault."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openpyxl import Workbook
+
+from hub.ecerts.catalogue import (
+    Catalogue,
+    CatalogueError,
+    Entry,
+    Evidence,
+    Handling,
+    HandlingReason,
+    HandlingRule,
+    Implementation,
+    Item,
+    NoHandler,
+    NoHandlerReason,
+    Role,
+    RuleKind,
+    evidence_text,
+    parse_evidence,
+)
+from hub.ecerts.items.records import COLUMNS, ReadTable, heading, read_entries, to_rows
+from hub.ecerts.items.table_file import TableError, read_table, write_table
+from schemas.numbers import check_item_code
+
+AT = datetime(2026, 6, 1, tzinfo=UTC)
+ORGANS = {"370000": ("1137000000450300", 2), "370100": ("1137010000418800", 3), "370200": ("1137020000500300", 3)}
+
+
+def example() -> list[Entry]:
+    path = Path(str(files("hub.ecerts") / "data" / "items.csv"))
+    read = read_entries(read_table(path))
+    assert [str(fault) for fault in read.faults] == []
+    return read.entries
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Catalogue:
+    return Catalogue(example())
+
+
+# --- expressions ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_expression_is_or_of_and() -> None:
+    assert parse_evidence("degree + id-card | household-register@guardian") == (
+        frozenset({Evidence("degree"), Evidence("id-card")}),
+        frozenset({Evidence("household-register", Role.GUARDIAN)}),
+    )
+
+
+def test_full_width_signs_and_repetitions_are_read() -> None:
+    assert evidence_text(parse_evidence("id-card ＋ degree｜ degree+id-card ｜diploma")) == "degree + id-card | diploma"
+
+
+@pytest.mark.parametrize("text", ["", "|", "id-card +", "passport-card", "id-card@uncle", "id-card & degree",
+                                  " | ".join(["id-card"] * 3) + " | x"])  # fmt: skip
+def test_a_bad_expression_is_told(text: str) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        parse_evidence(text)
+    assert caught.value.zh
+    assert caught.value.en
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    try:
+        parsed = parse_evidence(text)
+    except CatalogueError:
+        return
+    assert parse_evidence(evidence_text(parsed)) == parsed
+
+
+# --- who handles what -------------------------------------------------------------------------------------------------------
+
+
+def _handled(catalogue: Catalogue, code: str, region: str, **options: Any) -> Handling:
+    item = catalogue.item(code, AT)
+    assert item is not None
+    found = catalogue.who_handles(item, region, AT, **options)
+    assert isinstance(found, Handling), found
+    return found
+
+
+def test_the_organ_of_the_items_own_level_handles_it(shipped: Catalogue) -> None:
+    found = _handled(shipped, "370105001001", "370102")
+    assert (found.implementation.region, found.reason, found.rule) == ("370000", HandlingReason.BY_LEVEL, None)
+    assert _handled(shipped, "370105003001", "370202").implementation.region == "370202"
+
+
+def test_a_delegated_city_handles_a_provincial_item_for_its_counties_and_others_do_not(shipped: Catalogue) -> None:
+    delegated = _handled(shipped, "370105002002", "370102")
+    assert (delegated.implementation.region, delegated.reason) == ("370100", HandlingReason.DELEGATED)
+    assert delegated.rule is not None
+    assert delegated.rule.key == "delegate-hiring-jinan"
+    assert _handled(shipped, "370105002002", "370871").reason is HandlingReason.BY_LEVEL
+
+
+def test_a_zone_gets_all_but_its_negative_list(shipped: Catalogue) -> None:
+    inside = _handled(shipped, "370105002001", "370200", area="sco-zone")
+    assert (inside.implementation.region, inside.reason) == ("370200", HandlingReason.DELEGATED)
+    kept = _handled(shipped, "370105001001", "370200", area="sco-zone")
+    assert (kept.implementation.region, kept.reason) == ("370000", HandlingReason.NEGATIVE_LIST)
+    outside = _handled(shipped, "370105002001", "370200")
+    assert outside.implementation.region == "370000"
+
+
+def test_delegation_never_pulls_a_countys_item_upward(shipped: Catalogue) -> None:
+    item = shipped.item("370105003001", AT)
+    assert item is not None
+    assert shipped.who_handles(item, "370200", AT, area="sco-zone") == NoHandler(NoHandlerReason.REGION_TOO_COARSE)
+
+
+def test_nobody_is_told_with_the_reason(shipped: Catalogue) -> None:
+    item = shipped.item("370105003001", AT)
+    assert item is not None
+    assert shipped.who_handles(item, "370000", AT) == NoHandler(NoHandlerReason.REGION_TOO_COARSE)
+    assert shipped.who_handles(item, "371702", AT) == NoHandler(NoHandlerReason.NO_IMPLEMENTATION)
+
+
+def test_a_delegation_without_an_implementation_is_nobodys(shipped: Catalogue) -> None:
+    rule = HandlingRule(
+        rule="to-weihai", rule_kind=RuleKind.DELEGATED, basic_code="370105001001", region="371000",
+        effective_from=date(2026, 1, 1), legal_basis="依据",
+    )  # fmt: skip
+    catalogue = Catalogue([*shipped.entries(), rule])
+    item = catalogue.item("370105001001", AT)
+    assert item is not None
+    assert catalogue.who_handles(item, "371002", AT) == NoHandler(NoHandlerReason.NO_IMPLEMENTATION, rule)
+
+
+def test_a_version_holds_until_the_next_and_until_its_own_end(shipped: Catalogue) -> None:
+    first = shipped.item("370105005001", AT)
+    assert first is not None
+    second = first.model_copy(
+        update={"version": 2, "effective_from": date(2026, 9, 1), "effective_until": date(2026, 12, 31), "limit": 10}
+    )
+    catalogue = Catalogue([first, second])
+    limits = [
+        found.limit if (found := catalogue.item("370105005001", at)) else None
+        for at in (
+            datetime(2025, 12, 31, 15, 59, tzinfo=UTC),  # 23:59 in Shandong
+            datetime(2025, 12, 31, 16, 0, tzinfo=UTC),
+            datetime(2026, 8, 31, 15, 59, tzinfo=UTC),
+            datetime(2026, 8, 31, 16, 0, tzinfo=UTC),
+            datetime(2027, 1, 1, tzinfo=UTC),
+        )
+    ]
+    assert limits == [None, 20, 20, 10, None]
+
+
+def test_codes_of_12_31_and_33_lead_to_the_item(shipped: Catalogue) -> None:
+    one = next(e for e in shipped.entries() if isinstance(e, Implementation) and e.region == "370102")
+    assert len(one.code) == 31
+    handling = one.model_copy(update={"code": check_item_code(one.code + "02")})
+    catalogue = Catalogue([*shipped.entries(), handling])
+    items = {
+        found.basic_code for code in (one.basic_code, one.code, handling.code) if (found := catalogue.item(code, AT))
+    }
+    assert items == {one.basic_code}
+    item = catalogue.item(one.basic_code, AT)
+    assert item is not None
+    found = catalogue.who_handles(item, "370102", AT, code=handling.code)
+    assert isinstance(found, Handling)
+    assert found.implementation.code == handling.code
+    assert catalogue.item("x' OR 1=1", AT) is None
+
+
+def test_the_most_local_source_wins(shipped: Catalogue) -> None:
+    base = shipped.source("diploma", "370102", AT)
+    assert base is not None
+    own = base.model_copy(update={"region": "370100", "endpoint": "jinan-archive"})
+    catalogue = Catalogue([*shipped.entries(), own])
+    assert [s.endpoint for r in ("370102", "370202") if (s := catalogue.source("diploma", r, AT))] == [
+        "jinan-archive",
+        None,
+    ]
+    assert catalogue.source("no-such", "370102", AT) is None
+
+
+def test_every_shipped_code_is_marked_as_a_placeholder(shipped: Catalogue) -> None:
+    assert all(e.placeholder for e in shipped.entries() if isinstance(e, Item | Implementation | HandlingRule))
+
+
+# --- tables ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_what_is_exported_is_imported_alike(tmp_path: Path, suffix: str) -> None:
+    entries = example()
+    path = tmp_path / f"items{suffix}"
+    write_table(path, heading(), to_rows(entries))
+    again = read_entries(read_table(path))
+    assert again.faults == []
+    assert again.entries == entries
+
+
+def test_a_table_saved_by_a_chinese_excel_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "items.csv"
+    path.write_bytes((files("hub.ecerts") / "data" / "items.csv").read_bytes().decode("utf-8-sig").encode("gb18030"))
+    assert read_entries(read_table(path)).entries == example()
+
+
+def table(rows: list[dict[str, str]], tmp_path: Path) -> ReadTable:
+    path = tmp_path / "t.csv"
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(COLUMNS))
+    writer.writeheader()
+    writer.writerows(rows)
+    path.write_text(text.getvalue(), encoding="utf-8")
+    return read_entries(read_table(path))
+
+
+ITEM = {"record": "item", "basic_code": "370199000001", "version": "1", "effective_from": "2026-01-01", "title_zh": "甲",
+        "title_en": "A", "level": "county", "limit": "5", "limit_unit": "working-day", "requires_consent": "是",
+        "legal_basis": "依据"}  # fmt: skip
+REQUIREMENT = {"record": "要求", "basic_code": "370199000001", "version": "1", "requirement": "identity", "title_zh": "身份",
+               "title_en": "identity", "evidence": "id-card"}  # fmt: skip
+FAULTS: list[tuple[list[dict[str, str]], list[tuple[int, str]]]] = [
+    ([ITEM, REQUIREMENT], []),
+    ([ITEM | {"level": "village"}], [(2, "level")]),
+    ([ITEM | {"limit": "soon", "basic_code": "12"}], [(2, "basic_code"), (2, "limit")]),
+    ([ITEM | {"effective_from": "2026-02-30"}], [(2, "effective_from")]),
+    ([ITEM | {"effective_until": "2025-01-01"}], [(2, "")]),
+    ([ITEM | {"requires_consent": "maybe"}], [(2, "requires_consent")]),
+    ([ITEM | {"organ": "x"}], [(2, "organ")]),
+    ([{"record": "thing"}], [(2, "record")]),
+    ([ITEM, ITEM], [(3, "basic_code")]),
+    ([REQUIREMENT], [(2, "basic_code")]),
+    ([ITEM, REQUIREMENT, REQUIREMENT], [(4, "requirement")]),
+    ([ITEM, REQUIREMENT | {"evidence": "passport"}], [(3, "evidence")]),
+    ([ITEM, REQUIREMENT | {"requirement": ""}], [(3, "requirement")]),
+    ([ITEM | {"title_zh": "=HYPERLINK()"}], [(2, "title_zh")]),
+    ([ITEM | {"title_zh": "甲" * 3000}], [(2, "title_zh")]),
+    ([{"record": "implementation", "code": "1" * 31, "effective_from": "2026-01-01", "region": "379999", "organ": "某局",
+       "channels": "portal, fax", "limit": "5", "limit_unit": "working-day"}],
+     [(2, "code"), (2, "region"), (2, "channels")]),
+    ([{"record": "rule", "rule": "r", "rule_kind": "negative-list", "basic_code": "*", "region": "370200",
+       "effective_from": "2026-01-01", "legal_basis": "依据"}], [(2, "")]),
+    ([{"record": "source", "ecert_type": "id-card", "region": "370000", "service": "fax", "fields": "",
+       "effective_from": "2026-01-01"}], [(2, "service"), (2, "fields")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "expected"), FAULTS)
+def test_each_fault_is_told_by_row_and_column(
+    rows: list[dict[str, str]], expected: list[tuple[int, str]], tmp_path: Path
+) -> None:
+    read = table(rows, tmp_path)
+    assert sorted((fault.row, fault.column) for fault in read.faults) == sorted(expected)
+    assert all(fault.reason_zh and fault.reason_en for fault in read.faults)
+
+
+def test_a_long_number_in_excel_is_refused_because_digits_are_lost(tmp_path: Path) -> None:
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["记录", "基本编码 basic_code", "版本"])
+    sheet.append(["item", 3701050010013701050010, 1])
+    book.save(tmp_path / "t.xlsx")
+    read = read_entries(read_table(tmp_path / "t.xlsx"))
+    assert [(fault.row, fault.column) for fault in read.faults] == [(2, "basic_code")]
+
+
+def _bomb() -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as parts:
+        for number in range(201):
+            parts.writestr(f"xl/worksheets/sheet{number}.xml", bytes(1024 * 1024))
+    return data.getvalue()
+
+
+def _broken_zip() -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as parts:
+        parts.writestr("[Content_Types].xml", "<x")
+    return data.getvalue()
+
+
+UNREADABLE: list[tuple[str, bytes]] = [
+    ("t.csv", b""),
+    ("t.csv", b"\xff\xff\xff"),
+    ("t.csv", b"a,b\n1,2\n"),
+    ("t.csv", "记录,记录\n".encode()),
+    ("t.csv", b'record\n"unclosed\n'),
+    ("t.csv", b"record\n" + b"x\n" * 50_001),
+    ("t.csv", b"record" + b"," * 70 + b"\n"),
+    ("t.xlsx", b"PK\x03\x04 no"),
+    ("t.xlsx", _broken_zip()),
+    ("t.txt", b"record\n"),
+]
+
+
+@pytest.mark.parametrize(("name", "content"), UNREADABLE)
+def test_a_file_that_is_no_table_is_refused_in_both_languages(name: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(TableError) as caught:
+        read_entries(read_table(path))
+    assert caught.value.zh
+    assert caught.value.en
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "t.xlsx").write_bytes(_bomb())
+    with pytest.raises(TableError, match="unpacked"):
+        list(read_table(tmp_path / "t.xlsx"))
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(TableError):
+        read_table(tmp_path / "none.csv")
+
+
+@given(st.lists(st.lists(st.text(max_size=12), max_size=6), max_size=6))
+def test_any_table_gives_entries_or_faults_and_never_an_escape(rows: list[list[str]]) -> None:
+    def as_rows() -> Iterator[Any]:
+        from hub.ecerts.items.table_file import Row
+
+        yield Row(1, ("record", "basic_code", "version", "title_zh", "evidence", "fields"))
+        for number, cells in enumerate(rows, 2):
+            yield Row(number, tuple(["item", "要求", "rule", "source", "实施"][number % 5 : number % 5 + 1] + cells))
+
+    read = read_entries(as_rows())
+    assert len(read.entries) + len(read.faults) >= (1 if rows else 0)
