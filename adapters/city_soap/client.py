@@ -66,6 +66,7 @@ class CitySoap:
         self._encoding = settings.get("encoding", self.manifest.encoding).lower()
         if self._encoding not in soap.ENCODINGS:
             raise PeerMisconfigured("settings-encoding", f"one of {', '.join(soap.ENCODINGS)}")
+        soap.warm_up()
         self._wire = HttpWire(endpoint, max_idle=self.manifest.max_concurrency)
 
     def close(self) -> None:
@@ -150,8 +151,8 @@ class CitySoap:
             return verify_envelope(response.body, now=datetime.now(UTC), max_age=MAX_AGE, resolve_key=self._peers).body
         except MessageRefused as error:
             check_status(response, has_effect=has_effect)  # an unsigned error page says no more than its status
-            if response.status >= 400:
-                raise unreadable(f"http {response.status}", has_effect=has_effect) from None
+            if response.status in (404, 410):
+                raise PeerMisconfigured(f"http-{response.status}") from None
             if error.reason in ("key-unknown", "security-missing", "signature-missing"):
                 raise PeerMisconfigured("answer-not-signed-by-peer", error.reason) from None
             raise unreadable(f"signature of the answer: {error.reason}", has_effect=has_effect) from None

@@ -185,6 +185,7 @@ def _back(record: Wire, fields: Fields) -> dict[str, object]:
     for wire, name, codec in fields:
         value = record.get(wire)
         if value is None:
+            values[name] = None  # where the canonical model needs it, it says so
             continue
         if not isinstance(value, str):
             raise Unfit(f"{wire}: a text is expected")

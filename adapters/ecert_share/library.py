@@ -235,6 +235,8 @@ class Library:
             max_bytes=max_bytes,
         )
         check_status(response, has_effect=False)
+        if response.status in (404, 410):
+            raise PeerMisconfigured(f"http-{response.status}")
         return _open(response)
 
     # --- SM2 ----------------------------------------------------------------------------------------------------------

@@ -370,7 +370,7 @@ def test_every_result_code_in_every_form(answers: Answers, keys: Keys, code: str
         (b"<html>", 200, OutcomeUnknown),
         (b"<html/>", 502, OutcomeUnknown),
         (b"<html/>", 503, RetryLater),
-        (b"<html/>", 404, OutcomeUnknown),
+        (b"<html/>", 404, PeerMisconfigured),
         (b"<html/>", 401, PeerMisconfigured),
         (b'<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>', 200, OutcomeUnknown),
         (b"<a>" * 300, 200, OutcomeUnknown),
