@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 import uvicorn
 
-from hub import logs
+from hub import interpreter, logs
 from hub.access.tls_auth import server_options
 from hub.app import Hub
 from hub.config import Settings
@@ -20,6 +20,7 @@ def serve() -> None:
         typer.echo(f"{role.value}: {settings.effective_public_url}/console/link/{token}")
     server = uvicorn.Server(uvicorn.Config(hub.app, log_config=None, lifespan="on", **server_options(settings)))
     typer.echo(f"listening on {settings.effective_public_url}")
+    interpreter.tune()
     server.run()
     if not server.started:
         raise typer.Exit(1)
