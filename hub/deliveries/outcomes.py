@@ -120,7 +120,7 @@ def _leases_held(conn: Connection, outcomes: Sequence[Outcome]) -> set[str]:
 
 
 def _delivery_values(tx: Tx, outcome: Outcome) -> dict[str, object]:
-    if (State.ATTEMPTING, outcome.state) not in TRANSITIONS:
+    if outcome.state is State.ATTEMPTING or (State.ATTEMPTING, outcome.state) not in TRANSITIONS:
         raise ValueError(f"attempting -> {outcome.state.value} is no transition")
     final = outcome.state in (State.DELIVERED, State.REFUSED)
     return {

@@ -1,0 +1,73 @@
+"""Kills a real process at a write boundary: with SIGKILL, right before or right after its n-th commit that wrote something.
+
+``killed_at("after", 7)`` gives the environment, :func:`start` the process: any module that opens a :class:`hub.db.Database`, the
+whole hub included (``hub.cli serve``). The product knows nothing of it: this module wraps the writer's commit and then runs the
+wanted module as ``__main__``. *Before*: all is done but the commit, so nothing may be there. *After*: all is there, but nobody was
+told. Claims that take nothing and other commits without an audit entry are not counted.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Literal
+
+import hub.db
+from hub.db import Database
+
+VARIABLE = "HUB_TEST_KILL"
+ROOT = Path(__file__).resolve().parents[2]
+When = Literal["before", "after"]
+
+
+def killed_at(when: When, number: int) -> dict[str, str]:
+    """The environment that kills the process at its ``number``-th commit, counted from 1."""
+    return {VARIABLE: f"{when}:{number}"}
+
+
+def start(
+    module: str,
+    arguments: Sequence[str] = (),
+    *,
+    environment: Mapping[str, str] | None = None,
+    stderr: IO[bytes] | int | None = None,
+) -> subprocess.Popen[str]:
+    """``python -m module arguments`` that dies as the environment says, if it does."""
+    command = [sys.executable, "-m", "tests.integration.killing", module, *arguments]
+    return subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, stderr=stderr, text=True
+    )
+
+
+def was_killed(process: subprocess.Popen[str]) -> bool:
+    return process.returncode == -signal.SIGKILL
+
+
+def _install(when: str, number: int) -> None:
+    commit = Database._commit
+    count = 0
+
+    def counted(self: Database, transaction: hub.db.RootTransaction, mark: hub.db._Mark | None) -> None:
+        nonlocal count
+        count += mark is not None
+        fatal = mark is not None and count == number
+        if fatal and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        commit(self, transaction, mark)
+        if fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Database._commit = counted  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    if spec := os.environ.get(VARIABLE):
+        moment, _, which = spec.partition(":")
+        _install(moment, int(which))
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
