@@ -2,7 +2,7 @@
 
 The event loop and the database writer share the interpreter lock, and both give it up for moments (a signature check, each
 row of a statement). With the default of 5 ms the one waits that long each time to get it back: 370 accepted messages/s, against
-800 with 0.5 ms. And a full garbage collection walks everything that was imported: pauses of 150 ms at p99, gone once that is frozen.
+800 with 0.5 ms. And a full garbage collection walks all that was imported: pauses of 150 ms at p99, gone once that is frozen.
 """
 
 from __future__ import annotations
