@@ -19,6 +19,7 @@ from certs.pkcs8 import armour
 from hub.demo.scenario import HUANGDAO, LIXIA, SCENES, ZHANGQIU, Twist
 from hub.own_keys import OwnKeys
 
+PATHS = {"city_soap": "/services/sjjh"}  # where a product's service is below its address
 CALLBACK_S = "0.8"  # a registry decides so long after it accepted
 
 
@@ -177,5 +178,5 @@ def write_parties_file(cast: Cast, own: OwnKeys) -> Path:
 def _endpoint(id_: str, system: str, adapter: str, service: str, region: str, cast: Cast, simulator: str) -> list[str]:
     return [
         "[[endpoint]]", f'id = "{id_}"', f'system = "{system}"', f'adapter = "{adapter}"', f'service = "{service}"',
-        f'region = "{region}"', f'base_url = "{cast.simulators[simulator].url}"',
+        f'region = "{region}"', f'base_url = "{cast.simulators[simulator].url}{PATHS.get(adapter, "")}"',
     ]  # fmt: skip
