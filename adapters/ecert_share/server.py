@@ -31,6 +31,7 @@ NOT_PROVIDED, NOT_FOUND, FIELD_EMPTY, TYPE_UNPUBLISHED, NO_PERMISSION, BAD_VALUE
     103,
 )
 _STAMP_S: Final = 300.0
+_LINKS_KEPT: Final = 50_000  # then the expired ones are forgotten
 _MISSING: Final = {"certNo": 109, "holderCode": 110, "holder": 111}  # fields that have a code of their own
 
 
@@ -239,6 +240,9 @@ class LibraryServer:
         if self._stale > 0:
             self._stale -= 1
             seconds = 0
+        if len(self._links) >= _LINKS_KEPT:
+            now = time.monotonic()
+            self._links = {link: held for link, held in self._links.items() if held[1] > now}
         link = secrets.token_urlsafe(24)
         self._links[link] = (holding, time.monotonic() + seconds)
         return f"{files_url}/files/{link}"
