@@ -12,6 +12,7 @@ from starlette.requests import Request
 from schemas.problems import MESSAGE_TOO_LARGE, MESSAGE_UNREADABLE, RATE_LIMITED, HubProblem
 
 BODY_TIMEOUT_S = 30.0  # a body that drips longer than this is given up
+MAX_BUCKETS = 10_000  # names that a limiter remembers
 MAX_XML_DEPTH = 32  # our messages are 3 deep, their SOAP envelope with a security header about 10
 
 
@@ -40,6 +41,8 @@ class RateLimiter:
         now = self._clock()
         bucket = self._buckets.get(name)
         if bucket is None:
+            if len(self._buckets) >= MAX_BUCKETS:
+                self._forget_full(now)
             bucket = self._buckets[name] = _Bucket(self._burst, now)
         bucket.tokens = min(self._burst, bucket.tokens + (now - bucket.at) * self._rate)
         bucket.at = now
@@ -47,6 +50,15 @@ class RateLimiter:
             return (1.0 - bucket.tokens) / self._rate
         bucket.tokens -= 1.0
         return 0.0
+
+    def _forget_full(self, now: float) -> None:
+        """A bucket that has filled up again says nothing; if none has (a flood of names), all begin anew."""
+        waiting = {
+            name: bucket
+            for name, bucket in self._buckets.items()
+            if bucket.tokens + (now - bucket.at) * self._rate < self._burst
+        }
+        self._buckets = waiting if len(waiting) < MAX_BUCKETS else {}
 
     def require(self, name: str) -> None:
         """HubProblem(RATE_LIMITED) with the whole seconds to wait."""

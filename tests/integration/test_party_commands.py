@@ -93,19 +93,19 @@ def test_a_system_from_first_to_last(state: Path) -> None:
 
 def test_mistakes_are_told_and_change_nothing(state: Path) -> None:
     hub("systems", "add", "qd", "--name", "x")
-    assert "exists already" in hub("systems", "add", "qd", "--name", "x", code=2).stderr
-    assert "no id" in hub("systems", "add", "QD!", "--name", "x", code=2).stderr
-    assert "no region" in hub("systems", "grant", "qd", "transfer.submit", "--region", "110000", code=2).stderr
-    assert "no system" in hub("systems", "grant", "zz", "transfer.submit", "--region", "370000", code=2).stderr
+    assert "exists already" in hub("systems", "add", "qd", "--name", "x", code=1).stderr
+    assert "no id" in hub("systems", "add", "QD!", "--name", "x", code=1).stderr
+    assert "no region" in hub("systems", "grant", "qd", "transfer.submit", "--region", "110000", code=1).stderr
+    assert "no system" in hub("systems", "grant", "zz", "transfer.submit", "--region", "370000", code=1).stderr
     secret = state / "private.pem"
     secret.write_bytes(PrivateKey.generate(SignatureAlgorithm.ED25519).to_pem())
-    assert "private key" in hub("systems", "add-key", "qd", str(secret), code=2).stderr
-    assert "certificate" in hub("systems", "add-key", "qd", key_file(state, "k"), "--kind", "tls", code=2).stderr
+    assert "private key" in hub("systems", "add-key", "qd", str(secret), code=1).stderr
+    assert "certificate" in hub("systems", "add-key", "qd", key_file(state, "k"), "--kind", "tls", code=1).stderr
     key = key_file(state, "k2")
     hub("systems", "add-key", "qd", key)
     hub("systems", "add", "other", "--name", "y")
-    assert "belongs to qd" in hub("systems", "add-key", "other", key, code=2).stderr
-    assert "in force" in hub("systems", "revoke", "qd", "--key", "nothing", code=2).stderr
+    assert "belongs to qd" in hub("systems", "add-key", "other", key, code=1).stderr
+    assert "in force" in hub("systems", "revoke", "qd", "--key", "nothing", code=1).stderr
 
 
 def test_an_endpoint_from_first_to_last(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,9 +134,9 @@ def test_an_endpoint_from_first_to_last(state: Path, monkeypatch: pytest.MonkeyP
         assert (row.timeout_s, row.max_concurrency, row.base_url) == (5, 4, "https://xj.example/api")
     assert "1.0" in hub("endpoints", "check", "qd-1").stdout
     assert "bad-credentials" in hub("endpoints", "check", "qd-2", code=1).stderr
-    assert "lease" in hub("endpoints", "set", "qd-1", "--timeout-s", "60", code=2).stderr
-    assert "no setting" in hub("endpoints", "set", "qd-1", "--setting", "colour=red", code=2).stderr
-    assert "env:NAME" in hub("endpoints", "set", "qd-1", "--secret", "password=clear", code=2).stderr
+    assert "lease" in hub("endpoints", "set", "qd-1", "--timeout-s", "60", code=1).stderr
+    assert "no setting" in hub("endpoints", "set", "qd-1", "--setting", "colour=red", code=1).stderr
+    assert "env:NAME" in hub("endpoints", "set", "qd-1", "--secret", "password=clear", code=1).stderr
     hub("endpoints", "set", "qd-1", "--timeout-s", "20", "--service-hours", "07:30-20:00")
     hub("endpoints", "pause", "qd-1", "--reason", "迁移机房")
     shown = {one["id"]: one for one in json.loads(hub("endpoints", "list", "--json").stdout)}
@@ -190,9 +190,9 @@ def test_a_parties_file_loads_once_and_again(state: Path) -> None:
 def test_a_parties_file_with_a_fault_changes_nothing(state: Path) -> None:
     file = state / "parties.toml"
     file.write_text(PARTIES, encoding="utf-8")  # its key files are not there
-    assert "qd.der" in hub("systems", "load", str(file), code=2).stderr
+    assert "qd.der" in hub("systems", "load", str(file), code=1).stderr
     assert json.loads(hub("systems", "list", "--json").stdout) == []
     file.write_text("[[system]]\nid = 'x'\ncolour = 'red'", encoding="utf-8")
-    assert "colour" in hub("systems", "load", str(file), code=2).stderr
+    assert "colour" in hub("systems", "load", str(file), code=1).stderr
     file.write_text("[[system]", encoding="utf-8")
-    assert "cannot be read" in hub("systems", "load", str(file), code=2).stderr
+    assert "cannot be read" in hub("systems", "load", str(file), code=1).stderr

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hub.intake.cursors import Cursors
-from hub.intake.limits import RateLimiter
+from hub.intake.limits import MAX_BUCKETS, RateLimiter
 from hub.intake.openapi import EXAMPLE_DECISION, EXAMPLE_TRANSFER, EXAMPLE_WITHDRAWAL, WithdrawalBody
 from hub.intake.operations import digest_of
 from hub.intake.problems import preferred_language
@@ -37,6 +37,16 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert limiter.take("a") > 0.0
     clock.now += 3600.0
     assert sum(limiter.take("a") == 0.0 for _ in range(50)) == 5  # no more than the burst, however long it waited
+
+
+def test_a_flood_of_names_does_not_fill_the_memory() -> None:
+    clock = Clock()
+    limiter = RateLimiter(1.0, 1.0, clock=clock)
+    for number in range(3 * MAX_BUCKETS):
+        clock.now += 0.01
+        assert limiter.take(str(number)) == 0.0
+    assert len(limiter._buckets) <= MAX_BUCKETS
+    assert limiter.take(str(3 * MAX_BUCKETS - 1)) > 0.0
 
 
 def test_a_rate_of_zero_limits_nothing() -> None:
