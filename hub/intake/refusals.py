@@ -1,8 +1,8 @@
 """Refusals are told to the caller, logged, and written to the audit log, without any personal data.
 
 Each refusal has its own audit entry and log line, found by its problem id, up to a rate: 1 a second (120 at once) for all unknown
-callers together, 10 a second (600 at once) for each known system. What goes beyond is counted, and the counts are written once a minute
-as one entry for each actor and code. So nobody fills the disk by being refused: unknown callers cost at most 86,400 rows a day.
+callers together, 10 a second (600 at once) for each known system. What goes beyond is counted, and the counts are written once a
+minute, one entry for each actor and code. Nobody fills the disk by being refused: unknown callers cost 86,400 rows a day.
 """
 
 from __future__ import annotations
