@@ -182,8 +182,8 @@ def _exchange(
         connection.request(
             method, target, body or None, {"Accept-Encoding": "identity", "User-Agent": "exchange-hub", **headers}
         )
-    except (BrokenPipeError, ConnectionResetError):
-        # It may have answered before it stopped reading (413, 401): the answer says more than the broken pipe.
+    except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
+        # It may have answered before it stopped reading (413, a TLS alert): that says more than the broken pipe.
         if connection.sock is None:
             raise
     answer = connection.getresponse()
@@ -261,6 +261,8 @@ def _split(url: str) -> SplitResult:
         _ = parts.port
     except ValueError:
         raise PeerMisconfigured("address-invalid", "base_url is no URL") from None
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise PeerMisconfigured("address-invalid", "base_url must be percent-encoded")
     if (
         parts.scheme not in ("http", "https")
         or not parts.hostname
