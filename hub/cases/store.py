@@ -195,6 +195,13 @@ def load_evidence(conn: Connection, case_ids: Iterable[str]) -> dict[str, list[E
     return found
 
 
+def verification_reports(conn: Connection, case_id: str) -> dict[str, str]:
+    """By requirement, the JSON of the verification report of each document that was fetched."""
+    e = t.evidence
+    query = sa.select(e.c.requirement, e.c.report).where(e.c.case_id == case_id, e.c.report.is_not(None))
+    return {row.requirement: row.report for row in conn.execute(query)}
+
+
 def update_evidence(conn: Connection, rows: Sequence[Values]) -> None:
     """``rows`` have ``b_case_id`` and ``b_requirement`` as keys, and every other column to set, the same in each."""
     if rows:

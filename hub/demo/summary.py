@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from rich.table import Table
 
 from hub.app import open_database, open_vault
 from hub.audit.chain import read_anchors, verify_chain
+from hub.cases.store import verification_reports
 from hub.console.store import Found, find
 from hub.demo.play import Run
 from hub.demo.scenario import Twist
@@ -36,6 +38,9 @@ def judge(stage: Stage, runs: list[Run]) -> list[Row]:
     try:
         with db.read() as conn:
             found = {run.scene.key: find(conn, run.cases[0]) for run in runs if run.cases}
+            for run in runs:
+                if run.scene.twist is Twist.ALTERED and run.cases:
+                    run.facts["finding"] = _why(verification_reports(conn, run.cases[0]))
             report = verify_chain(conn, vault.audit_key, read_anchors(stage.settings.state_dir / "audit-anchors.log"))
     finally:
         db.close()
@@ -51,6 +56,15 @@ def judge(stage: Stage, runs: list[Run]) -> list[Row]:
         )
     )
     return rows
+
+
+def _why(reports: dict[str, str]) -> str:
+    """What the verifier said of the document that failed, with its clause."""
+    for report in reports.values():
+        for finding in json.loads(report)["findings"]:
+            if finding["indication"] == "FAILED":
+                return f"{finding['detail_zh']} {finding['detail_en']} [{finding['clause']}]"
+    return ""
 
 
 def _row(run: Run, found: Found | None) -> Row:
@@ -81,6 +95,7 @@ def _row(run: Run, found: Found | None) -> Row:
             known.append(f"再发 again: {facts.get('again')}; 改后 changed: {facts.get('changed')}")
             good = good and facts.get("again") == "same case" and facts.get("changed") == "message-id-conflict"
         case Twist.ALTERED:
+            known.append(facts.get("finding", ""))
             good = good and "hash-failure" in facts.get("reason", "")
         case Twist.NAME:
             good = good and "person-name-mismatch" in facts.get("reason", "")
