@@ -174,7 +174,7 @@ def dispatcher(
     node: str = "node-a",
 ) -> Dispatcher:
     attempter = Attempter(
-        VAULT, AdapterCache(VAULT, peer.make), handlers(heard), retry or RetryPolicy(base_s=0.05, cap_s=0.2), db.clock
+        VAULT, AdapterCache(VAULT, peer.make), handlers(heard), retry or RetryPolicy(base_s=0.05, cap_s=0.2)
     )
     recorder = Recorder(handlers(heard), breaker or BreakerPolicy(open_s=0.3), node)
     return Dispatcher(db, attempter, recorder, node=node, workers=workers, lease=timedelta(seconds=lease_s))

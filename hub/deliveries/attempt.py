@@ -42,7 +42,6 @@ from adapters.contract import (
     StepCancelled,
     TransferStep,
 )
-from hub.db import Clock
 from hub.deliveries.adapters import AdapterCache
 from hub.deliveries.breaker import Effect, Sign
 from hub.deliveries.model import Claimed, Handlers, Kind, Outcome, State, Word
@@ -87,12 +86,11 @@ class Attempter:
     adapters: AdapterCache
     handlers: Handlers
     retry: RetryPolicy
-    clock: Clock
 
-    def run(self, claimed: Claimed, lease_ends: float) -> Outcome:
-        """``lease_ends`` is on the monotonic clock, and not later than the lease in the database."""
-        deadline = Deadline(min(time.monotonic() + claimed.target.timeout_s, lease_ends - LEASE_MARGIN_S))
-        if claimed.expires_at is not None and claimed.expires_at <= self.clock():
+    def run(self, claimed: Claimed) -> Outcome:
+        """Takes at most the endpoint's timeout, and ends before the lease does."""
+        deadline = Deadline(min(time.monotonic() + claimed.target.timeout_s, claimed.lease_ends - LEASE_MARGIN_S))
+        if claimed.expires_at is not None and claimed.expires_at <= claimed.now():
             return self._outcome(claimed, Word.EXPIRED, State.SUSPENDED, "expired", in_doubt=claimed.in_doubt)
         if deadline.remaining() <= 0.0:  # this process stood still
             return self._again(claimed, Word.RETRY_LATER, "lease-nearly-over", Sign(Effect.NONE), claimed.in_doubt)
@@ -225,7 +223,7 @@ class Attempter:
             state=state,
             code=code,
             sign=sign or Sign(Effect.NONE),
-            at=self.clock(),
+            at=claimed.now(),
             wait=wait,
             in_doubt=in_doubt,
             result=result,

@@ -10,8 +10,9 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, zip_longest
 from typing import Any
@@ -50,6 +51,9 @@ class ClaimRequest:
     free: int
     lease: timedelta
     ids: tuple[str, ...] = ()
+    began: float = field(
+        default_factory=time.monotonic
+    )  # before the transaction: the lease is never longer than it says
 
 
 def claim(tx: Tx, requests: Sequence[ClaimRequest]) -> list[list[Claimed]]:
@@ -202,7 +206,7 @@ _LOSE = (
 def _lease(tx: Tx, request: ClaimRequest, rows: Sequence[SomeRow], endpoints: dict[str, SomeRow]) -> list[Claimed]:
     if not rows:
         return []
-    claimed = [_claimed(row, endpoints[row.endpoint_id], tx.now + request.lease) for row in rows]
+    claimed = [_claimed(tx, request, row, endpoints[row.endpoint_id]) for row in rows]
     lost = [{"b_id": row.id, "b_number": row.attempts, "b_at": tx.now} for row in rows if _ended(row)]
     if lost:
         tx.conn.execute(_LOSE, lost)
@@ -259,7 +263,7 @@ def _ended(row: SomeRow) -> bool:
     return bool(row.state == State.ATTEMPTING.value)
 
 
-def _claimed(row: SomeRow, endpoint: SomeRow, lease_until: datetime) -> Claimed:
+def _claimed(tx: Tx, request: ClaimRequest, row: SomeRow, endpoint: SomeRow) -> Claimed:
     attempt = row.attempts + 1
     return Claimed(
         id=row.id,
@@ -273,6 +277,7 @@ def _claimed(row: SomeRow, endpoint: SomeRow, lease_until: datetime) -> Claimed:
         in_doubt=row.in_doubt or _ended(row),
         expires_at=row.expires_at,
         token=secrets.token_hex(16),
-        lease_until=lease_until,
+        lease_until=tx.now + request.lease,
+        lease_ends=request.began + request.lease.total_seconds(),
         body_sealed=row.body_sealed,
     )

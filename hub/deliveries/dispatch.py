@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -35,19 +35,12 @@ CLAIM_LIMIT: Final = 64  # deliveries in one claim
 SOON_S: Final = 0.02  # the first pause when nothing was due, doubled up to POLL_S
 POLL_S: Final = 0.5
 EXPIRY_S: Final = 30.0  # how often deliveries whose time has passed are looked for
-RECORD_AGAIN_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
 
 class LeaseTooShort(Exception):
     """An endpoint's call may outlast the lease. The text names the endpoints and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    claimed: Claimed
-    lease_ends: float  # monotonic, not later than the lease in the database
 
 
 class Dispatcher:
@@ -71,8 +64,8 @@ class Dispatcher:
         self._workers = workers
         self._free = workers
         self._lock = threading.Lock()  # of _free and _unrecorded
-        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        self._unrecorded: list[tuple[Outcome, float]] = []
+        self._work: queue.SimpleQueue[Claimed | None] = queue.SimpleQueue()
+        self._unrecorded: list[Outcome] = []
         self._recording = 0
         self._wake = threading.Event()
         self._stopping = False
@@ -88,7 +81,7 @@ class Dispatcher:
         breaker = BreakerPolicy(settings.breaker_failures, settings.breaker_open_s)
         return cls(
             db,
-            Attempter(vault, adapters, handlers, retry, db.clock),
+            Attempter(vault, adapters, handlers, retry),
             Recorder(handlers, breaker, settings.node),
             node=settings.node,
             workers=settings.workers,
@@ -166,47 +159,43 @@ class Dispatcher:
         return self._take(ClaimRequest(self._node, free, self._lease)) if free > 0 else 0
 
     def _take(self, request: ClaimRequest) -> int:
-        lease_ends = (
-            time.monotonic() + self._lease.total_seconds()
-        )  # before the commit: never later than in the database
         claimed = self._db.submit(claim, request).result()
         with self._lock:
             self._free -= len(claimed)
         for one in claimed:
-            self._work.put(_Work(one, lease_ends))
+            self._work.put(one)
         return len(claimed)
 
     def _record_again(self) -> None:
         """Outcomes that the database would not take. Past their lease they are given up: another attempt will ask the peer."""
         with self._lock:
             waiting, self._unrecorded = self._unrecorded, []
-        for outcome, lease_ends in waiting:
-            if time.monotonic() < lease_ends:
-                self._submit(outcome, lease_ends)
+        for outcome in waiting:
+            if time.monotonic() < outcome.claimed.lease_ends:
+                self._submit(outcome)
             else:
                 log.error("outcome not recorded before its lease ended", delivery=outcome.claimed.id)
 
     # --- the workers' threads -------------------------------------------------------------------------------------------
 
     def _work_on(self) -> None:
-        while (work := self._work.get()) is not None:
-            outcome = self._attempter.run(work.claimed, work.lease_ends)
-            self._submit(outcome, work.lease_ends)
+        while (claimed := self._work.get()) is not None:
+            self._submit(self._attempter.run(claimed))
             with self._lock:
                 self._free += 1
             self._wake.set()
 
-    def _submit(self, outcome: Outcome, lease_ends: float) -> None:
+    def _submit(self, outcome: Outcome) -> None:
         with self._lock:
             self._recording += 1
         try:
             future = self._db.submit(self._record, outcome)
         except DatabaseBusy:
-            self._not_recorded(outcome, lease_ends)
+            self._not_recorded(outcome)
             return
-        future.add_done_callback(lambda done: self._recorded(done, outcome, lease_ends))
+        future.add_done_callback(lambda done: self._recorded(done, outcome))
 
-    def _recorded(self, done: Future[bool], outcome: Outcome, lease_ends: float) -> None:
+    def _recorded(self, done: Future[bool], outcome: Outcome) -> None:
         """In the writer's thread: short, and never raising."""
         error = done.exception()
         if error is None:
@@ -216,16 +205,16 @@ class Dispatcher:
                 self._recording -= 1
             self._wake.set()  # its endpoint has a place again
         elif isinstance(error, DatabaseBusy | OperationalError) or not outcome.tell:
-            self._not_recorded(outcome, lease_ends)
+            self._not_recorded(outcome)
         else:
             # the room that asked cannot record it: a bug. The outcome must not be lost, nor be tried for ever.
             log.critical("bug", where="record", delivery=outcome.claimed.id, error=type(error).__name__)
-            self._not_recorded(_suspended(outcome, error), lease_ends)
+            self._not_recorded(_suspended(outcome, error))
 
-    def _not_recorded(self, outcome: Outcome, lease_ends: float) -> None:
+    def _not_recorded(self, outcome: Outcome) -> None:
         with self._lock:
             self._recording -= 1
-            self._unrecorded.append((outcome, lease_ends))
+            self._unrecorded.append(outcome)
 
 
 def _suspended(outcome: Outcome, error: BaseException) -> Outcome:

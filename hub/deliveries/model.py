@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -105,8 +106,13 @@ class Claimed:
     in_doubt: bool  # an earlier attempt may have taken effect
     expires_at: datetime | None
     token: str
-    lease_until: datetime
+    lease_until: datetime  # in the database's time
+    lease_ends: float  # the same moment on this process's monotonic clock, or a little earlier
     body_sealed: bytes
+
+    def now(self) -> datetime:
+        """The database's time, whatever this node's clock says."""
+        return self.lease_until + timedelta(seconds=time.monotonic() - self.lease_ends)
 
 
 class Word(StrEnum):

@@ -63,7 +63,7 @@ def main(url: str, prefix: str, count: int) -> None:
     db = Database(url, chain_audit=AuditChain(AUDIT_KEY).append)
     heard = handlers(WritesEvents())
     retry, breaker = RetryPolicy(base_s=0.05, cap_s=0.2, limit=50), BreakerPolicy(failures=10, open_s=0.2)
-    attempter = Attempter(VAULT, AdapterCache(VAULT, create), heard, retry, db.clock)
+    attempter = Attempter(VAULT, AdapterCache(VAULT, create), heard, retry)
     dispatcher = Dispatcher(db, attempter, Recorder(heard, breaker, prefix), node=prefix, workers=4, lease=LEASE)
     dispatcher.start()
     for number in range(count):

@@ -345,7 +345,7 @@ def outcome(id_: str, state: State) -> Outcome:
     """Of an attempt under the lease that ``put`` wrote."""
     target = Target("ep0", "in_process", "370102", "http://127.0.0.1:1", "{}", None, 5)
     now = datetime.now(UTC)
-    claimed = Claimed(id_, target, "case_1", Kind.PERSON, "s", 1, 1, False, False, None, "held", now, b"")
+    claimed = Claimed(id_, target, "case_1", Kind.PERSON, "s", 1, 1, False, False, None, "held", now, 0.0, b"")
     return Outcome(claimed, Word.DELIVERED, state, "code", Sign(Effect.NONE), now)
 
 
