@@ -169,6 +169,13 @@ class EcertDocument(Canonical):
     status: EcertStatus
 
 
+class EcertStanding(Canonical):
+    """How a certificate stands at its source now, without its file: for a document that is kept, at each use."""
+
+    metadata: EcertMetadata
+    status: EcertStatus
+
+
 class PersonQuery(Canonical):
     """Does this name belong to this number?"""
 
@@ -218,6 +225,7 @@ class Capability(StrEnum):
     DELIVER = "deliver"
     STATUS = "status"
     FETCH_ECERT = "fetch_ecert"
+    ECERT_STATUS = "ecert_status"
     FETCH_ENROLMENT = "fetch_enrolment"
     VERIFY_PERSON = "verify_person"
     VERIFY_LOGIN = "verify_login"
@@ -276,6 +284,11 @@ class StatusAsker(Adapter, Protocol):
 class EcertFetcher(Adapter, Protocol):
     def fetch_ecert(self, query: EcertQuery, deadline: Deadline) -> EcertDocument:
         """The newest certificate that fits; ``PeerRefused`` with code ``not-found``, ``revoked``, ``expired`` … if none."""
+
+
+class EcertStatusAsker(Adapter, Protocol):
+    def ecert_status(self, query: EcertQuery, deadline: Deadline) -> EcertStanding:
+        """Which certificate :meth:`EcertFetcher.fetch_ecert` would bring, and how it stands; ``PeerRefused`` as there."""
 
 
 class EnrolmentFetcher(Adapter, Protocol):

@@ -6,7 +6,16 @@ import re
 from pathlib import Path
 from typing import ClassVar, Final
 
-from adapters.contract import Deadline, EcertDocument, Endpoint, Health, Manifest, PeerMisconfigured, PeerRefused
+from adapters.contract import (
+    Deadline,
+    EcertDocument,
+    EcertStanding,
+    Endpoint,
+    Health,
+    Manifest,
+    PeerMisconfigured,
+    PeerRefused,
+)
 from adapters.ecert_share.library import Library, LinkExpired
 from adapters.ecert_share.mapping import (
     Record,
@@ -54,16 +63,23 @@ class EcertShare:
 
         PeerRefused(not-found, revoked, expired, restricted …) where there is none; the words are those of statuses.toml.
         """
-        try:
-            data = holder_query_to_wire(query, self._category)
-        except ValueError as error:
-            raise PeerRefused("use-cause-too-long", str(error)) from None
-        records = self.library.query("queryCertInfoByHolderCode", data, deadline)
-        metadata, status = _newest(records)
+        metadata, status = self._find(query, deadline)
         if metadata.identifier is None:
             raise unreadable("certificateIdentifier missing", has_effect=False)
         content = self._load(metadata.identifier, use_cause_to_wire(query.use_cause, self._category), deadline)
         return EcertDocument(content=content, media_type=_media_type(content), metadata=metadata, status=status)
+
+    def ecert_status(self, query: EcertQuery, deadline: Deadline) -> EcertStanding:
+        """The first half of :meth:`fetch_ecert`."""
+        metadata, status = self._find(query, deadline)
+        return EcertStanding(metadata=metadata, status=status)
+
+    def _find(self, query: EcertQuery, deadline: Deadline) -> tuple[EcertMetadata, EcertStatus]:
+        try:
+            data = holder_query_to_wire(query, self._category)
+        except ValueError as error:
+            raise PeerRefused("use-cause-too-long", str(error)) from None
+        return _newest(self.library.query("queryCertInfoByHolderCode", data, deadline))
 
     def _load(self, identifier: str, use_cause: str, deadline: Deadline) -> bytes:
         """Through a link, and once more through a new one if it expired on the way."""

@@ -12,6 +12,7 @@ from adapters.contract import (
     Capability,
     Deadline,
     EcertFetcher,
+    EcertStatusAsker,
     PeerMisconfigured,
     PeerRefused,
     RetryLater,
@@ -58,6 +59,10 @@ def _fetch(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
     return cast(EcertFetcher, adapter).fetch_ecert(query(), deadline)
 
 
+def _status(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
+    return cast(EcertStatusAsker, adapter).ecert_status(query(), deadline)
+
+
 def _metadata() -> tuple[EcertMetadata, ...]:
     full = EcertMetadata(
         identifier="1.2.156.3005.2.11100000MB03271699022.340100.000000016.001.9",
@@ -101,6 +106,7 @@ HARNESS = Harness(
     calls=(
         Call("probe", Capability.PROBE, _probe),
         Call("fetch-ecert", Capability.FETCH_ECERT, _fetch),
+        Call("ecert-status", Capability.ECERT_STATUS, _status),
     ),
     round_trips=(
         _round_trip("metadata-english", pinyin=False),
