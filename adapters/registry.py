@@ -13,8 +13,8 @@ from adapters.ecert_share.client import EcertShare
 from adapters.identity.client import Identity
 
 ADAPTERS: Final[Mapping[str, type[Adapter]]] = {
-    "cloudevents": CloudEvents,
     "city_soap": CitySoap,
+    "cloudevents": CloudEvents,
     "county_rest": CountyRest,
     "ecert_share": EcertShare,
     "identity": Identity,

@@ -20,11 +20,13 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import socket
 import struct
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -84,7 +86,11 @@ class Journal:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._file = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600) if path else None
+        self._file: int | None = None
+        if path is not None:
+            self._file = os.open(path, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o600)
+            whole = path.read_bytes()
+            os.ftruncate(self._file, whole.rfind(b"\n") + 1)  # a last line that the kill cut off
 
     def append(self, entry: Mapping[str, object]) -> None:
         """In the kernel when this returns: it survives a kill of the process, though not of the machine."""
@@ -92,11 +98,9 @@ class Journal:
             os.write(self._file, json.dumps(entry, ensure_ascii=False).encode() + b"\n")
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """All entries; a last line that was cut off by the kill is left out."""
-        if self._path is None:
-            return
-        for line in self._path.read_bytes().splitlines(keepends=True):
-            if line.endswith(b"\n"):
+        """All entries, the oldest first."""
+        for line in self._path.read_bytes().split(b"\n") if self._path is not None else ():
+            if line:
                 yield json.loads(line)
 
 
@@ -322,6 +326,17 @@ class _Protocol(HttpToolsProtocol):
         self.app = cast("Any", with_transport)
 
 
+class _Server(uvicorn.Server):
+    """A server that ends with exit code 0: uvicorn would raise the signal again at its end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, setattr, self, "should_exit", True)
+        yield
+
+
 class _Port:
     """The dialect's port, which closes and opens again."""
 
@@ -387,7 +402,7 @@ async def _serve(
         started()
     dialect = uvicorn.Server(_config(Faulty(app, simulation)))
     dialect.config.load()
-    control = uvicorn.Server(_config(control_app(simulation)))
+    control = _Server(_config(control_app(simulation)))
     listener = socket.create_server((host, control_port))
     simulation.port = _Port(dialect, (host, port))
     await simulation.port.open()
@@ -395,6 +410,7 @@ async def _serve(
     print(f"listening on http://{host}:{simulation.port.address[1]} control {control_url}", flush=True)
     await control.serve(sockets=[listener])
     simulation.port.close()
+    await asyncio.sleep(0.05)  # requests that hung see that their callers have gone, and end
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:

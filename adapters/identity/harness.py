@@ -59,7 +59,7 @@ def login(name: str = samples.RARE_TEXT) -> LoginAssertion:
     )
 
 
-def token(nonce: str, **claims: object) -> str:
+def token(nonce: str, /, **claims: object) -> str:
     """A login assertion of now; ``claims`` replace its own."""
     now = int(time.time())
     own = {"iss": ISSUER, "aud": APP_ID, "iat": now, "exp": now + 120, "nonce": nonce}
