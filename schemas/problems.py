@@ -242,6 +242,33 @@ CONSENT_CONFLICT = _kind(
         "Revoke the former consent and register the new one under a new reference"),
 )  # fmt: skip
 
+# The evidence service
+EVIDENCE_UNKNOWN = _kind(
+    "evidence-unknown", 404, _CALLER, False,
+    zh=("没有此取证", "检查取证编号; 只能查询本系统发起的取证"),
+    en=("There is no such evidence request", "Check the id; only requests of your own system can be seen"),
+)  # fmt: skip
+EVIDENCE_BASIS_REFUSED = _kind(
+    "evidence-basis-refused", 403, _APPLICANT, False,
+    zh=("取证依据不成立", "按 detail 中的原因词处理: 请持有人授权或同意; 只有事项目录注明无需同意的事项可以法律依据取证"),
+    en=("The basis of the evidence request does not hold",
+        "Act by the reason word of the detail: have the holder authorize or consent; a clause is a basis only for items whose "
+        "catalogue entry needs no consent"),
+)  # fmt: skip
+EVIDENCE_PURPOSE_REFUSED = _kind(
+    "evidence-purpose-refused", 403, _ADMIN, False,
+    zh=("用途未为本系统登记", "请管理员用 hub evidence allow 登记用途"),
+    en=("The purpose is not registered for this system",
+        "Ask the administrator to register it with hub evidence allow"),
+)  # fmt: skip
+EVIDENCE_THROTTLED = _kind(
+    "evidence-throttled", 429, _CALLER, True,
+    zh=("取证过多, 已暂缓", "按 detail 中的原因词处理, 在 Retry-After 所示秒数后重试; 疑似批量查询会通知管理员"),
+    en=("Too much evidence asked for",
+        "Act by the reason word of the detail and try again after the seconds that Retry-After says; what looks like enumeration "
+        "is told to the administrator"),
+)  # fmt: skip
+
 # What we are
 HUB_BUSY = _kind(
     "hub-busy", 503, _CALLER, True,
