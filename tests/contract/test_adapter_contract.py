@@ -5,7 +5,10 @@ The table of hostile peers is in hostile_peer.py, what an adapter says of itself
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
+import random
 import socket
 import time
 import traceback
@@ -33,9 +36,10 @@ from adapters.contract import (
     RetryLater,
     StatusAsker,
 )
-from adapters.harness import Call
+from adapters.harness import Call, RoundTrip
 from adapters.simulation import Mode
 from adapters.simulator_process import SimulatorProcess
+from schemas.base import Canonical
 from tests.contract.conftest import Subject
 from tests.contract.hostile_peer import BODIES, TRANSPORT, HostilePeer, answer
 
@@ -148,6 +152,40 @@ def test_a_broken_wire_form_is_a_value_error(subject: Subject) -> None:
         for damaged in (b"", whole[: len(whole) // 2], whole[:-1], b"{}", b"[]", b"<a/>", b"\xff\xfe\x00"):
             with pytest.raises(ValueError):
                 trip.decode(damaged)
+
+
+def test_damage_anywhere_is_a_value_error_or_another_message(subject: Subject) -> None:
+    """Bytes lost, doubled or changed at random places; and in JSON each value gone or of another type."""
+    chance = random.Random(subject.id)
+    for trip in subject.harness.round_trips:
+        whole = trip.encode(trip.samples[0])
+        for _ in range(200):
+            at, length = chance.randrange(len(whole)), chance.randrange(1, 12)
+            put = chance.choice((b"", chance.randbytes(length), whole[at : at + length] * 2))
+            decoded_or_refused(trip, whole[:at] + put + whole[at + length :])
+        if trip.fixture.endswith(".json"):
+            for damaged in damaged_values(json.loads(whole)):
+                decoded_or_refused(trip, json.dumps(damaged).encode())
+
+
+def decoded_or_refused(trip: RoundTrip, data: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        assert isinstance(trip.decode(data), Canonical), trip.name
+
+
+def damaged_values(value: object) -> Iterator[object]:
+    """The same document again and again, with one value replaced or left out."""
+    wrong = (None, 0, -1.5, True, "", "x", "9" * 400, [], {}, [[]], {"a": None}, "\ud800")
+    yield from wrong
+    if isinstance(value, dict):
+        for name in value:
+            yield {key: one for key, one in value.items() if key != name}
+            for damaged in damaged_values(value[name]):
+                yield {**value, name: damaged}
+    elif isinstance(value, list):
+        for index in range(len(value)):
+            for damaged in damaged_values(value[index]):
+                yield [*value[:index], damaged, *value[index + 1 :]]
 
 
 # --- hostile peers -----------------------------------------------------------------------------------------------------------
