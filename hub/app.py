@@ -28,6 +28,7 @@ from hub.cases.routing import Directory
 from hub.cases.service import CaseService
 from hub.config import Settings
 from hub.console.routes import Console, console_router, static_files
+from hub.console.verifying import verify_router
 from hub.db import Database
 from hub.deliveries.adapters import AdapterCache
 from hub.deliveries.dispatch import Dispatcher
@@ -35,10 +36,12 @@ from hub.deliveries.model import Handlers
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.fetchers import RevocationFetchers
 from hub.ecerts.trust import TrustFolder
+from hub.ecerts.verifier import Verifier
 from hub.health.metrics import Metrics
 from hub.health.probes import Prober
 from hub.health.routes import health_router
 from hub.housekeeping import Chore, Housekeeping
+from hub.intake import verifications
 from hub.intake.assembly import create_gate, install_intake
 from hub.intake.soap import AnswerSigner
 from hub.migrate import upgrade
@@ -69,6 +72,7 @@ class CaseRooms:
 
     rooms: Rooms
     handlers: Handlers
+    trust: TrustFolder
 
 
 def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
@@ -76,7 +80,7 @@ def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
     trust = TrustFolder(settings.state_dir, RevocationFetchers(settings.state_dir / "crls", hosts))
     checker = EcertChecker(trust.store, load_policy(settings.policy), trust.fetchers)
     rooms = Rooms(vault, load_flows(), Directory(db))
-    return CaseRooms(rooms, outcome_handlers(db, rooms, checker))
+    return CaseRooms(rooms, outcome_handlers(db, rooms, checker), trust)
 
 
 class Hub:
@@ -112,9 +116,14 @@ class Hub:
             return
         gate = create_gate(settings, self.db, CallerDirectory(self.db), self.metrics.observe)
         install_intake(self.app, gate, settings, self.vault, CaseService(self.db, self.rooms), self._answer_signer())
-        secure = settings.effective_public_url.startswith("https")
-        console = Console(self.db, self.rooms, handlers, self.operators, secure=secure)
+        verifier = Verifier(cases.trust, settings.policy)
+        largest = settings.max_document_mb * 2**20
+        self.app.include_router(verifications.create_router(gate, self.db, verifier, max_document=largest))
+        console = Console(
+            self.db, self.rooms, handlers, self.operators, self.prober, public_url=settings.effective_public_url
+        )
         self.app.include_router(console_router(console))
+        self.app.include_router(verify_router(console, self.db, verifier, max_document=largest))
         self.app.mount("/console/static", static_files())
         self.app.add_api_route("/", _to_console, include_in_schema=False)
 

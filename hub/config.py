@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     )
     sm2_backend: Literal["auto", "libcrypto", "gmssl"] = Field("auto", description="Which SM2 implementation to use")
     max_body_kb: int = Field(1024, description="Largest message that intake reads")
+    max_document_mb: int = Field(
+        64, ge=1, le=64, description="Largest file that is verified for a caller or in the console"
+    )
     message_age_s: int = Field(300, description="How old a signed message may be, and how far in the future")
     caller_rate: float = Field(
         500.0, ge=0, description="Messages a second that one system may send to this node; 0 = any"

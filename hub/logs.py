@@ -6,32 +6,54 @@ import json
 import logging
 import re
 import sys
+import threading
 import traceback
+from types import TracebackType
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from hub.config import Settings
 
-# 17 digits and a digit or X, not inside a longer run of letters or digits: a resident ID number, or part of a 学籍号
-_ID_NUMBER = re.compile(r"(?<![0-9A-Za-z])[GL]?\d{17}[\dXx](?![0-9A-Za-z])")
+# 17 digits or more, and the X that may follow: a resident ID number, alone or inside a 学籍号 or a longer text. Nothing that the
+# hub logs for its own use (times, counts, ids, digests) has so long a run of digits, and a digest that has is no loss.
+_ID_NUMBER = re.compile(r"\d{17,}[Xx]?")
 MASK = "******"
+_SHORT = 10**16  # a longer number is written as a text, so that the line is still JSON when it is masked
 
 
-def mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def mask(text: str) -> str:
     """No ID number reaches a log. Code does not log them; this catches what somebody forgot."""
-    return {key: _ID_NUMBER.sub(MASK, value) if isinstance(value, str) else value for key, value in event.items()}
+    return _ID_NUMBER.sub(MASK, text)
 
 
-class _MaskFilter(logging.Filter):
-    """The same for libraries that log by the standard library."""
+def masked(renderer: Processor) -> Processor:
+    """The last processor: masks the line as it is written, whatever the event was made of."""
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        masked = _ID_NUMBER.sub(MASK, text)
-        if masked != text:
-            record.msg, record.args = masked, ()
-        return True
+    def render(logger: WrappedLogger, method: str, event: EventDict) -> str:
+        return mask(str(renderer(logger, method, event)))
+
+    return render
+
+
+def name_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Of an exception its kind and place, as its text may quote values."""
+    given = event.pop("exc_info", None)
+    error = given[1] if isinstance(given, tuple) else sys.exception() if given is True else given
+    if isinstance(error, BaseException):
+        event.update(_told(error))
+    return event
+
+
+def long_numbers_as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {
+        key: str(value) if isinstance(value, int) and abs(value) >= _SHORT else value for key, value in event.items()
+    }
+
+
+def _told(error: BaseException) -> dict[str, object]:
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return {"error": type(error).__name__, "place": [f"{frame.filename}:{frame.lineno}" for frame in frames]}
 
 
 class _OneLine(logging.Formatter):
@@ -41,17 +63,14 @@ class _OneLine(logging.Formatter):
         event: dict[str, object] = {"level": record.levelname.lower(), "logger": record.name}
         event["event"] = record.getMessage().strip()
         if record.exc_info and record.exc_info[1] is not None:
-            frames = traceback.extract_tb(record.exc_info[1].__traceback__)[-4:]
-            event["error"] = type(record.exc_info[1]).__name__
-            event["place"] = [f"{frame.filename}:{frame.lineno}" for frame in frames]
-        return json.dumps(event, ensure_ascii=False)
+            event |= _told(record.exc_info[1])
+        return mask(json.dumps(event, ensure_ascii=False))
 
 
 def configure(settings: Settings) -> None:
     """Call once, at the start of the process."""
     level = getattr(logging, settings.log_level.upper())
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_MaskFilter())
     handler.setFormatter(_OneLine())
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     renderer = (
@@ -64,10 +83,19 @@ def configure(settings: Settings) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            mask,
-            renderer,
+            name_exception,
+            long_numbers_as_text,
+            masked(renderer),
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    sys.excepthook = _hook
+    threading.excepthook = lambda args: _hook(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+def _hook(kind: type[BaseException], error: BaseException | None, _trace: TracebackType | None) -> None:
+    """What nobody caught would be printed with its text, which may quote values."""
+    if issubclass(kind, KeyboardInterrupt | SystemExit):
+        return
+    structlog.get_logger(__name__).critical("bug", where="uncaught", **(_told(error) if error else {}))

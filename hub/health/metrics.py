@@ -5,12 +5,14 @@ docs/operations/metrics.md lists every metric; a test holds the two together. No
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
 
 from hub.db import Database
 from hub.health.overview import EndpointState, Overview, overview
@@ -50,6 +52,7 @@ class Metrics:
 class _FromDatabase(Collector):
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._lock = threading.Lock()
         self._read_at = float("-inf")
         self._seen: Overview | None = None
 
@@ -57,11 +60,18 @@ class _FromDatabase(Collector):
         return []  # nothing is read at registration
 
     def collect(self) -> Iterable[Metric]:
-        if self._seen is None or time.monotonic() - self._read_at > KEEP_S:
-            with self._db.read() as conn:
-                self._seen = overview(conn, self._db.clock())
-            self._read_at = time.monotonic()
-        return _gauges(self._seen)
+        up = GaugeMetricFamily("hub_database_up", "1 if the database answers; without it the gauges below are missing")
+        with self._lock:
+            if self._seen is None or time.monotonic() - self._read_at > KEEP_S:
+                try:
+                    with self._db.read() as conn:
+                        self._seen = overview(conn, self._db.clock())
+                except SQLAlchemyError:  # what this process counted can still be told
+                    up.add_metric([], 0.0)
+                    return [up]
+                self._read_at = time.monotonic()
+            up.add_metric([], 1.0)
+            return [up, *_gauges(self._seen)]
 
 
 def _gauges(seen: Overview) -> list[Metric]:

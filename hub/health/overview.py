@@ -14,13 +14,22 @@ WINDOW = timedelta(minutes=15)
 
 
 class EndpointState(StrEnum):
-    """In words that say what to do; the worst that is true."""
+    """In words that say what to do; the worst that is true. In the order in which they are urgent: see :data:`URGENCY`."""
 
     OK = "ok"
     ILL = "ill"  # calls or probes fail; retried by itself
     BREAKER_OPEN = "breaker-open"  # nothing is sent until the next probe
     PAUSED = "paused"  # by an operator, or misconfigured: somebody must act
     CLOSED = "closed"  # outside its service hours, or it asked to wait
+
+
+URGENCY = (
+    EndpointState.PAUSED,
+    EndpointState.BREAKER_OPEN,
+    EndpointState.ILL,
+    EndpointState.CLOSED,
+    EndpointState.OK,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,11 @@ class EndpointHealth:
     tls_not_after: datetime | None
     last_ok_at: datetime | None
 
+    @property
+    def needs_attention(self) -> bool:
+        """It is not sent to as it should be, or an operator must decide on something."""
+        return self.state in (EndpointState.PAUSED, EndpointState.BREAKER_OPEN, EndpointState.ILL) or self.suspended > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Overview:
@@ -55,7 +69,7 @@ class Overview:
 
 
 def overview(conn: Connection, now: datetime) -> Overview:
-    """A few queries, whatever the number of endpoints."""
+    """A few queries, whatever the number of endpoints. The most urgent endpoint comes first."""
     backlogs, speeds = store.backlogs(conn), store.speeds(conn, now - WINDOW)
     near, past = store.limit_counts(conn)
     healths = []
@@ -86,6 +100,7 @@ def overview(conn: Connection, now: datetime) -> Overview:
                 last_ok_at=row["last_ok_at"],
             )
         )
+    healths.sort(key=lambda one: (not one.needs_attention, URGENCY.index(one.state)))
     return Overview(now, tuple(healths), store.case_counts(conn), near, past)
 
 
@@ -100,7 +115,8 @@ def _state(
 ) -> tuple[EndpointState, str, datetime | None]:
     if paused_at is not None:
         return EndpointState.PAUSED, paused_reason or "", paused_at
-    if breaker != "closed":
+    # an open breaker whose time has come, at an endpoint that probes find well, only waits for its next delivery
+    if breaker != "closed" and (ill_since is not None or open_at > now):
         return EndpointState.BREAKER_OPEN, last_error or "", ill_since
     if ill_since is not None:
         return EndpointState.ILL, last_error or "", ill_since

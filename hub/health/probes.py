@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -12,13 +13,20 @@ from urllib.parse import urlsplit
 
 import structlog
 from cryptography import x509
+from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.contract import Adapter, AdapterError, Capability, Deadline
-from hub.db import AuditEntry, Database, Tx
+from hub.db import AuditEntry, Database, DatabaseBusy, Tx
 from hub.health import store
 
 PROBE_TIMEOUT_S = 5.0
+CERTIFICATE_EVERY_S = 3600.0
+SIDE_BY_SIDE = 16
 log = structlog.get_logger(__name__)
+
+
+class UnknownEndpoint(Exception):
+    """No endpoint has this id."""
 
 
 class Prober:
@@ -28,6 +36,7 @@ class Prober:
         self._db = db
         self._adapter_of = adapter_of
         self._interval_s = interval_s
+        self._looked: dict[str, float] = {}  # when an endpoint's certificate was last looked at
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
 
@@ -42,14 +51,38 @@ class Prober:
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval_s):
-            self.round()
+            try:
+                self.round()
+            except (SQLAlchemyError, DatabaseBusy) as error:  # the database is away: the next round may find it again
+                log.warning("probes not kept", error=type(error).__name__)
 
     def round(self) -> None:
         """Probe every endpoint that is not paused, once."""
         with self._db.read() as conn:
             rows = [(row["id"], row["base_url"]) for row in store.endpoints(conn) if row["paused_at"] is None]
-        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="probe") as pool:
+        with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="probe") as pool:
             list(pool.map(lambda row: self.probe(*row), rows))
+
+    def probe_now(self, endpoint_id: str, actor: str) -> str | None:
+        """An operator asks. If the endpoint is well, what waits behind an open breaker is tried at once; else the error's code.
+
+        UnknownEndpoint if there is no such endpoint.
+        """
+        with self._db.read() as conn:
+            url = store.base_url(conn, endpoint_id)
+        if url is None:
+            raise UnknownEndpoint(endpoint_id)
+        self._looked.pop(endpoint_id, None)
+        error = self.probe(endpoint_id, url)
+
+        def keep(tx: Tx) -> None:
+            if error is None and store.release_breaker(tx.conn, endpoint_id, tx.now):
+                tx.wake_workers = True
+            outcome = "ill" if error else "well"
+            tx.audit.append(AuditEntry(actor, "endpoint.probe", endpoint_id, outcome, {"code": error or ""}))
+
+        self._db.write(keep)
+        return error
 
     def probe(self, endpoint_id: str, base_url: str) -> str | None:
         """One probe; gives the error's code, None if the endpoint is well."""
@@ -60,7 +93,10 @@ class Prober:
                 adapter.probe(Deadline.after(PROBE_TIMEOUT_S))
         except AdapterError as fault:
             error = fault.code
-        not_after = certificate_end(base_url)
+        except Exception as fault:  # noqa: BLE001  a bug of an adapter: told, and the other endpoints are still probed
+            error = f"bug-{type(fault).__name__}"
+            log.error("bug", where="probe", endpoint=endpoint_id, error=type(fault).__name__)  # noqa: TRY400
+        not_after = self._certificate_end(endpoint_id, base_url)
 
         def keep(tx: Tx) -> None:
             if store.record_probe(tx.conn, endpoint_id, tx.now, error, not_after):
@@ -70,6 +106,14 @@ class Prober:
 
         self._db.write(keep)
         return error
+
+    def _certificate_end(self, endpoint_id: str, base_url: str) -> datetime | None:
+        """As :func:`certificate_end`, at most once in CERTIFICATE_EVERY_S; None in between."""
+        now = time.monotonic()
+        if now - self._looked.get(endpoint_id, float("-inf")) < CERTIFICATE_EVERY_S:
+            return None
+        self._looked[endpoint_id] = now
+        return certificate_end(base_url)
 
 
 def certificate_end(url: str) -> datetime | None:

@@ -117,3 +117,15 @@ def record_probe(
             values["ill_since"] = now
     conn.execute(sa.update(e).where(e.c.id == endpoint_id).values(values))
     return was_ill == (error is None)
+
+
+def release_breaker(conn: Connection, endpoint_id: str, now: datetime) -> bool:
+    """Let the next delivery be the breaker's probe at once; gives whether the breaker was open."""
+    e = t.endpoints
+    open_ = sa.update(e).where(e.c.id == endpoint_id, e.c.breaker == "open").values(open_at=now)
+    return conn.execute(open_).rowcount == 1
+
+
+def base_url(conn: Connection, endpoint_id: str) -> str | None:
+    """None if there is no such endpoint."""
+    return conn.execute(sa.select(t.endpoints.c.base_url).where(t.endpoints.c.id == endpoint_id)).scalar_one_or_none()

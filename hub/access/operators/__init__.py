@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from hub.access.operators import store
 from hub.access.operators.store import OperatorRow, SessionRow
+from hub.access.operators.throttle import Throttle, TooManyTries
 from hub.db import AuditEntry, Database, Tx
 from hub.ids import new_id
 
 LINK_LIFE = timedelta(hours=1)
-SESSION_LIFE = timedelta(hours=8)
+SESSION_LIFE = timedelta(hours=8)  # whatever the operator does
+IDLE_LIFE = timedelta(minutes=30)  # without a page or an act of the operator; the page's own refresh does not count
 PASSWORD_LENGTH = 12
 _SCRYPT_N, _SCRYPT_R, _SCRYPT_P = 2**15, 8, 1  # 32 MiB, about 0.1 s
 
@@ -44,8 +47,10 @@ class SignedIn:
 class Operators:
     """Every act is audited; a token or password is never stored in clear and never logged."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, throttle: Throttle | None = None) -> None:
         self._db = db
+        self._throttle = throttle or Throttle()
+        self._hashing = threading.Semaphore(2)  # each takes 32 MiB: a flood of guesses must not take all memory
 
     def add(self, name: str, role: Role, *, by: str) -> str:
         """Add an operator; gives the token of a one-time link."""
@@ -106,37 +111,64 @@ class Operators:
         return self._db.write(act)
 
     def sign_in_by_password(self, name: str, password: str) -> SignedIn | None:
-        """None if name and password do not fit; takes as long either way."""
+        """None if name and password do not fit; takes as long either way. TooManyTries without looking at the password."""
         with self._db.read() as conn:
             row = store.find_operator(conn, name)
-        fits = _password_fits(password, row.password_hash if row and row.password_hash else _NOBODY)
+        actor = f"operator:{row.id if row else '?'}"
+        try:
+            self._throttle.begin(name, known=row is not None)
+        except TooManyTries as many:
+            if many.first:  # once, not for every guess of a flood
+                entry = AuditEntry(actor, "operator.sign-in", "password", "throttled")
+                self._db.write(lambda tx: tx.audit.append(entry))
+            raise
+        with self._hashing:
+            fits = _password_fits(password, row.password_hash if row and row.password_hash else _NOBODY)
         allowed = row if row and fits and row.password_hash and row.disabled_at is None else None
+        if allowed:
+            self._throttle.forgive(name)
 
         def act(tx: Tx) -> SignedIn | None:
             outcome = "signed-in" if allowed else "refused"
-            tx.audit.append(AuditEntry(f"operator:{row.id if row else '?'}", "operator.sign-in", "password", outcome))
+            tx.audit.append(AuditEntry(actor, "operator.sign-in", "password", outcome))
             return self._session(tx, allowed) if allowed else None
 
         return self._db.write(act)
 
-    def set_password(self, operator: OperatorRow, password: str) -> None:
-        """OperatorError if it is too short."""
+    def set_password(self, operator: OperatorRow, password: str, *, token: str) -> None:
+        """Ends every other session and link of the operator. OperatorError if it is too short."""
         if len(password) < PASSWORD_LENGTH:
             raise OperatorError(f"a password has at least {PASSWORD_LENGTH} characters")
-        hashed = _hash_password(password)
+        with self._hashing:
+            hashed = _hash_password(password)
 
         def act(tx: Tx) -> None:
             store.set_password(tx.conn, operator.id, hashed)
+            store.end_others(tx.conn, operator.id, _hash(token), tx.now)
             tx.audit.append(AuditEntry(f"operator:{operator.id}", "operator.set-password", operator.id, "set"))
 
         self._db.write(act)
 
-    def session(self, token: str) -> SessionRow | None:
+    def session(self, token: str, *, active: bool = True) -> SessionRow | None:
+        """The session, if it is neither over nor idle for too long. ``active``: the operator did something, it lives on."""
+        now = self._db.clock()
         with self._db.read() as conn:
-            return store.find_session(conn, _hash(token), self._db.clock())
+            found = store.find_session(conn, _hash(token), now)
+        if found is not None and active:
+            until = min(found.created_at + SESSION_LIFE, now + IDLE_LIFE)
+            if until - found.expires_at > timedelta(minutes=1):
+                self._db.write(lambda tx: store.extend_session(tx.conn, _hash(token), until))
+        return found
 
     def sign_out(self, token: str) -> None:
-        self._db.write(lambda tx: store.delete_session(tx.conn, _hash(token)))
+        def act(tx: Tx) -> None:
+            found = store.find_session(tx.conn, _hash(token), tx.now)
+            if found is not None:
+                store.delete_session(tx.conn, _hash(token))
+                actor = f"operator:{found.operator.id}"
+                tx.audit.append(AuditEntry(actor, "operator.sign-out", found.operator.id, "signed-out"))
+
+        self._db.write(act)
 
     def _link(self, tx: Tx, row: OperatorRow, by: str) -> str:
         token = secrets.token_urlsafe(32)
@@ -146,7 +178,7 @@ class Operators:
 
     def _session(self, tx: Tx, row: OperatorRow) -> SignedIn:
         token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
-        store.insert_session(tx.conn, _hash(token), row.id, csrf, tx.now, tx.now + SESSION_LIFE)
+        store.insert_session(tx.conn, _hash(token), row.id, csrf, tx.now, tx.now + IDLE_LIFE)
         return SignedIn(row, token, csrf)
 
 

@@ -25,6 +25,7 @@ class OperatorRow:
 class SessionRow:
     operator: OperatorRow
     csrf: str
+    created_at: datetime
     expires_at: datetime
 
 
@@ -95,7 +96,7 @@ def insert_session(
 def find_session(conn: Connection, token_hash: str, now: datetime) -> SessionRow | None:
     s = t.operator_sessions
     query = (
-        sa.select(*_OPERATOR, s.c.csrf, s.c.expires_at)
+        sa.select(*_OPERATOR, s.c.csrf, s.c.created_at.label("begun_at"), s.c.expires_at)
         .join(s, s.c.operator_id == t.operators.c.id)
         .where(s.c.token_hash == token_hash, s.c.expires_at > now, t.operators.c.disabled_at.is_(None))
     )
@@ -103,8 +104,21 @@ def find_session(conn: Connection, token_hash: str, now: datetime) -> SessionRow
     if row is None:
         return None
     operator = OperatorRow(**{name: row._mapping[name] for name in OperatorRow.__dataclass_fields__})
-    return SessionRow(operator, row.csrf, row.expires_at)
+    return SessionRow(operator, row.csrf, row.begun_at, row.expires_at)
 
 
 def delete_session(conn: Connection, token_hash: str) -> None:
     conn.execute(sa.delete(t.operator_sessions).where(t.operator_sessions.c.token_hash == token_hash))
+
+
+def extend_session(conn: Connection, token_hash: str, until: datetime) -> None:
+    s = t.operator_sessions
+    conn.execute(sa.update(s).where(s.c.token_hash == token_hash).values(expires_at=until))
+
+
+def end_others(conn: Connection, operator_id: str, kept: str, now: datetime) -> None:
+    """Every other session of the operator, and every link that was not used yet."""
+    s, link = t.operator_sessions, t.login_links
+    conn.execute(sa.delete(s).where(s.c.operator_id == operator_id, s.c.token_hash != kept))
+    unused = sa.and_(link.c.operator_id == operator_id, link.c.used_at.is_(None))
+    conn.execute(sa.update(link).where(unused).values(used_at=now))

@@ -1,11 +1,45 @@
-// Refreshes the overview every five seconds, unless somebody is typing in it.
+// Refreshes the overview every five seconds, unless somebody is working in it; says so when the hub does not answer.
 "use strict";
 const live = document.getElementById("live");
-async function refresh() {
-  if (document.hidden || (live.contains(document.activeElement) && document.activeElement.tagName === "INPUT")) return;
-  if ([...live.querySelectorAll("input:not([type=hidden])")].some((input) => input.value)) return;
-  const answer = await fetch(live.dataset.url, { headers: { Accept: "text/html" }, redirect: "manual" });
-  if (answer.ok) live.innerHTML = await answer.text();
-  else if (answer.type === "opaqueredirect") location.reload();
+const offline = document.getElementById("offline");
+
+function isBusy() {
+  const focused = document.activeElement;
+  const typed = [...live.querySelectorAll("input:not([type=hidden])")].some((input) => input.value);
+  return document.hidden || typed || (live.contains(focused) && focused.matches("a, button, input"));
 }
-if (live) setInterval(() => refresh().catch(() => {}), 5000);
+
+async function refresh() {
+  if (isBusy()) return;
+  try {
+    const answer = await fetch(live.dataset.url, { headers: { Accept: "text/html" } });
+    if (answer.status === 401) { location.reload(); return; }
+    if (!answer.ok) throw new Error(String(answer.status));
+    const text = await answer.text();
+    if (!isBusy()) live.innerHTML = text;
+    offline.hidden = true;
+  } catch {
+    offline.hidden = false;
+  }
+}
+if (live) setInterval(refresh, 5000);
+
+// One act, once: a second click on the same button sends nothing.
+document.addEventListener("submit", (event) => {
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "yes";
+});
+addEventListener("pageshow", () => document.querySelectorAll("form").forEach((form) => delete form.dataset.sent));
+
+// A file may be dropped anywhere on the page that verifies files.
+const file = document.querySelector(".drop input[type=file]");
+if (file) {
+  const zone = file.closest(".drop");
+  addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
+  addEventListener("dragleave", () => zone.classList.remove("over"));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    zone.classList.remove("over");
+    if (event.dataTransfer.files.length) file.files = event.dataTransfer.files;
+  });
+}

@@ -1,0 +1,38 @@
+"""Verifying a file that somebody hands in: by the hub's trust folder, one of the named policies, as of a time. Nothing is kept."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+
+from certs.policy import NAMED, load_policy
+from certs.report import Report
+from certs.verify import verify
+from hub.ecerts.trust import TrustFolder
+
+AT_ONCE = 2  # files that are verified at the same time in one process: each may be 64 MiB and keep a core busy
+
+
+class VerifierBusy(Exception):
+    """Others' files are being verified; ask again in a moment."""
+
+
+class Verifier:
+    """Shared by REST and the console. ``default`` is the setting HUB_POLICY."""
+
+    def __init__(self, trust: TrustFolder, default: str) -> None:
+        self._trust = trust
+        self._policies = {name: load_policy(name) for name in (*NAMED, default)}
+        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self.default = default
+        self.policies = tuple(NAMED)  # what may be asked for by name: never a path, which would open any file
+
+    def verify(self, document: bytes, *, policy: str | None, at: datetime) -> Report:
+        """``policy`` is one of :attr:`policies` or None; KeyError else. VerifierBusy after some seconds without a place."""
+        chosen = self._policies[policy or self.default]
+        if not self._places.acquire(timeout=10):
+            raise VerifierBusy
+        try:
+            return verify(document, policy=chosen, at=at, trust=self._trust.store(), fetchers=self._trust.fetchers())
+        finally:
+            self._places.release()
