@@ -290,7 +290,8 @@ audit = Table(
     Column("object", String(100), nullable=False),  # an id, searchable in the console
     Column("outcome", String(64), nullable=False),
     Column("detail", Text, nullable=False),  # JSON object of texts, no personal data
-    Column("mac", String(64), nullable=False),  # over the row before and this one
+    Column("row_mac", String(64), nullable=False),  # over what this row says
+    Column("mac", String(64), nullable=False),  # over the mac of the row before, seq and row_mac
     Index("ix_audit_object", "object"),
 )
 

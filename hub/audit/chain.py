@@ -40,28 +40,35 @@ class AuditChain:
         for entry in entries:
             seq += 1
             detail = json.dumps(entry.detail, ensure_ascii=False, sort_keys=True)
-            row = Row(
-                seq, now, entry.actor[:100], entry.action[:64], entry.object[:100], entry.outcome[:64], detail, ""
-            )
-            mac = self.mac(mac, row)
-            rows.append(Row(row.seq, row.at, row.actor, row.action, row.object, row.outcome, row.detail, mac))
+            actor, action, outcome = entry.actor[:100], entry.action[:64], entry.outcome[:64]
+            row_mac = self.row_mac(now, actor, action, entry.object[:100], outcome, detail)
+            mac = self.link(mac, seq, row_mac)
+            rows.append(Row(seq, now, actor, action, entry.object[:100], outcome, detail, row_mac, mac))
         store.append(conn, rows, Head(seq, mac))
 
-    def mac(self, before: str, row: Row) -> str:
-        """HMAC-SHA256 over the mac before and every column, each with its length, so that no two rows read alike."""
-        digest = hmac.new(self._key, before.encode(), hashlib.sha256)
-        micros = str((row.at - _EPOCH) // timedelta(microseconds=1))
-        for part in (str(row.seq), micros, row.actor, row.action, row.object, row.outcome, row.detail):
-            data = part.encode()
+    def row_mac(self, at: datetime, *columns: str) -> str:
+        """HMAC-SHA256 over what a row says, each column with its length, so that no two rows read alike."""
+        digest = hmac.new(self._key, str((at - _EPOCH) // timedelta(microseconds=1)).encode(), hashlib.sha256)
+        for column in columns:
+            data = column.encode()
             digest.update(len(data).to_bytes(4, "big") + data)
         return digest.hexdigest()
+
+    def link(self, before: str, seq: int, row_mac: str) -> str:
+        """HMAC-SHA256 over the mac of the row before, this row's number and its row_mac: its place in the chain."""
+        return hmac.new(self._key, f"{before}|{seq}|{row_mac}".encode(), hashlib.sha256).hexdigest()
+
+    def says_what_was_written(self, row: Row) -> bool:
+        found = self.row_mac(row.at, row.actor, row.action, row.object, row.outcome, row.detail)
+        return hmac.compare_digest(found, row.row_mac)
 
 
 class FaultKind(StrEnum):
     """What was done to the log."""
 
-    ALTERED = "altered"  # a row does not fit its mac
+    ALTERED = "altered"  # a row says something else than was written
     MISSING = "missing"  # numbers are left out: rows were removed
+    MOVED = "moved"  # rows do not follow each other as they were written: swapped, inserted, or their macs altered
     CUT_OFF = "cut-off"  # the log ends before its head or an anchor
     HEAD = "head"  # the head does not fit the last row
     ANCHOR = "anchor"  # a row differs from what was anchored
@@ -92,20 +99,32 @@ class Anchor:
 
 
 def verify_chain(conn: Connection, key: bytes, anchors: Iterable[Anchor] = ()) -> ChainReport:
-    """Walk the whole log. After a fault the walk goes on from what stands there, so that each fault is told once."""
+    """Walk the whole log. Each row is judged by itself and by its link to the row before, as both stand there now.
+
+    A stretch of broken links is one fault: from its first row to the last whose link does not hold.
+    """
     chain = AuditChain(key)
     faults: list[Fault] = []
     anchored = {anchor.seq: anchor.mac for anchor in anchors}
     seq, mac, count = 0, "", 0
+    broken_from: int | None = None
     for row in store.rows(conn):
         count += 1
-        if row.seq != seq + 1:
-            faults.append(Fault(FaultKind.MISSING, seq + 1, f"rows {seq + 1} to {row.seq - 1} are missing"))
-        elif not hmac.compare_digest(chain.mac(mac, row), row.mac):
+        if not chain.says_what_was_written(row):
             faults.append(Fault(FaultKind.ALTERED, row.seq))
+        if row.seq != seq + 1:  # the mac before is gone, so the link cannot be judged
+            faults.append(Fault(FaultKind.MISSING, seq + 1, f"rows {seq + 1} to {row.seq - 1} are missing"))
+        linked = row.seq != seq + 1 or hmac.compare_digest(chain.link(mac, row.seq, row.row_mac), row.mac)
+        if not linked and broken_from is None:
+            broken_from = row.seq
+        elif linked and broken_from is not None:
+            faults.append(Fault(FaultKind.MOVED, broken_from, f"rows {broken_from} to {seq} do not follow as written"))
+            broken_from = None
         if row.seq in anchored and anchored[row.seq] != row.mac:
             faults.append(Fault(FaultKind.ANCHOR, row.seq, "differs from its anchor"))
         seq, mac = row.seq, row.mac
+    if broken_from is not None:
+        faults.append(Fault(FaultKind.MOVED, broken_from, f"rows {broken_from} to {seq} do not follow as written"))
     head = store.read_head(conn)
     if head.seq > seq:
         faults.append(Fault(FaultKind.CUT_OFF, seq + 1, f"the head says {head.seq}"))

@@ -24,7 +24,8 @@ class Row:
     object: str
     outcome: str
     detail: str  # JSON object
-    mac: str
+    row_mac: str  # over what the row says
+    mac: str  # over the mac of the row before, seq and row_mac
 
 
 @dataclass(frozen=True, slots=True)

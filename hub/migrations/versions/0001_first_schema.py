@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("object", sa.String(100), nullable=False),
         sa.Column("outcome", sa.String(64), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("row_mac", sa.String(64), nullable=False),
         sa.Column("mac", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_audit"),
     )
