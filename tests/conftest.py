@@ -47,3 +47,8 @@ def database(database_url: str) -> Iterator[Database]:
     db = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append)
     yield db
     db.close()
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes have no name: some are fresh keys, and every test process must give its tests the same names."""
+    return argname if isinstance(val, bytes) else None
