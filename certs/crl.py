@@ -96,8 +96,10 @@ class Crl:
 
     def find(self, issuer: bytes, serial: int) -> Entry | None:
         """The last entry for a certificate; Malformed if any entry has an unknown critical extension (5.3)."""
-        digits = der.read(der.encode_integer(serial)).content  # also the end of an encoding that is not minimal
         content = self.entries_content
+        if not content:
+            return None
+        digits = der.read(der.encode_integer(serial)).content  # also the end of an encoding that is not minimal
         # something critical must be known, and may be the issuer of what follows
         if _TRUE.search(content) or len(digits) > 100:
             rows: Iterator[Element] = iter(der.Reader(content))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 from certs.errors import CertsError
 
@@ -28,8 +29,7 @@ class Malformed(CertsError):
     code = "malformed"
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """One tag-length-value: ``tag`` is the identifier octet, ``raw`` all its bytes, ``content`` those of the value."""
 
     tag: int
@@ -170,6 +170,7 @@ def _header(data: bytes, start: int) -> tuple[int, int, int]:
     return identifier, content, content + length
 
 
+@lru_cache(maxsize=4096)
 def decode_oid(content: bytes) -> str:
     """Dotted form of the content of an OBJECT IDENTIFIER of at most 128 octets."""
     if not content or content[-1] & 0x80 or len(content) > 128:

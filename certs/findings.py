@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from certs.report import Axis, Finding, Indication, SubIndication
 
@@ -29,4 +29,16 @@ class Findings:
 
     def extend(self, findings: Iterable[Finding], **data: str) -> None:
         """Findings of another module, made this signature's, with ``data`` added."""
-        self.found.extend(replace(f, signature=self.index, data={**f.data, **data}) for f in findings)
+        self.found.extend(
+            Finding(
+                f.axis,
+                f.indication,
+                f.sub_indication,
+                f.clause,
+                f.detail_zh,
+                f.detail_en,
+                {**f.data, **data},
+                self.index,
+            )
+            for f in findings
+        )

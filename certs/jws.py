@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -84,6 +85,7 @@ def verify_jws(
     revocation: RevocationSource,
     at: datetime,
     purpose: str = "message",
+    extra_certs: Sequence[SigningCert] = (),
 ) -> Report:
     """Judge a compact JWS by the certificates in its own ``x5c`` (RFC 7515, 4.1.6); trust comes from the store alone."""
     findings: list[Finding] = []
@@ -103,7 +105,7 @@ def verify_jws(
             findings.append(_finding(Axis.SIGNATURE, None, "RFC 7515 5.2", "签名值成立", "the signature holds"))
             path = validate_path(
                 leaf,
-                chain[1:],
+                (*chain[1:], *extra_certs),
                 trust=trust,
                 purpose=purpose,
                 at=at,

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
+from threading import Lock
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -208,12 +209,20 @@ class PublicKey:
         return True
 
     def verify_remembered(self, algorithm: SignatureAlgorithm, data: bytes, signature: bytes) -> bool:
-        """:meth:`verify` for what is judged again and again: certificates and CRLs. Answers are remembered by a digest of
+        """:meth:`verify` for what is judged again and again: certificates, CRLs and seals. Answers are remembered by a digest of
         all that they depend on, the newest 4096 of them."""
         content = hashlib.sha256(
             b"".join((algorithm.encode(), b"\x00", _prefixed(self.spki), _prefixed(signature), data))
         )
-        return _remembered(_Question(content.digest(), self, algorithm, data, signature))
+        question = content.digest()
+        answer = _answers.get(question)
+        if answer is None:
+            answer = self.verify(algorithm, data, signature)
+            with _answers_lock:
+                while len(_answers) >= _ANSWERS_KEPT:
+                    del _answers[next(iter(_answers))]
+                _answers[question] = answer
+        return answer
 
     def _must_fit(self, algorithm: SignatureAlgorithm) -> None:
         if not self.fits(algorithm):
@@ -330,30 +339,15 @@ def load_pkcs12(data: bytes, password: str | None) -> KeyFile:
     return KeyFile(PrivateKey._of(bundle.key), own, others)
 
 
-class _Question:
-    """The arguments of one verification, equal and hashed by their digest; the arguments are dropped once answered."""
-
-    __slots__ = ("ask", "digest")
-
-    def __init__(
-        self, digest: bytes, key: PublicKey, algorithm: SignatureAlgorithm, data: bytes, signature: bytes
-    ) -> None:
-        self.digest = digest
-        self.ask: Callable[[], bool] | None = lambda: key.verify(algorithm, data, signature)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Question) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
+_ANSWERS_KEPT: Final = 4096
+_answers: dict[bytes, bool] = {}
+_answers_lock = Lock()
 
 
-@lru_cache(maxsize=4096)
-def _remembered(question: _Question) -> bool:
-    assert question.ask is not None  # noqa: S101 - a question is asked once
-    answer = question.ask()
-    question.ask = None
-    return answer
+def forget_answers() -> None:
+    """Forget what :meth:`PublicKey.verify_remembered` remembers: for measurements of a first verification."""
+    with _answers_lock:
+        _answers.clear()
 
 
 def _prefixed(part: bytes) -> bytes:

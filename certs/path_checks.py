@@ -7,8 +7,10 @@ usages must list one of them too.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from certs import extensions
 from certs.der import Malformed
@@ -121,10 +123,19 @@ class _State:
 
 def check_path(chain: list[SigningCert], *, use: Use, at: datetime, inputs: PolicyInputs) -> Checked:
     """6.1 for a path given leaf first and anchor last; a leaf that is the anchor itself is trusted directly."""
+    times: list[Fault] = []
+    for depth, cert in enumerate(chain):
+        times.extend(_validity(depth, cert, at))
+    timeless = _timeless(tuple(chain), use, inputs)
+    return Checked((*times, *timeless.faults), timeless.policies)
+
+
+@lru_cache(maxsize=256)
+def _timeless(chain: tuple[SigningCert, ...], use: Use, inputs: PolicyInputs) -> Checked:
+    """All that does not depend on the time. Remembered: the signers of most documents are the same few. What is kept was
+    issued under a trusted anchor, as the builder checked its signatures."""
     state = _State(PolicyGraph(inputs, len(chain) - 1), len(chain) - 1)
     policies: frozenset[str] | None = frozenset()
-    for depth, cert in enumerate(chain):
-        _validity(state, depth, cert, at)
     try:
         if len(chain) > 1:
             _anchor(state, chain, use)
@@ -146,20 +157,20 @@ def check_path(chain: list[SigningCert], *, use: Use, at: datetime, inputs: Poli
     return Checked(tuple(state.faults), policies or frozenset())
 
 
-def _validity(state: _State, depth: int, cert: SigningCert, at: datetime) -> None:
+def _validity(depth: int, cert: SigningCert, at: datetime) -> Iterator[Fault]:
     """6.1.3 (a)(2); both bounds belong to the period (4.1.2.5)."""
     clause = "RFC 5280 6.1.3 (a)(2)"
     if at < cert.not_before:
         data = (("not_before", cert.not_before.isoformat()),)
         sub = SubIndication.NOT_YET_VALID
-        state.faults.append(Fault(Axis.VALIDITY, sub, depth, clause, "尚未生效", "not valid yet", data))
+        yield Fault(Axis.VALIDITY, sub, depth, clause, "尚未生效", "not valid yet", data)
     if at > cert.not_after:
         data = (("not_after", cert.not_after.isoformat()),)
         sub = SubIndication.EXPIRED
-        state.faults.append(Fault(Axis.VALIDITY, sub, depth, clause, "已过有效期", "expired", data))
+        yield Fault(Axis.VALIDITY, sub, depth, clause, "已过有效期", "expired", data)
 
 
-def _anchor(state: _State, chain: list[SigningCert], use: Use) -> None:
+def _anchor(state: _State, chain: Sequence[SigningCert], use: Use) -> None:
     """The anchor as an issuer: what its own certificate says binds too (RFC 5937, 3.2). A version 1 root may issue."""
     depth, anchor = len(chain) - 1, chain[-1]
     if anchor.version == 3:
@@ -167,7 +178,7 @@ def _anchor(state: _State, chain: list[SigningCert], use: Use) -> None:
         _constraints(state, anchor)
 
 
-def _certificate(state: _State, chain: list[SigningCert], depth: int, use: Use) -> frozenset[str] | None:
+def _certificate(state: _State, chain: Sequence[SigningCert], depth: int, use: Use) -> frozenset[str] | None:
     """6.1.3 for one certificate, then 6.1.4 for an issuer or 6.1.5 for the leaf; gives the policies at the leaf."""
     cert, issuer, last = chain[depth], chain[depth + 1], depth == 0
     self_issued = same_name(cert.subject, cert.issuer)

@@ -20,6 +20,7 @@ import io
 import logging
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -109,12 +110,14 @@ def verify_pdf(
     revocation: RevocationSource,
     at: datetime,
     purpose: str = "message",
+    extra_certs: Sequence[SigningCert] = (),
 ) -> Report:
-    """Judge all signatures of a PDF of at most 64 MiB. Raises nothing on bad input."""
+    """Judge all signatures of a PDF of at most 64 MiB. ``extra_certs`` may be issuers. Raises nothing on bad input."""
     findings: list[Finding] = []
     signers: list[Signer] = []
     try:
-        signatures, certs, source = _read(data, revocation)  # step 1
+        signatures, stored, source = _read(data, revocation)  # step 1
+        certs = (*stored, *extra_certs)
     except _Unreadable as error:
         zh, en = "PDF 无法读取", f"the PDF cannot be read: {error}"
         findings.append(_finding(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "ISO 32000-2 7.5", zh, en))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,7 +13,7 @@ from certs.algorithms import key_weakness, signature_algorithm
 from certs.digests import digest
 from certs.errors import BadKey
 from certs.findings import Findings
-from certs.keys import SPECS, SignatureAlgorithm
+from certs.keys import SPECS, PublicKey, SignatureAlgorithm
 from certs.paths import validate_path
 from certs.policy import Policy
 from certs.report import Axis, Indication, Signer, SubIndication
@@ -110,7 +110,8 @@ def _seal_signature(seal: Seal, context: Context, findings: Findings) -> Signing
     maker = _read_cert(seal.maker_cert, "制章人", "the seal maker's", Axis.SEAL, findings)
     if maker is not None:
         algorithm = algorithm_of(seal.algorithm_oid)
-        _check_value(maker, algorithm, seal.signed, seal.signature, Axis.SEAL, context, findings)
+        remembered = PublicKey.verify_remembered  # one seal stands on all the documents of its owner
+        _check_value(maker, algorithm, seal.signed, seal.signature, Axis.SEAL, context, findings, remembered)
     return maker
 
 
@@ -133,6 +134,7 @@ def _check_value(
     axis: Axis,
     context: Context,
     findings: Findings,
+    verify: Callable[[PublicKey, SignatureAlgorithm, bytes, bytes], bool] = PublicKey.verify,
 ) -> None:
     clause, what_zh, what_en = (
         (_SIGN, "签章", "the seal signature")
@@ -142,7 +144,7 @@ def _check_value(
     if algorithm is None or not context.policy.allows(algorithm) or key_weakness(cert.spki, context.policy):
         zh, en = f"{what_zh}：算法不受支持或被策略禁止", f"{what_en}: the algorithm or key is not allowed"
         findings.unsure(axis, SubIndication.CRYPTO_CONSTRAINTS_FAILURE, clause, zh, en)
-    elif cert.public_key.fits(algorithm) and cert.public_key.verify(algorithm, signed, signature):
+    elif cert.public_key.fits(algorithm) and verify(cert.public_key, algorithm, signed, signature):
         findings.passed(axis, clause, f"{what_zh}成立", f"{what_en} holds", algorithm=str(algorithm))
     else:
         zh, en = f"{what_zh}不成立", f"{what_en} does not hold"
@@ -249,14 +251,15 @@ def check_path(
         now=context.at,
         proven_time=proven,
     )
-    findings.extend(result.findings, certificate=purpose)
+    findings.extend(result.findings, purpose=purpose)
     if result.chain:
         return
     # without a path the validator says nothing of times; the certificate's own period can be told all the same
     period = {
         "not_before": cert.not_before.isoformat(),
         "not_after": cert.not_after.isoformat(),
-        "certificate": purpose,
+        "certificate": cert.fingerprint,
+        "purpose": purpose,
     }
     clause = "RFC 5280 6.1.3 (a)(2)"
     if signed_at < cert.not_before:

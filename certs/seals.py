@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 
 from certs import der
@@ -17,6 +18,7 @@ from certs.signing_cert import readable_text
 
 MAX_SEAL_BYTES: Final = 8 * 1024 * 1024
 MAX_LISTED: Final = 256
+_REMEMBERED_BYTES: Final = 128 * 1024
 BEIJING: Final = timezone(timedelta(hours=8))
 
 
@@ -67,7 +69,16 @@ class SealSignature:
 
 
 def parse_seal(raw: bytes) -> Seal:
-    """SESeal of any structure."""
+    """SESeal of any structure. Small ones are remembered: one seal stands on all the documents of its owner."""
+    return _small_seal(raw) if len(raw) <= _REMEMBERED_BYTES else _parse_seal(raw)
+
+
+@lru_cache(maxsize=64)
+def _small_seal(raw: bytes) -> Seal:
+    return _parse_seal(raw)
+
+
+def _parse_seal(raw: bytes) -> Seal:
     if len(raw) > MAX_SEAL_BYTES:
         raise Malformed(f"a seal above {MAX_SEAL_BYTES} bytes")
     reader = der.read(raw, der.SEQUENCE).reader()

@@ -1,11 +1,11 @@
 """The front door: any document to a :class:`certs.report.Report`, by what the bytes are, not by what a name says.
 
-``ofd`` (ZIP), ``pdf``, ``cms`` (DER, BER or PEM) and ``jws`` (compact). Documents in XML are messages: their signatures
-are judged where they are received (:mod:`certs.xml`), against the keys that are registered for the caller.
+``ofd`` (ZIP), ``pdf``, ``cms`` (DER, BER or PEM), ``xml`` (XMLDSig, WS-Security) and ``jws`` (compact).
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from dataclasses import dataclass, field
@@ -43,26 +43,43 @@ def verify(document: bytes, *, policy: Policy, at: datetime, trust: TrustStore, 
     if kind == "pdf":
         from certs.pdf import verify_pdf  # pyHanko takes long to load, and few documents are PDF
 
-        return verify_pdf(document, trust=trust, policy=policy, revocation=revocation, at=at, purpose="seal")
+        return verify_pdf(
+            document,
+            trust=trust,
+            policy=policy,
+            revocation=revocation,
+            at=at,
+            purpose="seal",
+            extra_certs=fetchers.certs,
+        )
     if kind == "cms":
         from certs.cms import verify_cms
 
         return verify_cms(
             document, trust=trust, policy=policy, revocation=revocation, at=at, extra_certs=fetchers.certs
         )
+    if kind == "xml":
+        from certs.xml.document import verify_xml_document
+
+        return verify_xml_document(
+            document, trust=trust, policy=policy, revocation=revocation, at=at, extra_certs=fetchers.certs
+        )
     if kind == "jws":
         from certs.jws import verify_jws
 
         token = document.decode("ascii").strip()
-        return verify_jws(token, trust=trust, policy=policy, revocation=revocation, at=at)
+        return verify_jws(token, trust=trust, policy=policy, revocation=revocation, at=at, extra_certs=fetchers.certs)
     findings = Findings()
-    zh, en = "不是可验证的文件（OFD、PDF、CMS、JWS）", "not a document that can be verified: OFD, PDF, CMS or JWS"
+    zh, en = (
+        "不是可验证的文件（OFD、PDF、CMS、XML、JWS）",
+        "not a document that can be verified: OFD, PDF, CMS, XML, JWS",
+    )
     findings.failed(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "docs/verification: formats", zh, en)
     return Report("unknown", hashlib.sha256(document).hexdigest(), at, policy.name, tuple(findings.found))
 
 
 def format_of(document: bytes) -> str:
-    """``ofd``, ``pdf``, ``cms``, ``jws`` or ``unknown`` by the first bytes; above 64 MiB it is always ``unknown``."""
+    """``ofd``, ``pdf``, ``cms``, ``xml``, ``jws`` or ``unknown`` by the first bytes; above 64 MiB it is ``unknown``."""
     if len(document) > MAX_DOCUMENT_BYTES:
         return "unknown"
     if document.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -71,6 +88,10 @@ def format_of(document: bytes) -> str:
         return "pdf"
     if document[:1] == b"\x30" or document.lstrip()[:10] == b"-----BEGIN":
         return "cms"
+    if document.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "xml"
+    if document[:1024].removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"<":
+        return "xml"
     if len(document) <= 1024 * 1024 and _COMPACT_JWS.match(document.strip()):
         return "jws"
     return "unknown"

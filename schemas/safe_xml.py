@@ -79,7 +79,7 @@ def parse(data: bytes, *, limits: XmlLimits = DEFAULT_LIMITS) -> etree._Element:
         root = etree.fromstring(text, _parser())
     except etree.XMLSyntaxError as error:
         raise _malformed(error) from None
-    _check_shape(root, limits)
+    _check_shape(root, text, limits)
     return root
 
 
@@ -125,10 +125,11 @@ def _check_counts(text: bytes, limits: XmlLimits) -> None:
         raise UnsafeXml("xml-too-many-namespaces", f"more than {limits.max_namespaces}")
 
 
-def _check_shape(root: etree._Element, limits: XmlLimits) -> None:
-    if _deeper_than(limits.max_depth)(root):
+def _check_shape(root: etree._Element, text: bytes, limits: XmlLimits) -> None:
+    """Depth and width, looked for in the tree only where there are enough tags or equals signs for a fault."""
+    if text.count(b"</") + text.count(b"/>") > limits.max_depth and _deeper_than(limits.max_depth)(root):
         raise UnsafeXml("xml-too-deep", f"more than {limits.max_depth} levels")
-    if _wider_than(limits.max_attributes)(root):
+    if text.count(b"=") > limits.max_attributes and _wider_than(limits.max_attributes)(root):
         raise UnsafeXml("xml-too-many-attributes", f"more than {limits.max_attributes} on one element")
 
 

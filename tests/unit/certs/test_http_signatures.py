@@ -320,7 +320,8 @@ def test_refused(name: str) -> None:
 def test_every_altered_byte_of_the_signature_is_noticed() -> None:
     headers = signed()
     value = dict(headers)["Signature"]
-    for position in range(value.index(":") + 1, len(value) - 3):
+    # the last letter before "==" holds four bits that mean nothing, and a reader of RFC 9651 may not mind them (3.3.5)
+    for position in range(value.index(":") + 1, len(value) - 4):
         letter = "A" if value[position] != "A" else "B"
         with pytest.raises(MessageRefused):
             verify(changed(headers, "Signature", lambda v, p=position, c=letter: v[:p] + c + v[p + 1 :]))  # type: ignore[misc]
