@@ -37,7 +37,7 @@ from adapters.contract import (
     StatusAsker,
 )
 from adapters.harness import Call, RoundTrip
-from adapters.simulation import Mode
+from adapters.simulation_faults import Mode
 from adapters.simulator_process import SimulatorProcess
 from schemas.base import Canonical
 from tests.contract.conftest import Subject
