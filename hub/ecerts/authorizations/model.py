@@ -1,0 +1,233 @@
+"""Authorizations and consents in canonical form, and the rules that say whether one covers a question."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from schemas import numbers, rules
+from schemas.base import Canonical
+from schemas.code_tables import HOLDER_CODE_TYPES
+from schemas.ecert_types import ecert_types
+from schemas.fields import MessageId, PersonName, RegionCode, ShortText, UtcDatetime
+from schemas.regions import REGIONS
+from schemas.rules import FieldError
+
+CODE_S: Final = 180  # a code's longest life, and its life by default
+MAX_ATTEMPTS: Final = 5
+CREDIT_CODE: Final = "001"
+
+
+def _holder_type(code: str) -> str:
+    if code not in HOLDER_CODE_TYPES:
+        raise FieldError(rules.NOT_IN_LIST)
+    return code
+
+
+def _ecert_type(key: str) -> str:
+    if key not in ecert_types():
+        raise FieldError(rules.NOT_IN_LIST)
+    return key
+
+
+EcertTypes = Annotated[tuple[Annotated[str, AfterValidator(_ecert_type)], ...], Field(min_length=1, max_length=20)]
+HolderType = Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$"), AfterValidator(_holder_type)]
+Item = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{12}$")
+]  # the basic code: an authorization is for the item anywhere
+SystemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class Holder(Canonical):
+    """A person or an organisation, by the number on its own document."""
+
+    name: PersonName
+    code_type: HolderType
+    code: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z()/\-]{4,30}$")]
+
+    @model_validator(mode="after")
+    def _number_fits_its_type(self) -> Holder:
+        try:
+            if self.code_type == CREDIT_CODE:
+                numbers.check_credit_code(self.code)
+            else:
+                numbers.check_id_number(self.code_type, self.code)
+        except FieldError as error:
+            raise FieldError(error.rule, field="code") from None
+        return self
+
+    @property
+    def index_text(self) -> str:
+        """What the vault indexes: the same text for the same holder, however its letters were written."""
+        return f"{self.code_type}:{self.code.upper()}"
+
+
+class Scope(Canonical):
+    """What was allowed: these e-certificates, for this purpose, in this region; for one item or one consumer only if named."""
+
+    ecert_types: EcertTypes
+    purpose: ShortText
+    region: RegionCode
+    item: Item | None = None
+    audience: SystemId | None = None
+
+
+class Wanted(Canonical):
+    """What a consumer wants to do."""
+
+    ecert_types: EcertTypes
+    purpose: ShortText
+    region: RegionCode
+    item: Item | None = None
+
+
+def outside(scope: Scope, wanted: Wanted, system_id: str) -> str | None:
+    """None if ``scope`` covers ``wanted`` by ``system_id``; else the word that says what is outside."""
+    if scope.audience is not None and scope.audience != system_id:
+        return "scope-audience"
+    if not set(wanted.ecert_types) <= set(scope.ecert_types):
+        return "scope-ecert-types"
+    if wanted.purpose != scope.purpose:
+        return "scope-purpose"
+    if scope.item is not None and wanted.item != scope.item:
+        return "scope-item"
+    if not REGIONS.covers(scope.region, wanted.region):
+        return "scope-region"
+    return None
+
+
+# --- messages -------------------------------------------------------------------------------------------------------------
+
+
+class AuthorizationRequest(Canonical):
+    """A holder, logged in at the caller's portal or app, asks for a code to show."""
+
+    holder: Holder
+    holder_proof: ShortText  # the caller's reference of how the holder was identified; no personal data
+    scope: Scope
+    code_seconds: Annotated[int, Field(ge=10, le=CODE_S)] = CODE_S
+    use_seconds: Annotated[int, Field(ge=60, le=86_400)] = 1_800  # from the redemption on
+
+
+class AuthorizationIssued(Canonical):
+    """The code, once: it is not kept and cannot be asked for again. A QR code holds the same 20 digits."""
+
+    authorization_id: str
+    code: str
+    code_shown: str
+    expires_at: UtcDatetime
+
+
+class RedemptionRequest(Canonical):
+    """A counter takes a code. The same message again gets the same answer."""
+
+    message_id: MessageId
+    code: Annotated[str, StringConstraints(max_length=40)]
+    wanted: Wanted
+
+
+class AuthorizationRedeemed(Canonical):
+    """What may be done now: ask for the evidence with ``authorizationId`` as its basis. The holder's number stays in the hub."""
+
+    authorization_id: str
+    holder_name: str
+    scope: Scope
+    use_until: UtcDatetime
+
+
+class RevocationRequest(Canonical):
+    """The holder takes an authorization or a consent back."""
+
+    holder: Holder
+
+
+class Revoked(Canonical):
+    """``revokedAt`` of the first revocation, if there were several."""
+
+    id: str
+    revoked_at: UtcDatetime
+
+
+class ConsentRequest(Canonical):
+    """A standing consent. ``reference`` is where the caller keeps the holder's own declaration."""
+
+    holder: Holder
+    scope: Scope
+    reference: ShortText
+    given_at: UtcDatetime
+    ends_at: UtcDatetime
+
+
+class ConsentRegistered(Canonical):
+    consent_id: str
+    ends_at: UtcDatetime
+
+
+class UsesRequest(Canonical):
+    """What was my data used for? A POST, because an ID number must not stand in an address."""
+
+    holder: Holder
+    holder_proof: ShortText
+    cursor: Annotated[str, StringConstraints(max_length=400)] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+class BasisKind(StrEnum):
+    """Why a holder's data may be asked for."""
+
+    AUTHORIZATION = "authorization"
+    CONSENT = "consent"
+    LAW = "law"
+
+
+class DataUse(Canonical):
+    """One use of a holder's data, refused ones too."""
+
+    at: UtcDatetime
+    system_id: str
+    basis: BasisKind
+    basis_reference: str
+    case_id: str
+    purpose: str
+    ecert_type: str
+    outcome: str
+    item: str | None = None
+    digest: str | None = None  # SHA-256 of what was handed out
+
+
+class UsePage(Canonical):
+    """Newest first. ``nextCursor`` is absent on the last page."""
+
+    items: tuple[DataUse, ...]
+    next_cursor: str | None = None
+
+
+# --- may this code be redeemed? ----------------------------------------------------------------------------------------------
+
+
+class Standing(StrEnum):
+    """What a redemption finds. All but REDEEMABLE are the reason words of ``authorization-code-refused``."""
+
+    REDEEMABLE = "redeemable"
+    UNKNOWN = "unknown"  # no such code; or too many wrong ones were tried: the two are not told apart
+    EXPIRED = "expired"
+    REDEEMED = "redeemed-already"
+    REVOKED = "revoked"
+
+
+def standing(
+    *, attempts: int, right_code: bool, expires_at: datetime, redeemed: bool, revoked: bool, now: datetime
+) -> Standing:
+    """Only who shows the right code learns how it stands."""
+    if not right_code or attempts >= MAX_ATTEMPTS:
+        return Standing.UNKNOWN
+    if revoked:
+        return Standing.REVOKED
+    if redeemed:
+        return Standing.REDEEMED
+    if now >= expires_at:
+        return Standing.EXPIRED
+    return Standing.REDEEMABLE

@@ -1,0 +1,336 @@
+"""Authorization codes issued and redeemed, consents kept, the basis of a question found, uses listed for the holder.
+
+A redemption is atomic over threads, processes and nodes: the row is locked, judged and written in one transaction, and the write
+itself takes an untouched row only. A code never reaches the database: keyed hashes of its locator and of the whole code do.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy.engine import Connection
+
+from hub import tables as t
+from hub.access import replay
+from hub.access.callers import Caller, Nonce, Service
+from hub.db import AuditEntry, Database, Tx
+from hub.ecerts import catalogue
+from hub.ecerts.authorizations import model as m
+from hub.ecerts.authorizations import store
+from hub.ecerts.authorizations.codes import Code, new_code, read_code
+from hub.ids import new_id
+from hub.vault import Vault
+from schemas.problems import (
+    AUTHORIZATION_CODE_REFUSED,
+    AUTHORIZATION_UNKNOWN,
+    CONSENT_CONFLICT,
+    HUB_BUSY,
+    MESSAGE_INVALID,
+    MESSAGE_REPLAYED,
+    FieldFault,
+    HubProblem,
+)
+
+KEEP_AFTER: Final = timedelta(days=1)  # after a code or its use has ended, until it is purged
+LONGEST_CONSENT: Final = timedelta(days=5 * 366)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Why a holder's data may be asked for: what the audit log and the holder's list of uses say."""
+
+    kind: m.BasisKind
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Redemption:
+    system_id: str
+    request: m.RedemptionRequest
+    locator_hash: str
+    code_hash: str
+    nonces: tuple[Nonce, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Issue:
+    values: store.Values
+    answer: m.AuthorizationIssued
+    code_seconds: int
+    use_seconds: int
+    nonces: tuple[Nonce, ...]
+
+
+class Authorizations:
+    """Shared by every thread of the process; each write is a batch operation of the one writer."""
+
+    def __init__(self, db: Database, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+
+    def holder_index(self, holder: m.Holder) -> str:
+        """The keyed hash under which everything of a holder is found."""
+        return self._vault.index(f"holder:{holder.index_text}")
+
+    # --- codes ------------------------------------------------------------------------------------------------------------
+
+    def issue(self, caller: Caller, request: m.AuthorizationRequest) -> Future[m.AuthorizationIssued | HubProblem]:
+        """A new code for a holder who is logged in at the caller's. HubProblem(ACCESS_DENIED) is raised, others are answers."""
+        caller.require(Service.AUTHORIZATION_ISSUE, request.scope.region)
+        code, authorization_id = new_code(), new_id("auth")
+        sealed = self._vault.seal(request.holder.model_dump_json().encode(), f"authorizations:{authorization_id}")
+        values: store.Values = {
+            "id": authorization_id,
+            **self._hashes(code),
+            "issued_by": caller.system_id,
+            "holder_index": self.holder_index(request.holder),
+            "scope": request.scope.model_dump_json(),
+            "use_s": request.use_seconds,
+            "holder_sealed": sealed,
+        }
+        answer = m.AuthorizationIssued(
+            authorization_id=authorization_id, code=code.text, code_shown=code.shown, expires_at=self._db.clock()
+        )
+        issue = _Issue(values, answer, request.code_seconds, request.use_seconds, caller.nonces)
+        return self._db.submit(self._issue_many, issue)
+
+    def _hashes(self, code: Code) -> dict[str, str]:
+        return {
+            "locator_hash": self._vault.index(f"authorization-locator:{code.locator}"),
+            "code_hash": self._vault.index(f"authorization-code:{code.text}"),
+        }
+
+    def _issue_many(self, tx: Tx, issues: Sequence[_Issue]) -> list[m.AuthorizationIssued | HubProblem]:
+        answers: list[m.AuthorizationIssued | HubProblem] = []
+        replayed = replay.used(tx, [issue.nonces for issue in issues])
+        for issue, is_replay in zip(issues, replayed, strict=True):
+            expires_at = tx.now + timedelta(seconds=issue.code_seconds)
+            purge_at = expires_at + KEEP_AFTER
+            times = {"issued_at": tx.now, "expires_at": expires_at, "purge_at": purge_at}
+            if is_replay:
+                answers.append(HubProblem(MESSAGE_REPLAYED))
+            elif not store.add_authorization(tx.conn, {**issue.values, **times}):
+                answers.append(HubProblem(HUB_BUSY, "locator-taken", retry_after_s=1))
+            else:
+                answers.append(issue.answer.model_copy(update={"expires_at": expires_at}))
+                detail = {"until": expires_at.isoformat(timespec="seconds")}
+                actor = f"system:{issue.values['issued_by']}"
+                tx.audit.append(
+                    AuditEntry(actor, "authorization.issue", issue.answer.authorization_id, "issued", detail)
+                )
+        return answers
+
+    def redeem(self, caller: Caller, request: m.RedemptionRequest) -> Future[m.AuthorizationRedeemed | HubProblem]:
+        """Take a code. Of any number at once exactly one succeeds; the same message of the same system again gets its answer."""
+        caller.require(Service.AUTHORIZATION_REDEEM, request.wanted.region)
+        code = read_code(request.code)
+        if code is None:
+            raise HubProblem(AUTHORIZATION_CODE_REFUSED, "malformed")
+        redemption = _Redemption(caller.system_id, request, nonces=caller.nonces, **self._hashes(code))
+        return self._db.submit(self._redeem_many, redemption)
+
+    def _redeem_many(self, tx: Tx, redemptions: Sequence[_Redemption]) -> list[m.AuthorizationRedeemed | HubProblem]:
+        replayed = replay.used(tx, [one.nonces for one in redemptions])
+        rows = store.by_locator(tx.conn, [one.locator_hash for one in redemptions])
+        answers: list[m.AuthorizationRedeemed | HubProblem] = []
+        for one, is_replay in zip(redemptions, replayed, strict=True):
+            row = rows.get(one.locator_hash)
+            if is_replay:
+                answers.append(HubProblem(MESSAGE_REPLAYED))
+            elif row is None:
+                answers.append(HubProblem(AUTHORIZATION_CODE_REFUSED, m.Standing.UNKNOWN.value))
+            else:
+                answers.append(self._redeem_one(tx, row, one))
+        return answers
+
+    def _redeem_one(
+        self, tx: Tx, row: store.AuthorizationRow, one: _Redemption
+    ) -> m.AuthorizationRedeemed | HubProblem:
+        right_code = hmac.compare_digest(row.code_hash, one.code_hash)
+        again = (row.redeemed_by, row.redeemed_as) == (one.system_id, one.request.message_id)
+        if right_code and again and row.revoked_at is None:
+            return self._redeemed(row)  # the answer to its redemption was lost on the way
+        found = m.standing(
+            attempts=row.attempts, right_code=right_code, expires_at=row.expires_at,
+            redeemed=row.redeemed_at is not None, revoked=row.revoked_at is not None, now=tx.now,
+        )  # fmt: skip
+        word: str | None = None if found is m.Standing.REDEEMABLE else found.value
+        if found is m.Standing.REDEEMABLE:
+            word = m.outside(m.Scope.model_validate_json(row.scope), one.request.wanted, one.system_id)
+        if word is None:
+            row.redeemed_at, row.redeemed_by, row.redeemed_as = tx.now, one.system_id, one.request.message_id
+            row.use_until = tx.now + timedelta(seconds=row.use_s)
+            values: store.Values = {
+                "redeemed_at": row.redeemed_at, "redeemed_by": row.redeemed_by, "redeemed_as": row.redeemed_as,
+                "use_until": row.use_until, "purge_at": row.use_until + KEEP_AFTER,
+            }  # fmt: skip
+            if not store.redeem(tx.conn, row.id, values):
+                raise RuntimeError("a locked authorization was redeemed by another")
+        elif row.attempts < m.MAX_ATTEMPTS:
+            row.attempts += 1
+            store.count_attempt(tx.conn, row.id)
+        actor, outcome = f"system:{one.system_id}", word or "redeemed"
+        tx.audit.append(AuditEntry(actor, "authorization.redeem", row.id, outcome, {"attempts": str(row.attempts)}))
+        return self._redeemed(row) if word is None else HubProblem(AUTHORIZATION_CODE_REFUSED, word)
+
+    def _redeemed(self, row: store.AuthorizationRow) -> m.AuthorizationRedeemed:
+        return m.AuthorizationRedeemed(
+            authorization_id=row.id,
+            holder_name=self._open(row).name,
+            scope=m.Scope.model_validate_json(row.scope),
+            use_until=row.use_until or row.expires_at,
+        )
+
+    def _open(self, row: store.AuthorizationRow) -> m.Holder:
+        return m.Holder.model_validate_json(self._vault.open(row.holder_sealed, f"authorizations:{row.id}"))
+
+    # --- consents ---------------------------------------------------------------------------------------------------------
+
+    def register_consent(self, caller: Caller, request: m.ConsentRequest) -> m.ConsentRegistered:
+        """The same consent under the same reference again gets the same answer; another one HubProblem(CONSENT_CONFLICT)."""
+        caller.require(Service.AUTHORIZATION_ISSUE, request.scope.region)
+        if not request.given_at < request.ends_at <= request.given_at + LONGEST_CONSENT:
+            fault = FieldFault(
+                "/endsAt", "应晚于 givenAt, 且不超过五年", "must be after givenAt, by five years at most"
+            )
+            raise HubProblem(MESSAGE_INVALID, faults=[fault])
+        values: store.Values = {
+            "id": new_id("cons"),
+            "registered_by": caller.system_id,
+            "holder_index": self.holder_index(request.holder),
+            "scope": request.scope.model_dump_json(),
+            "reference": request.reference,
+            "given_at": request.given_at,
+            "ends_at": request.ends_at,
+        }
+
+        def write(tx: Tx) -> m.ConsentRegistered:
+            _require_fresh(tx, caller)
+            if store.add_consent(tx.conn, values):
+                consent_id = str(values["id"])
+                tx.audit.append(AuditEntry(f"system:{caller.system_id}", "consent.register", consent_id, "registered"))
+                return m.ConsentRegistered(consent_id=consent_id, ends_at=request.ends_at)
+            row = store.consent_by_reference(tx.conn, caller.system_id, request.reference)
+            same = ("holder_index", "scope", "given_at", "ends_at")
+            if row is None or any(getattr(row, name) != values[name] for name in same):
+                raise HubProblem(CONSENT_CONFLICT)
+            return m.ConsentRegistered(consent_id=row.id, ends_at=row.ends_at)
+
+        return self._db.write(write)
+
+    # --- taking back ------------------------------------------------------------------------------------------------------
+
+    def revoke_authorization(self, caller: Caller, authorization_id: str, holder: m.Holder) -> m.Revoked:
+        """Whether it was redeemed or not: from now on nothing rests on it. HubProblem(AUTHORIZATION_UNKNOWN)."""
+
+        def write(tx: Tx) -> m.Revoked:
+            _require_fresh(tx, caller)
+            row = store.authorization(tx.conn, authorization_id, lock=True)
+            owner = None if row is None else (row.issued_by, row.holder_index)
+            if row is None or owner != (caller.system_id, self.holder_index(holder)):
+                raise HubProblem(AUTHORIZATION_UNKNOWN)
+            store.revoke(tx.conn, t.authorizations, row.id, tx.now)
+            tx.audit.append(AuditEntry(f"system:{caller.system_id}", "authorization.revoke", row.id, "revoked"))
+            return m.Revoked(id=row.id, revoked_at=row.revoked_at or tx.now)
+
+        caller.require_somewhere(Service.AUTHORIZATION_ISSUE)
+        return self._db.write(write)
+
+    def revoke_consent(self, caller: Caller, consent_id: str, holder: m.Holder) -> m.Revoked:
+        """HubProblem(AUTHORIZATION_UNKNOWN) if the caller registered no such consent of this holder."""
+
+        def write(tx: Tx) -> m.Revoked:
+            _require_fresh(tx, caller)
+            row = store.consent(tx.conn, consent_id)
+            owner = None if row is None else (row.registered_by, row.holder_index)
+            if row is None or owner != (caller.system_id, self.holder_index(holder)):
+                raise HubProblem(AUTHORIZATION_UNKNOWN)
+            store.revoke(tx.conn, t.consents, row.id, tx.now)
+            tx.audit.append(AuditEntry(f"system:{caller.system_id}", "consent.revoke", row.id, "revoked"))
+            return m.Revoked(id=row.id, revoked_at=row.revoked_at or tx.now)
+
+        caller.require_somewhere(Service.AUTHORIZATION_ISSUE)
+        return self._db.write(write)
+
+    # --- for the evidence service -------------------------------------------------------------------------------------------
+
+    def holder_of(self, conn: Connection, authorization_id: str, system_id: str, at: datetime) -> m.Holder | None:
+        """Whose authorization it is, for the system that redeemed it and while it may be used; else None."""
+        row = store.authorization(conn, authorization_id)
+        return self._open(row) if row is not None and _in_use(row, system_id, at) else None
+
+    def find_basis(
+        self,
+        conn: Connection,
+        *,
+        holder: m.Holder,
+        wanted: m.Wanted,
+        system_id: str,
+        at: datetime,
+        authorization_id: str | None = None,
+        item: catalogue.Item | None = None,
+    ) -> Basis | None:
+        """On what ``system_id`` may ask for all that is wanted: the authorization named, else a standing consent, else the law.
+
+        None: the person must be asked. An authorization that is named and does not hold is not replaced by anything else.
+        """
+        index = self.holder_index(holder)
+        if authorization_id is not None:
+            row = store.authorization(conn, authorization_id)
+            if row is None or row.holder_index != index or not _in_use(row, system_id, at):
+                return None
+            covered = m.outside(m.Scope.model_validate_json(row.scope), wanted, system_id) is None
+            return Basis(m.BasisKind.AUTHORIZATION, row.id) if covered else None
+        for consent in store.consents_of(conn, index, at):
+            if m.outside(m.Scope.model_validate_json(consent.scope), wanted, system_id) is None:
+                return Basis(m.BasisKind.CONSENT, consent.id)
+        if item is not None and not item.requires_consent and wanted.item == item.basic_code:
+            return Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
+        return None
+
+    def record_uses(self, tx: Tx, holder_index: str, uses: Sequence[m.DataUse]) -> None:
+        """In the transaction that commits the answer, refused ones too."""
+        rows: list[store.Values] = []
+        for use in uses:
+            values: store.Values = use.model_dump(by_alias=False)
+            values["item_code"] = values.pop("item")
+            rows.append({**values, "basis": use.basis.value, "id": new_id("use"), "holder_index": holder_index})
+        store.add_uses(tx.conn, rows)
+
+    def uses(
+        self, caller: Caller, holder: m.Holder, *, before: str | None, limit: int
+    ) -> tuple[list[m.DataUse], str | None]:
+        """A page of what the holder's data was used for, newest first, and where the next one starts."""
+        caller.require_somewhere(Service.AUTHORIZATION_ISSUE)
+        index = self.holder_index(holder)
+
+        def note(tx: Tx) -> None:
+            _require_fresh(tx, caller)
+            actor, detail = f"system:{caller.system_id}", {"holder": index[:16]}
+            tx.audit.append(AuditEntry(actor, "holder.uses", "-", "listed", detail))
+
+        self._db.write(note)
+        with self._db.read() as conn:
+            rows = store.uses_of(conn, index, before=before, limit=limit + 1)
+        page = rows[:limit]
+        uses = [m.DataUse(**{**{k: row[k] for k in row if k in m.DataUse.model_fields}, "item": row["item_code"]})
+                for row in page]  # fmt: skip
+        return uses, page[-1]["id"] if len(rows) > limit else None
+
+    def purge(self) -> int:
+        """A chore: forget authorizations whose use has ended. Gives how many."""
+        return self._db.write(lambda tx: store.purge_authorizations(tx.conn, tx.now))
+
+
+def _in_use(row: store.AuthorizationRow, system_id: str, at: datetime) -> bool:
+    return row.revoked_at is None and row.redeemed_by == system_id and row.use_until is not None and at < row.use_until
+
+
+def _require_fresh(tx: Tx, caller: Caller) -> None:
+    if replay.used(tx, [caller.nonces])[0]:
+        raise HubProblem(MESSAGE_REPLAYED)

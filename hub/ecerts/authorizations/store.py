@@ -1,0 +1,142 @@
+"""The SQL of authorizations, standing consents and uses of data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import Connection
+
+from hub import tables as t
+
+Values = dict[str, object]
+
+
+@dataclass(slots=True)
+class AuthorizationRow:
+    id: str
+    locator_hash: str
+    code_hash: str
+    issued_by: str
+    holder_index: str
+    scope: str  # JSON
+    expires_at: datetime
+    use_s: int
+    attempts: int
+    redeemed_at: datetime | None
+    redeemed_by: str | None
+    redeemed_as: str | None
+    use_until: datetime | None
+    revoked_at: datetime | None
+    holder_sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRow:
+    id: str
+    registered_by: str
+    holder_index: str
+    scope: str  # JSON
+    reference: str
+    given_at: datetime
+    ends_at: datetime
+    revoked_at: datetime | None
+
+
+_AUTHORIZATION = [t.authorizations.c[name] for name in AuthorizationRow.__dataclass_fields__]
+_CONSENT = [t.consents.c[name] for name in ConsentRow.__dataclass_fields__]
+
+
+def _insert_new(conn: Connection, table: sa.Table, values: Values) -> bool:
+    """Whether it was inserted; False if a unique value stood there already."""
+    insert = sqlite_insert if conn.dialect.name == "sqlite" else postgresql_insert
+    statement = insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
+    return conn.execute(statement).one_or_none() is not None
+
+
+# --- authorizations -------------------------------------------------------------------------------------------------------
+
+
+def add_authorization(conn: Connection, values: Values) -> bool:
+    return _insert_new(conn, t.authorizations, values)
+
+
+def by_locator(conn: Connection, hashes: Iterable[str]) -> dict[str, AuthorizationRow]:
+    """By locator hash, locked until the commit, in one order, so that two nodes that redeem several do not wait for each other."""
+    a = t.authorizations
+    query = (
+        sa.select(*_AUTHORIZATION).where(a.c.locator_hash.in_(sorted(set(hashes)))).order_by(a.c.id).with_for_update()
+    )
+    return {row.locator_hash: AuthorizationRow(**row._mapping) for row in conn.execute(query)}
+
+
+def authorization(conn: Connection, authorization_id: str, *, lock: bool = False) -> AuthorizationRow | None:
+    query = sa.select(*_AUTHORIZATION).where(t.authorizations.c.id == authorization_id)
+    row = conn.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else AuthorizationRow(**row._mapping)
+
+
+def redeem(conn: Connection, authorization_id: str, values: Values) -> bool:
+    """Whether this call redeemed it: whatever else went wrong, at most one ever does."""
+    a = t.authorizations
+    untouched = (a.c.id == authorization_id, a.c.redeemed_at.is_(None), a.c.revoked_at.is_(None))
+    return conn.execute(sa.update(a).where(*untouched).values(values)).rowcount == 1
+
+
+def count_attempt(conn: Connection, authorization_id: str) -> None:
+    a = t.authorizations
+    conn.execute(sa.update(a).where(a.c.id == authorization_id).values(attempts=a.c.attempts + 1))
+
+
+def revoke(conn: Connection, table: sa.Table, row_id: str, at: datetime) -> None:
+    conn.execute(sa.update(table).where(table.c.id == row_id, table.c.revoked_at.is_(None)).values(revoked_at=at))
+
+
+def purge_authorizations(conn: Connection, now: datetime) -> int:
+    return conn.execute(sa.delete(t.authorizations).where(t.authorizations.c.purge_at < now)).rowcount
+
+
+# --- consents -------------------------------------------------------------------------------------------------------------
+
+
+def add_consent(conn: Connection, values: Values) -> bool:
+    return _insert_new(conn, t.consents, values)
+
+
+def consent(conn: Connection, consent_id: str) -> ConsentRow | None:
+    row = conn.execute(sa.select(*_CONSENT).where(t.consents.c.id == consent_id)).one_or_none()
+    return None if row is None else ConsentRow(**row._mapping)
+
+
+def consent_by_reference(conn: Connection, system_id: str, reference: str) -> ConsentRow | None:
+    c = t.consents.c
+    row = conn.execute(sa.select(*_CONSENT).where(c.registered_by == system_id, c.reference == reference)).one_or_none()
+    return None if row is None else ConsentRow(**row._mapping)
+
+
+def consents_of(conn: Connection, holder_index: str, at: datetime) -> list[ConsentRow]:
+    """Those in force, the oldest first."""
+    c = t.consents.c
+    in_force = (c.holder_index == holder_index, c.revoked_at.is_(None), c.given_at <= at, c.ends_at > at)
+    return [ConsentRow(**row._mapping) for row in conn.execute(sa.select(*_CONSENT).where(*in_force).order_by(c.id))]
+
+
+# --- uses -----------------------------------------------------------------------------------------------------------------
+
+
+def add_uses(conn: Connection, rows: Sequence[Values]) -> None:
+    if rows:
+        conn.execute(sa.insert(t.data_uses), list(rows))
+
+
+def uses_of(conn: Connection, holder_index: str, *, before: str | None, limit: int) -> list[sa.RowMapping]:
+    """Newest first; ids sort by time."""
+    u = t.data_uses
+    query = sa.select(u).where(u.c.holder_index == holder_index).order_by(u.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(u.c.id < before)
+    return [row._mapping for row in conn.execute(query)]

@@ -1,0 +1,409 @@
+"""Authorizations on both databases and over REST: one redemption of a hundred, what is kept, what is taken back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+from stdnum import luhn
+
+from hub import tables as t
+from hub.access import registration
+from hub.access.callers import Caller, Method, Service
+from hub.audit.chain import AuditChain
+from hub.db import Database
+from hub.ecerts import catalogue
+from hub.ecerts.authorizations import model as m
+from hub.ecerts.authorizations.codes import new_code
+from hub.ecerts.authorizations.service import Authorizations, Basis
+from hub.ecerts.items.service import ItemCatalogue
+from hub.intake import assembly
+from hub.intake.cursors import Cursors
+from hub.intake.ecert_rest import ecert_router
+from hub.vault import Vault
+from schemas.problems import HubProblem
+from tests.conftest import AUDIT_KEY
+from tests.integration.intake_hub import OTHER_SYSTEM, HttpCaller, RunningHub, new_caller, running_hub
+
+KEY = b"k" * 32
+NUMBER = "370102198501011233"
+HOLDER = m.Holder(name="王建国", code_type="111", code=NUMBER)
+PURPOSE = "高等学校教师资格认定"
+WANTED = m.Wanted(ecert_types=("id-card",), purpose=PURPOSE, region="370102", item="370105001001")
+SCOPE = m.Scope(ecert_types=("id-card", "degree"), purpose=PURPOSE, region="370000", item="370105001001")
+RIGHTS = frozenset((service.value, "370000") for service in Service)
+PORTAL, HALL = Caller("portal", "k1", Method.TLS, RIGHTS), Caller("hall", "k2", Method.TLS, RIGHTS)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 9, 1, 1, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def db(database_url: str, clock: Clock) -> Iterator[Database]:
+    opened = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append, clock=clock)
+    for system in ("portal", "hall", "other"):
+        opened.write(lambda tx, system=system: registration.add_system(tx, "test", system, system))  # type: ignore[misc]
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def service(db: Database) -> Authorizations:
+    return Authorizations(db, Vault(KEY))
+
+
+def issued(service: Authorizations, **changes: Any) -> m.AuthorizationIssued:
+    request = m.AuthorizationRequest(holder=HOLDER, holder_proof="login-1", scope=SCOPE).model_copy(update=changes)
+    answer = service.issue(PORTAL, request).result()
+    assert isinstance(answer, m.AuthorizationIssued)
+    return answer
+
+
+def redeem(
+    service: Authorizations, code: str, message_id: str = "m-1", wanted: m.Wanted = WANTED, caller: Caller = HALL
+) -> m.AuthorizationRedeemed | HubProblem:
+    return service.redeem(caller, m.RedemptionRequest(message_id=message_id, code=code, wanted=wanted)).result()
+
+
+def word(answer: object) -> str:
+    assert isinstance(answer, HubProblem), answer
+    assert answer.kind.code == "authorization-code-refused"
+    return answer.detail
+
+
+def test_a_code_is_redeemed_once_and_the_same_message_gets_the_same_answer(service: Authorizations) -> None:
+    code = issued(service).code_shown
+    first = redeem(service, code)
+    assert isinstance(first, m.AuthorizationRedeemed)
+    assert (first.holder_name, first.scope) == ("王建国", SCOPE)
+    assert NUMBER not in first.model_dump_json()
+    assert redeem(service, code) == first
+    assert word(redeem(service, code, "m-2")) == "redeemed-already"
+    other = Caller("other", "k3", Method.TLS, RIGHTS)
+    assert word(redeem(service, code, "m-1", caller=other)) == "redeemed-already"
+
+
+def test_a_code_ends_after_its_window(service: Authorizations, clock: Clock) -> None:
+    long, short = issued(service), issued(service, code_seconds=10)
+    assert (long.expires_at - clock.now).total_seconds() == 180
+    clock.now += timedelta(seconds=10)
+    assert word(redeem(service, short.code)) == "expired"
+    clock.now += timedelta(seconds=170)
+    assert word(redeem(service, long.code)) == "expired"
+
+
+def test_wrong_codes_are_counted_and_end_it(service: Authorizations, db: Database) -> None:
+    right = issued(service).code
+    while (wrong := right[:8] + new_code().text[8:19])[:19] == right[:19]:
+        pass
+    wrong += luhn.calc_check_digit(wrong)
+    for n in range(m.MAX_ATTEMPTS):
+        assert word(redeem(service, wrong, f"w-{n}")) == "unknown"
+    assert word(redeem(service, right)) == "unknown"
+    with db.read() as conn:
+        outcomes = conn.execute(
+            sa.select(t.audit.c.outcome).where(t.audit.c.action == "authorization.redeem")
+        ).scalars()
+        assert list(outcomes) == ["unknown"] * 6
+
+
+def test_a_scope_is_held_to_and_a_slip_of_the_finger_is_no_attempt(service: Authorizations, db: Database) -> None:
+    code = issued(service).code
+    with pytest.raises(HubProblem, match="malformed"):
+        redeem(service, code[:-1] + str((int(code[-1]) + 1) % 10))
+    assert word(redeem(service, code, wanted=WANTED.model_copy(update={"purpose": "其他用途"}))) == "scope-purpose"
+    assert word(redeem(service, new_code().text)) == "unknown"
+    assert isinstance(redeem(service, code), m.AuthorizationRedeemed)
+    with db.read() as conn:
+        assert conn.execute(sa.select(t.authorizations.c.attempts)).scalar_one() == 1
+
+
+def test_rights_are_asked_for_by_region(service: Authorizations) -> None:
+    code = issued(service).code
+    qingdao = Caller("hall", "k", Method.TLS, frozenset({("authorization.redeem", "370200")}))
+    with pytest.raises(HubProblem, match="access-denied"):
+        redeem(service, code, caller=qingdao)
+    with pytest.raises(HubProblem, match="access-denied"):
+        service.issue(qingdao, m.AuthorizationRequest(holder=HOLDER, holder_proof="p", scope=SCOPE))
+
+
+def test_the_code_stands_nowhere(service: Authorizations, db: Database) -> None:
+    code = issued(service).code
+    redeem(service, code)
+    with db.read() as conn:
+        for table in t.metadata.sorted_tables:
+            for row in conn.execute(sa.select(table)):
+                text = " ".join(repr(value) for value in row)
+                assert code not in text
+                assert code[:8] not in text or table.name == "audit"
+                assert NUMBER not in text
+                assert "王建国" not in text
+
+
+def basis(service: Authorizations, db: Database, **options: Any) -> Basis | None:
+    arguments: dict[str, Any] = {"holder": HOLDER, "wanted": WANTED, "system_id": "hall", "at": db.clock(), **options}
+    with db.read() as conn:
+        return service.find_basis(conn, **arguments)
+
+
+def test_an_authorization_is_a_basis_for_who_redeemed_it_until_it_ends_or_is_taken_back(
+    service: Authorizations, db: Database, clock: Clock
+) -> None:
+    code = issued(service, use_seconds=600)
+    chosen = {"authorization_id": code.authorization_id}
+    assert basis(service, db, **chosen) is None, "not redeemed"
+    redeem(service, code.code)
+    assert basis(service, db, **chosen) == Basis(m.BasisKind.AUTHORIZATION, code.authorization_id)
+    assert basis(service, db, **chosen, system_id="other") is None
+    assert basis(service, db, **chosen, wanted=WANTED.model_copy(update={"ecert_types": ("diploma",)})) is None
+    somebody = m.Holder(name="某人", code_type="411", code="G1234567")
+    assert basis(service, db, **chosen, holder=somebody) is None
+    with db.read() as conn:
+        assert service.holder_of(conn, code.authorization_id, "hall", clock.now) == HOLDER
+        assert service.holder_of(conn, code.authorization_id, "other", clock.now) is None
+    clock.now += timedelta(seconds=600)
+    assert basis(service, db, **chosen) is None
+    clock.now -= timedelta(seconds=1)
+    with pytest.raises(HubProblem, match="authorization-unknown"):
+        service.revoke_authorization(PORTAL, code.authorization_id, somebody)
+    with pytest.raises(HubProblem, match="authorization-unknown"):
+        service.revoke_authorization(HALL, code.authorization_id, HOLDER)
+    first = service.revoke_authorization(PORTAL, code.authorization_id, HOLDER)
+    assert basis(service, db, **chosen) is None
+    assert word(redeem(service, code.code)) == "revoked"
+    clock.now += timedelta(seconds=5)
+    assert service.revoke_authorization(PORTAL, code.authorization_id, HOLDER) == first
+
+
+def test_a_consent_holds_within_its_scope_and_time(service: Authorizations, db: Database, clock: Clock) -> None:
+    request = m.ConsentRequest(
+        holder=HOLDER, scope=SCOPE, reference="c-1", given_at=clock.now, ends_at=clock.now + timedelta(days=30)
+    )
+    registered = service.register_consent(PORTAL, request)
+    assert service.register_consent(PORTAL, request) == registered
+    with pytest.raises(HubProblem, match="consent-conflict"):
+        service.register_consent(PORTAL, request.model_copy(update={"ends_at": clock.now + timedelta(days=31)}))
+    with pytest.raises(HubProblem, match="message-invalid"):
+        service.register_consent(PORTAL, request.model_copy(update={"ends_at": clock.now}))
+    expected = Basis(m.BasisKind.CONSENT, registered.consent_id)
+    assert basis(service, db) == expected
+    assert basis(service, db, at=clock.now + timedelta(days=30)) is None
+    assert basis(service, db, wanted=WANTED.model_copy(update={"purpose": "其他"})) is None
+    assert basis(service, db, authorization_id="auth_x") is None, "what was named is not replaced"
+    service.revoke_consent(PORTAL, registered.consent_id, HOLDER)
+    assert basis(service, db) is None
+
+
+def test_the_law_is_a_basis_only_where_the_catalogue_says_so(
+    service: Authorizations, db: Database, clock: Clock
+) -> None:
+    items = ItemCatalogue(db)
+    items.import_example(actor="test")
+    by_consent = items.current().item("370105001001", clock.now)
+    by_law = items.current().item("370105002002", clock.now)
+    assert isinstance(by_law, catalogue.Item)
+    wanted = m.Wanted(ecert_types=("business-licence",), purpose="登记", region="370102", item=by_law.basic_code)
+    assert basis(service, db, item=by_consent) is None
+    assert basis(service, db, item=by_law, wanted=wanted) == Basis(m.BasisKind.LAW, "370105002002@1")
+    assert basis(service, db, item=by_law) is None, "another item was asked for"
+
+
+def test_uses_are_listed_for_their_holder_alone(service: Authorizations, db: Database, clock: Clock) -> None:
+    use = m.DataUse(at=clock.now, system_id="hall", basis=m.BasisKind.LAW, basis_reference="370105002002@1", case_id="case_1",
+                    purpose="登记", ecert_type="id-card", outcome="satisfied", item="370105002002", digest="0" * 64)  # fmt: skip
+    refused = use.model_copy(update={"outcome": "ask-the-person", "digest": None})
+    for one in (use, refused, use):
+        db.write(lambda tx, one=one: service.record_uses(tx, service.holder_index(HOLDER), [one]))  # type: ignore[misc]
+    first, following = service.uses(PORTAL, HOLDER, before=None, limit=2)
+    rest, end = service.uses(PORTAL, HOLDER, before=following, limit=2)
+    assert (first + rest, end) == ([use, refused, use], None)
+    assert service.uses(PORTAL, m.Holder(name="某", code_type="411", code="G1234567"), before=None, limit=5) == (
+        [],
+        None,
+    )
+
+
+def test_what_has_ended_is_purged(service: Authorizations, db: Database, clock: Clock) -> None:
+    issued(service)
+    used = issued(service, use_seconds=86_400)
+    redeem(service, used.code)
+    clock.now += timedelta(days=1, seconds=181)
+    assert service.purge() == 1
+    clock.now += timedelta(days=1)
+    assert service.purge() == 1
+
+
+# --- a hundred at once ------------------------------------------------------------------------------------------------------
+
+REDEEMER = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from hub.db import Database
+from hub.audit.chain import AuditChain
+from hub.ecerts.authorizations.service import Authorizations
+from hub.vault import Vault
+from tests.conftest import AUDIT_KEY
+from tests.integration.test_authorizations import HALL, KEY, redeem
+from hub.ecerts.authorizations.model import AuthorizationRedeemed
+
+url, code, name = sys.argv[1:]
+db = Database(url, chain_audit=AuditChain(AUDIT_KEY).append)
+service = Authorizations(db, Vault(KEY))
+with db.read():
+    pass
+print("ready", flush=True)
+sys.stdin.readline()
+barrier = threading.Barrier(25)
+def one(n):
+    barrier.wait()
+    return isinstance(redeem(service, code, f"{name}-{n}"), AuthorizationRedeemed)
+with ThreadPoolExecutor(25) as pool:
+    print(sum(pool.map(one, range(25))), flush=True)
+db.close()
+"""
+
+
+def test_of_a_hundred_at_once_over_four_processes_one_succeeds(database_url: str) -> None:
+    db = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append)
+    for system in ("portal", "hall"):
+        db.write(lambda tx, system=system: registration.add_system(tx, "test", system, system))  # type: ignore[misc]
+    code = issued(Authorizations(db, Vault(KEY))).code
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", REDEEMER, database_url, code, f"p{n}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+        )
+        for n in range(4)
+    ]  # fmt: skip
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        successes = [int(process.communicate(timeout=100)[0]) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert sum(successes) == 1
+    with db.read() as conn:
+        query = sa.select(sa.func.count()).where(
+            t.audit.c.action == "authorization.redeem", t.audit.c.outcome == "redeemed"
+        )
+        assert conn.execute(query).scalar_one() == 1
+    db.close()
+
+
+def test_of_a_hundred_threads_one_succeeds(service: Authorizations) -> None:
+    code, barrier = issued(service).code, threading.Barrier(100)
+
+    def one(n: int) -> bool:
+        barrier.wait()
+        return isinstance(redeem(service, code, f"m-{n}"), m.AuthorizationRedeemed)
+
+    with ThreadPoolExecutor(100) as pool:
+        assert sum(pool.map(one, range(100))) == 1
+
+
+# --- over REST ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    with running_hub(tmp_path_factory.mktemp("state")) as running:
+        gate = assembly.create_gate(running.settings, running.db, running.directory)
+        authorizations = Authorizations(running.db, Vault(KEY))
+        running.app.include_router(ecert_router(gate, ItemCatalogue(running.db), authorizations, Cursors(KEY)))
+        yield running
+
+
+def wire(model: Any) -> Any:
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def test_a_code_travels_from_portal_to_counter_over_rest(hub: RunningHub, capfd: pytest.CaptureFixture[str]) -> None:
+    portal, counter = new_caller(hub), new_caller(hub, OTHER_SYSTEM)
+    asked = {"holder": wire(HOLDER), "holderProof": "login-1", "scope": wire(SCOPE), "codeSeconds": 60}
+    response = portal.send("POST", "/v1/authorizations", asked)
+    assert response.status_code == 201, response.text
+    issued_ = response.json()
+    assert response.headers["cache-control"] == "no-store"
+    message = {"messageId": "hall-1", "code": issued_["codeShown"], "wanted": wire(WANTED)}
+    taken = counter.send("POST", "/v1/authorizations/redeem", message)
+    assert taken.status_code == 200, taken.text
+    assert taken.json()["holderName"] == "王建国"
+    assert NUMBER not in taken.text
+    assert counter.send("POST", "/v1/authorizations/redeem", message).json() == taken.json()
+    twice = counter.send("POST", "/v1/authorizations/redeem", {**message, "messageId": "hall-2"})
+    problem(twice, 403, "authorization-code-refused", "redeemed-already")
+    path = f"/v1/authorizations/{issued_['authorizationId']}/revocation"
+    problem(counter.send("POST", path, {"holder": wire(HOLDER)}), 404, "authorization-unknown")
+    assert portal.send("POST", path, {"holder": wire(HOLDER)}).json()["id"] == issued_["authorizationId"]
+    written = "".join(capfd.readouterr())
+    assert issued_["code"] not in written
+    assert NUMBER not in written
+    assert not any(issued_["code"] in str(entry) for entry in hub.audited)
+
+
+def problem(response: httpx.Response, status: int, code: str, detail: str = "") -> None:
+    assert (response.status_code, response.json()["code"]) == (status, code), response.text
+    assert response.json().get("detail", "").startswith(detail)
+
+
+def test_consents_and_uses_over_rest(hub: RunningHub) -> None:
+    portal: HttpCaller = new_caller(hub)
+    asked = {"holder": wire(HOLDER), "scope": wire(SCOPE), "reference": "c-7", "givenAt": "2026-09-01T00:00:00Z",
+             "endsAt": "2027-09-01T00:00:00Z"}  # fmt: skip
+    made = portal.send("POST", "/v1/consents", asked)
+    assert made.status_code == 201, made.text
+    problem(portal.send("POST", "/v1/consents", {**asked, "endsAt": "2027-09-02T00:00:00Z"}), 409, "consent-conflict")
+    path = f"/v1/consents/{made.json()['consentId']}/revocation"
+    assert portal.send("POST", path, {"holder": wire(HOLDER)}).status_code == 200
+    uses = portal.send("POST", "/v1/holders/uses", {"holder": wire(HOLDER), "holderProof": "login-2"})
+    assert (uses.status_code, uses.json()) == (200, {"items": []})
+
+
+@pytest.mark.parametrize(("path", "change", "status", "code"), [
+    ("/v1/authorizations", {"codeSeconds": 181}, 422, "message-invalid"),
+    ("/v1/authorizations", {"scope": {**wire(SCOPE), "ecertTypes": ["passport"]}}, 422, "message-invalid"),
+    ("/v1/authorizations", {"scope": {**wire(SCOPE), "ecertTypes": []}}, 422, "message-invalid"),
+    ("/v1/authorizations", {"holder": {**wire(HOLDER), "code": "370102198501011234"}}, 422, "message-invalid"),
+    ("/v1/authorizations/redeem", {"messageId": "m", "code": "1234", "wanted": wire(WANTED)}, 403, "authorization-code-refused"),
+    ("/v1/authorizations/auth_x/revocation", {"holder": wire(HOLDER)}, 404, "authorization-unknown"),
+    ("/v1/holders/uses", {"cursor": "nonsense", "limit": 5}, 400, "page-cursor-invalid"),
+])  # fmt: skip
+def test_refusals_over_rest(hub: RunningHub, path: str, change: dict[str, Any], status: int, code: str) -> None:
+    base: dict[str, Any] = {}
+    if path == "/v1/authorizations":
+        base = {"holder": wire(HOLDER), "holderProof": "p", "scope": wire(SCOPE)}
+    elif path.endswith("uses"):
+        base = {"holder": wire(HOLDER), "holderProof": "p"}
+    response = new_caller(hub).send("POST", path, {**base, **change})
+    problem(response, status, code)
+    assert "37010219850101123" not in response.text
+
+
+def test_nobody_without_the_right(hub: RunningHub) -> None:
+    stranger = HttpCaller(hub, new_caller(hub).key, "nobody")
+    problem(stranger.send("POST", "/v1/authorizations", {}), 401, "caller-unknown")
