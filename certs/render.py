@@ -43,6 +43,8 @@ AXES: Final[dict[Axis, tuple[str, str]]] = {
     Axis.TIMESTAMP: ("时间戳", "timestamp"),
     Axis.POLICY: ("策略", "policy"),
 }
+# Whose certificate a finding on a path is about, where one signature has two.
+_WHOSE: Final = {"seal": ("签章人", "signer"), "seal-maker": ("制章人", "seal maker")}
 _MARKS: Final = {Indication.PASSED: "✓", Indication.FAILED: "✗", Indication.INDETERMINATE: "?"}
 # Facts of a finding that a person wants to see beside its text: names of files.
 _SHOWN_DATA: Final = ("changed", "missing", "files")
@@ -100,7 +102,7 @@ def report_to_text(report: Report, *, language: str = "zh") -> str:
     for title, findings in _grouped(report, language):
         lines.append(f"{title}:")
         for finding in findings:
-            axis = AXES[finding.axis][language == "en"]
+            axis = _axis(finding, language)
             lines.append(f"  {_MARKS[finding.indication]} {axis}: {_detail(finding, language)} [{finding.clause}]")
     return "\n".join(lines)
 
@@ -123,7 +125,7 @@ def report_to_html(report: Report, *, language: str = "zh") -> str:
         parts.append(f"<table><caption>{escape(title)}</caption><thead><tr>{head}</tr></thead><tbody>")
         for finding in findings:
             cells = (
-                AXES[finding.axis][language == "en"],
+                _axis(finding, language),
                 say(finding.indication.value),
                 _detail(finding, language),
                 finding.clause,
@@ -183,6 +185,13 @@ def _grouped(report: Report, language: str) -> list[tuple[str, Sequence[Finding]
     ]
     rest = [f for f in report.findings if f.signature is None]
     return [*groups, *([(say("document"), rest)] if rest else [])]
+
+
+def _axis(finding: Finding, language: str) -> str:
+    """The axis; of a certificate path also whose."""
+    column = 1 if language == "en" else 0
+    whose = _WHOSE.get(finding.data.get("purpose", ""))
+    return AXES[finding.axis][column] + (f" ({whose[1]})" if whose and column else f"（{whose[0]}）" if whose else "")
 
 
 def _detail(finding: Finding, language: str) -> str:

@@ -34,7 +34,6 @@ from hub.deliveries.adapters import AdapterCache
 from hub.deliveries.dispatch import Dispatcher
 from hub.deliveries.model import Handlers
 from hub.ecerts.check import EcertChecker
-from hub.ecerts.fetchers import RevocationFetchers
 from hub.ecerts.trust import TrustFolder
 from hub.ecerts.verifier import Verifier
 from hub.health.metrics import Metrics
@@ -76,8 +75,7 @@ class CaseRooms:
 
 
 def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
-    hosts = frozenset(host.strip() for host in settings.revocation_hosts.split(",") if host.strip())
-    trust = TrustFolder(settings.state_dir, RevocationFetchers(settings.state_dir / "crls", hosts))
+    trust = TrustFolder.of(settings)
     checker = EcertChecker(trust.store, load_policy(settings.policy), trust.fetchers)
     rooms = Rooms(vault, load_flows(), Directory(db))
     return CaseRooms(rooms, outcome_handlers(db, rooms, checker), trust)

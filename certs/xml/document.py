@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from lxml import etree
@@ -97,12 +97,12 @@ def verify_xml_document(
         if len(found) > MAX_SIGNATURES:
             raise MessageRefused("signature-malformed", f"more than {MAX_SIGNATURES} signatures")
         document.passed(Axis.FORMAT, "W3C XML 1.0 2.1", "XML 格式正确", "the XML is well formed")
-        covered: list[etree._Element] = []
+        covered: list[tuple[etree._Element, etree._Element]] = []  # signature, element
         for index, signature in enumerate(found):
             findings = Findings(index)
             per_signature.append(findings)
             judged = _Judged(signature, extra_certs)
-            covered.extend(judged.run(findings, policy))
+            covered.extend((signature, element) for element in judged.run(findings, policy))
             if judged.cert is not None:
                 signers.append(signer_of(judged.cert, None, judged.algorithm))
                 path = validate_path(  # 3
@@ -222,9 +222,16 @@ def _refused(refused: MessageRefused, findings: Findings) -> None:
     say(axis, sub, _SYNTAX if axis is Axis.FORMAT else _CORE, zh, en, why=str(refused))
 
 
-def _coverage(root: etree._Element, covered: Sequence[etree._Element], policy: Policy, findings: Findings) -> None:
+def _coverage(
+    root: etree._Element,
+    covered: Sequence[tuple[etree._Element, etree._Element]],
+    policy: Policy,
+    findings: Findings,
+) -> None:
     """Step 4: elements outside every signed element, the highest of each part, except those covered by their role."""
-    outside = [_place(element) for element in islice(_outside(root, set(covered)), _LOOKED_AT + 1)]
+    elements = {element for _, element in covered}
+    everywhere = chain(_outside(root, elements), _left_out(covered, elements))
+    outside = [_place(element) for element in islice(everywhere, _LOOKED_AT + 1)]
     unmet = [place for place in outside if len(outside) > _LOOKED_AT or not policy.may_be_uncovered(place)]
     facts = {"files": "\n".join((unmet or outside)[:_SHOWN]), "count": str(len(unmet or outside))}
     if not outside:
@@ -252,6 +259,19 @@ def _outside(root: etree._Element, covered: set[etree._Element]) -> Iterator[etr
         yield element
         if element in above:
             waiting.extend(reversed(list(element.iterchildren(etree.Element))))
+
+
+def _left_out(
+    covered: Sequence[tuple[etree._Element, etree._Element]], elements: set[etree._Element]
+) -> Iterator[etree._Element]:
+    """What enveloped signatures take out of what they cover: their own ds:Object, unless it is referenced by itself."""
+    for signature in dict.fromkeys(signature for signature, _ in covered):
+        above = set(signature.iterancestors())
+        if any(element in above for by, element in covered if by is not signature):
+            continue  # all of this signature is under another one
+        if any(element in above for by, element in covered if by is signature):
+            for held in signature.iterchildren(f"{_DS}Object"):
+                yield from _outside(held, elements)
 
 
 def _is_frame(element: etree._Element) -> bool:

@@ -1,44 +1,57 @@
-"""hub verify: what may be relied on in a document, axis by axis, and why."""
+"""hub verify: what may be relied on in a document, axis by axis, and why.
+
+It knows what the hub knows: anchors in ``trust/`` of the state folder, issuers in ``issuers/``, lists in ``crls/``, and downloads
+from the hosts of the setting ``revocation_hosts``.
+"""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from certs import sm2
 from certs.errors import CertsError
 from certs.policy import load_policy
 from certs.render import report_to_json, report_to_text
 from certs.report import Indication
-from certs.trust import TrustStore
-from certs.verify import Fetchers, verify
+from certs.verify import MAX_DOCUMENT_BYTES, verify
 from hub.config import Settings
+from hub.ecerts.trust import TrustFolder
+from hub.working_days import SHANGHAI
 
+TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
 EXIT = {Indication.PASSED: 0, Indication.FAILED: 1, Indication.INDETERMINATE: 2}
 
 
 def verify_files(
-    files: Annotated[list[Path], typer.Argument(help="OFD, PDF, CMS or JWS", exists=True, dir_okay=False)],
+    files: Annotated[list[Path], typer.Argument(help="OFD, PDF, CMS, XML or JWS", exists=True, dir_okay=False)],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
     policy: Annotated[str | None, typer.Option(help="strict, field …; default: the setting HUB_POLICY")] = None,
-    at: Annotated[datetime | None, typer.Option(help="judge as of this time (UTC); default: now")] = None,
-    language: Annotated[str, typer.Option("--lang", help="zh or en")] = "zh",
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            help="judge as of this time: Asia/Shanghai unless it ends with Z or +08:00; default: now", formats=TIMES
+        ),
+    ] = None,
+    language: Annotated[Literal["zh", "en"], typer.Option("--lang", help="language of the text")] = "zh",
 ) -> None:
-    """Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE)."""
+    """Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE); 3 if it could not be done."""
     settings = Settings()
     worst = 0
     try:
-        trust = TrustStore.load(settings.state_dir / "trust")
+        sm2.select_backend(settings.sm2_backend)
+        folder = TrustFolder.of(settings)
         chosen = load_policy(policy or settings.policy)
     except CertsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(3) from None
-    moment = at.replace(tzinfo=UTC) if at is not None else datetime.now(UTC)
+    moment = datetime.now(UTC) if at is None else (at if at.tzinfo else at.replace(tzinfo=SHANGHAI)).astimezone(UTC)
     for file in files:
-        report = verify(file.read_bytes(), policy=chosen, at=moment, trust=trust, fetchers=Fetchers())
+        report = verify(_read(file), policy=chosen, at=moment, trust=folder.store(), fetchers=folder.fetchers())
         if as_json:
             typer.echo(json.dumps({"file": str(file), **report_to_json(report)}, ensure_ascii=False))
         else:
@@ -46,3 +59,13 @@ def verify_files(
         code = EXIT[report.indication]
         worst = 1 if 1 in (code, worst) else max(code, worst)
     raise typer.Exit(worst)
+
+
+def _read(file: Path) -> bytes:
+    """No more than tells that a document is too large."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(MAX_DOCUMENT_BYTES + 1)
+    except OSError as error:
+        typer.echo(f"{file}: {error.strerror}", err=True)
+        raise typer.Exit(3) from None

@@ -13,8 +13,9 @@ import structlog
 
 from certs.errors import CertsError
 from certs.signing_cert import SigningCert
-from certs.trust import TrustStore
+from certs.trust import TrustStore, read_certificate
 from certs.verify import Fetchers
+from hub.config import Settings
 from hub.ecerts.fetchers import RevocationFetchers
 
 LOOK_EVERY_S = 3.0
@@ -33,6 +34,12 @@ class TrustFolder:
         self._store = TrustStore()
         self._fetchers = Fetchers(revocation.source())
         self._read()
+
+    @classmethod
+    def of(cls, settings: Settings) -> TrustFolder:
+        """That of the state folder; CertsError if it cannot be used."""
+        hosts = frozenset(host.strip() for host in settings.revocation_hosts.split(",") if host.strip())
+        return cls(settings.state_dir, RevocationFetchers(settings.state_dir / "crls", hosts))
 
     def store(self) -> TrustStore:
         self._refresh()
@@ -73,8 +80,5 @@ def read_issuers(folder: Path) -> tuple[SigningCert, ...]:
     """Certificates of intermediate issuers, PEM or DER, one a file. Not trusted by themselves: they only help to find a path."""
     found = []
     for file in sorted(folder.glob("*")) if folder.is_dir() else []:
-        data = file.read_bytes()
-        found.append(
-            SigningCert.from_pem(data) if data.lstrip().startswith(b"-----BEGIN") else SigningCert.from_der(data)
-        )
+        found.append(read_certificate(file.read_bytes(), f"issuers/{file.name}"))
     return tuple(found)

@@ -11,6 +11,7 @@ from certs.ofd_write import SignOptions, pack, unpack
 from certs.policy import NAMED, Policy, load_policy, parse_policy
 from certs.render import AXES, report_to_html, report_to_json, report_to_text
 from certs.report import Axis, Indication
+from certs.revocation import RevocationSource
 
 from .ofd_cases import world
 
@@ -84,3 +85,20 @@ def test_policies_that_are_not_there(name: str) -> None:
 def test_a_policy_of_ones_own() -> None:
     policy = parse_policy('name = "own"\nuncovered = "FAILED"\nmax_revocation_age = "P2D"\nrequire_seal = true')
     assert (policy.uncovered, policy.max_revocation_age and policy.max_revocation_age.days) == (Indication.FAILED, 2)
+
+
+def test_paths_say_whose_certificate_they_are_about() -> None:
+    report = world().verify(world().signed())
+    for language, words in (
+        ("zh", ("证书链（签章人）", "证书链（制章人）")),
+        ("en", ("path (signer)", "path (seal maker)")),
+    ):
+        for shown in (report_to_text(report, language=language), report_to_html(report, language=language)):
+            assert all(word in shown for word in words)
+    certificates = {f.data["purpose"]: f.data.get("anchor") for f in report.findings if f.axis is Axis.PATH}
+    assert set(certificates) == {"seal", "seal-maker"}
+    revoked = world().verify(world().signed(), revocation=RevocationSource())
+    named = [(f.data["purpose"], f.data["certificate"]) for f in revoked.findings if f.axis is Axis.REVOCATION]
+    authority = world().authority  # both the certificate and what it is for
+    assert ("seal", authority.signer.cert.fingerprint) in named
+    assert ("seal-maker", authority.seal_maker.cert.fingerprint) in named
