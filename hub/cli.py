@@ -6,7 +6,20 @@ from importlib.metadata import version
 
 import typer
 
-from hub.commands import audit, deliveries, demo, endpoints, health, operators, serve, systems, trust, verify
+from hub.commands import (
+    audit,
+    deliveries,
+    demo,
+    endpoints,
+    health,
+    items,
+    notices,
+    operators,
+    serve,
+    systems,
+    trust,
+    verify,
+)
 
 app = typer.Typer(
     name="hub",
@@ -25,6 +38,8 @@ app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(operators.app, name="operators")
 app.add_typer(trust.app, name="trust")
 app.add_typer(audit.app, name="audit")
+app.add_typer(items.app, name="items")
+app.add_typer(notices.app, name="notices")
 
 
 @app.command("version")

@@ -1,0 +1,89 @@
+"""hub notices: extension notices, by which e-certificates that ran out are deemed valid until a day."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from hub.commands.context import ACTOR, fail, open_hub
+from hub.db import Tx
+from hub.ecerts import notices, store
+from hub.ecerts.notices import Notice, NoticeError
+from schemas.parsing import validation_faults
+
+app = typer.Typer(help="延期公告 / extension notices", no_args_is_help=True)
+Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])]
+Number = Annotated[str, typer.Argument(help="文号 / the notice's number")]
+
+
+@app.command("add")
+def add(
+    number: Number,
+    *,
+    ecert_type: Annotated[
+        str, typer.Option("--type", help="证照类型 / e-certificate type, such as private-school-licence")
+    ],
+    title: Annotated[str, typer.Option(help="标题 / title")],
+    source: Annotated[str, typer.Option(help="公布处 / where it was published")],
+    issued_on: Day,
+    expired_from: Day,
+    expired_until: Day,
+    deemed_valid_until: Day,
+    region: Annotated[str, typer.Option(help="适用区域 / where it holds")] = "370000",
+) -> None:
+    """Certificates of a type that ran out from one day to another are deemed valid until a third."""
+    try:
+        notice = Notice(
+            id=number, ecert_type=ecert_type, title=title, source=source, region=region, issued_on=issued_on.date(),
+            expired_from=expired_from.date(), expired_until=expired_until.date(),
+            deemed_valid_until=deemed_valid_until.date(),
+        )  # fmt: skip
+    except ValidationError as error:
+        faults = (f"{fault.path}: {fault.reason_zh} / {fault.reason_en}" for fault in validation_faults(error))
+        raise fail("\n".join(faults)) from None
+
+    def write(tx: Tx) -> None:
+        notices.add(tx, ACTOR, notice)
+
+    with open_hub() as hub:
+        try:
+            hub.write(write)
+        except NoticeError as error:
+            raise fail(str(error)) from None
+    typer.echo(f"已登记 / added: {number}")
+
+
+@app.command("withdraw")
+def withdraw(number: Number) -> None:
+    """From now on no certificate is deemed valid by this notice."""
+
+    def write(tx: Tx) -> None:
+        notices.withdraw(tx, ACTOR, number)
+
+    with open_hub() as hub:
+        try:
+            hub.write(write)
+        except NoticeError as error:
+            raise fail(str(error)) from None
+    typer.echo(f"已撤回 / withdrawn: {number}")
+
+
+@app.command("list")
+def list_notices() -> None:
+    """List every notice, the withdrawn ones too."""
+    table = Table(
+        "文号 number", "标题 title", "类型 type", "区域 region", "到期日在 ran out", "视为有效至 until", "状态 state"
+    )
+    with open_hub() as hub, hub.db.read() as conn:
+        rows = store.notices(conn)
+    for row in rows:
+        one = Notice.model_validate_json(row.definition)
+        state = "在用 in force" if row.withdrawn_at is None else "已撤回 withdrawn"
+        ran_out = f"{one.expired_from} … {one.expired_until}"
+        table.add_row(one.id, one.title, one.ecert_type, one.region, ran_out, str(one.deemed_valid_until), state)
+    Console(width=200).print(table)
