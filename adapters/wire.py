@@ -64,8 +64,8 @@ class Wire:
         self._closed = False
 
     def url(self, path: str = "") -> str:
-        """The absolute URL of a path below the base URL."""
-        return f"{self._base.scheme}://{self._base.netloc}{self._base.path}{path}"
+        """The absolute URL of a path below the base URL; an empty one is ``/``, as the peer will see it (RFC 9421, 2.2.2)."""
+        return f"{self._base.scheme}://{self._base.netloc}{self._base.path + path or '/'}"
 
     def send(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from fastapi import Request
@@ -18,7 +18,6 @@ from hub.working_days import SHANGHAI
 from schemas.regions import REGIONS
 
 LANGUAGE_COOKIE = "hub_language"
-Titles = Mapping[tuple[str, str], tuple[str, str]]  # (evidence | step, name) → (zh, en)
 
 
 class Pages:
@@ -26,6 +25,7 @@ class Pages:
 
     def __init__(self, flows: Mapping[str, Flow]) -> None:
         self._flows = flows
+        self._titles = _titles(flows.values())  # a name means the same in every flow
         self._templates = Environment(
             loader=PackageLoader("hub.console"), autoescape=select_autoescape(), undefined=StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
@@ -51,10 +51,10 @@ class Pages:
             t=lambda key: text(key, language),
             w=lambda family, value: word(family, str(value), language),
             age=lambda span: age(span, language),
-            event_text=lambda data: _facts_text(data, language),
-            event_facts=lambda flow, data: _facts_text(data, language, self._titles(flow)),
-            title_of=lambda flow, kind, name: self._title(flow, kind, name, language),
-            case_reason=lambda flow, reason: self._case_reason(flow, reason, language),
+            event_text=lambda data: self._facts_text(data, language),
+            subject_title=lambda kind, name: self._subject_title(kind, name, language),
+            title_of=lambda kind, name: self._title(kind, name, language),
+            case_reason=lambda reason: self._case_reason(reason, language),
             flow_title=lambda key: self._flow_title(key, language),
             language=language,
             operator=session.operator if session else None,
@@ -70,26 +70,53 @@ class Pages:
         flow = self._flows.get(key)
         return key if flow is None else flow.title_zh if language == "zh" else flow.title_en
 
-    def _title(self, key: str, kind: str, name: str, language: Language) -> str:
-        """Of a step or requirement of a flow."""
-        pair = self._titles(key).get((kind, name))
+    def _title(self, kind: str, name: str, language: Language) -> str:
+        """Of a step or requirement."""
+        pair = self._titles.get((kind, name))
         return name if pair is None else pair[0] if language == "zh" else pair[1]
 
-    def _titles(self, key: str) -> Titles:
-        flow = self._flows.get(key)
-        if flow is None:
-            return {}
-        steps = [step for group in flow.group for step in group.step]
-        return {("evidence", need.requirement): (need.title_zh, need.title_en) for need in flow.evidence} | {
-            ("step", step.name): (step.title_zh, step.title_en) for step in steps
-        }
+    def _subject_title(self, kind: str, name: str, language: Language) -> str:
+        """What a delivery is about: its kind's step or requirement."""
+        return self._title("step" if kind in ("step", "cancel") else "evidence", name, language)
 
-    def _case_reason(self, key: str, reason: str, language: Language) -> str:
+    def _case_reason(self, reason: str, language: Language) -> str:
         """``evidence household: hash-failure`` and ``releasing-school: text`` with the names of the flow."""
         what, _, why = reason.partition(": ")
         if what.startswith("evidence "):
-            return f"{self._title(key, 'evidence', what[9:], language)}: {word('code', why, language)}"
-        return f"{self._title(key, 'step', what, language)}: {why}" if why else reason
+            return f"{self._title('evidence', what[9:], language)}: {word('code', why, language)}"
+        if ("step", what) in self._titles:
+            return f"{self._title('step', what, language)}: {word('step', why, language)}"
+        return word("code", reason, language)
+
+    def _facts_text(self, data: str, language: Language) -> str:
+        """The facts of an event, or of an audit entry, that its row does not tell already."""
+        shown = []
+        for key, value in json.loads(data).items():
+            if not value or key in ("caseId", "messageId", "state") or (key, value) == ("code", "delivered"):
+                continue
+            label = _LABELS.get(key, (key, key))[0 if language == "zh" else 1]
+            shown.append(f"{label}: {self._fact(key, str(value), language)}")
+        return " · ".join(shown)
+
+    def _fact(self, key: str, value: str, language: Language) -> str:
+        match key:
+            case "requirement":
+                return self._title("evidence", value, language)
+            case "step":
+                return self._title("step", value, language)
+            case "outcome":
+                return word("step", value, language)
+            case "kind" | "service":
+                return word(key, value, language)
+            case "flow":
+                return self._flow_title(value, language)
+            case "role":
+                return text(value, language)
+            case "limitAt":
+                return _moment(value)
+        if key in _DIGESTS and len(value) == 64:
+            return value[:12] + "…"
+        return self._case_reason(value, language)
 
 
 _BAD = frozenset({"notice-too-late", "notice-reason", "notice-ill", "notice-nothing", "sign-in-refused", "denied",
@@ -125,6 +152,22 @@ def _here(request: Request) -> str:
     return f"{path}?{kept}" if kept else path
 
 
+def _titles(flows: Iterable[Flow]) -> dict[tuple[str, str], tuple[str, str]]:
+    """By (evidence | step, name), the title in both languages."""
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    for flow in flows:
+        found |= {("evidence", need.requirement): (need.title_zh, need.title_en) for need in flow.evidence}
+        found |= {("step", step.name): (step.title_zh, step.title_en) for group in flow.group for step in group.step}
+    return found
+
+
+def _moment(iso: str) -> str:
+    try:
+        return _local(datetime.fromisoformat(iso), "%Y-%m-%d %H:%M")
+    except ValueError:
+        return iso
+
+
 def _local(moment: datetime, pattern: str = "%m-%d %H:%M") -> str:
     return moment.astimezone(SHANGHAI).strftime(pattern)
 
@@ -137,19 +180,9 @@ _LABELS = {"step": ("步骤", "step"), "requirement": ("材料", "evidence"), "r
            "outcome": ("结果", "outcome"), "limitAt": ("时限", "limit"), "case": ("办件", "case"), "attempt": ("第几次", "attempt"),
            "operation": ("操作", "operation"), "address": ("地址", "address"), "system": ("系统", "system"),
            "region": ("区域", "region"), "endpoint": ("端点", "endpoint"), "count": ("次数", "count"),
-           "policy": ("策略", "policy"), "format": ("格式", "format"), "role": ("角色", "role")}  # fmt: skip
-_FAMILIES = {"outcome": "step", "kind": "kind"}
-
-
-def _facts_text(data: str, language: Language, titles: Titles | None = None) -> str:
-    """The facts of an event, or of an audit entry, that its row does not tell already. ``titles``: those of its flow."""
-    column = 0 if language == "zh" else 1
-    shown = []
-    for key, value in json.loads(data).items():
-        if not value or key in ("caseId", "messageId", "state"):
-            continue
-        kind = "evidence" if key == "requirement" else "step"
-        title = (titles or {}).get((kind, value)) if key in ("requirement", "step") else None
-        said = title[column] if title else word(_FAMILIES.get(key, "code"), str(value), language)
-        shown.append(f"{_LABELS.get(key, (key, key))[column]}: {said}")
-    return " · ".join(shown)
+           "policy": ("策略", "policy"), "format": ("格式", "format"), "role": ("角色", "role"),
+           "kind": ("类型", "kind"), "flow": ("流程", "flow"),
+           "digest": ("摘要", "digest"), "sha256": ("摘要", "SHA-256"), "fingerprint": ("指纹", "fingerprint"),
+           "service": ("服务", "service"), "adapter": ("适配器", "adapter"), "key": ("密钥", "key"), "name": ("名称", "name"),
+           "changed": ("变更", "changed"), "type": ("类型", "type")}  # fmt: skip
+_DIGESTS = ("digest", "sha256", "fingerprint")

@@ -163,7 +163,13 @@ class Console:
                     "id": wanted,
                 }
 
-        return self.pages.page(request, "found.html", session, facts=await in_thread(read))
+        facts = {**await in_thread(read), "actor_name": await self._actor_names()}
+        return self.pages.page(request, "found.html", session, facts=facts)
+
+    async def _actor_names(self) -> Callable[[str], str]:
+        """An operator's name for the id that the audit log keeps."""
+        names = {f"operator:{row.id}": f"operator:{row.name}" for row in await in_thread(self._operators.list)}
+        return lambda actor: names.get(actor, actor)
 
     def _found(self, request: Request, session: SessionRow, wanted: str, notice: str, status: int) -> Response:
         """The page of an id with nothing on it but a notice."""
@@ -193,7 +199,10 @@ class Console:
             with self._db.read() as conn:
                 return store.audit_page(conn, before=before, **asked)
 
-        return self.pages.page(request, "audit.html", session, facts={"log": await in_thread(read), **asked})
+        return self.pages.page(
+            request, "audit.html", session,
+            facts={"log": await in_thread(read), "actor_name": await self._actor_names(), **asked},
+        )  # fmt: skip
 
     # --- acts -----------------------------------------------------------------------------------------------------------
 

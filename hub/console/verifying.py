@@ -44,7 +44,7 @@ def verify_router(console: Console, db: Database, verifier: Verifier, *, max_doc
         name: str = "",
     ) -> Response:  # fmt: skip
         # everything in the fragment is escaped by report_to_html
-        shown = Markup(report_to_html(report, language=language_of(request))) if report else None  # noqa: S704
+        shown = Markup(report_to_html(report, language=language_of(request))) if report is not None else None  # noqa: S704
         facts = {"report": shown, "name": name, "policies": verifier.policies, "limit_mb": max_document // 2**20,
                  "default": verifier.default}  # fmt: skip
         return console.pages.page(request, "verify.html", session, notice=notice, status=status, facts=facts)
