@@ -200,7 +200,9 @@ class PublicKey:
             if isinstance(key, rsa.RSAPublicKey):
                 key.verify(signature, data, _padding(spec), _HASHES[spec.hash_name])
             elif isinstance(key, ec.EllipticCurvePublicKey):
-                form = _ec_from_raw(signature, key) if raw else signature
+                if raw and len(signature) != 2 * _width(key):
+                    return False
+                form = ec_der_from_raw(signature) if raw else signature
                 key.verify(form, data, ec.ECDSA(_HASHES[spec.hash_name]))
             else:
                 key.verify(signature, data)
@@ -366,11 +368,10 @@ def _width(key: ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey) -> int:
     return _CURVES[key.curve.name][1]
 
 
-def _ec_from_raw(raw: bytes, key: ec.EllipticCurvePublicKey) -> bytes:
-    width = _width(key)
-    if len(raw) != 2 * width:
-        raise Malformed("not r||s of the width of the curve")
-    return utils.encode_dss_signature(int.from_bytes(raw[:width], "big"), int.from_bytes(raw[width:], "big"))
+def ec_der_from_raw(raw: bytes) -> bytes:
+    """DER of r||s, both of one width."""
+    half = len(raw) // 2
+    return utils.encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
 
 
 def _ec_to_raw(signature: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
