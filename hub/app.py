@@ -34,6 +34,7 @@ from hub.deliveries.adapters import AdapterCache
 from hub.deliveries.dispatch import Dispatcher
 from hub.deliveries.model import Handlers
 from hub.ecerts.check import EcertChecker
+from hub.ecerts.evidence.assembly import EvidenceParts, evidence_parts
 from hub.ecerts.trust import TrustFolder
 from hub.ecerts.verifier import Verifier
 from hub.health.metrics import Metrics
@@ -42,6 +43,7 @@ from hub.health.routes import health_router
 from hub.housekeeping import Chore, Housekeeping
 from hub.intake import verifications
 from hub.intake.assembly import create_gate, install_intake
+from hub.intake.evidence import evidence_router
 from hub.intake.soap import AnswerSigner
 from hub.migrate import upgrade
 from hub.own_keys import OwnKeys
@@ -49,6 +51,7 @@ from hub.vault import Vault
 
 LIMITS_EVERY_S = 10.0
 ANCHOR_EVERY_S = 300.0
+HOURLY_S = 3_600.0
 DAILY_S = 86_400.0
 log = structlog.get_logger(__name__)
 
@@ -72,13 +75,15 @@ class CaseRooms:
     rooms: Rooms
     handlers: Handlers
     trust: TrustFolder
+    evidence: EvidenceParts
 
 
 def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
     trust = TrustFolder.of(settings)
     checker = EcertChecker(trust.store, load_policy(settings.policy), trust.fetchers)
     rooms = Rooms(vault, load_flows(), Directory(db))
-    return CaseRooms(rooms, outcome_handlers(db, rooms, checker), trust)
+    evidence = evidence_parts(db, vault, rooms.directory, checker, OwnKeys.ensure(settings.state_dir).http)
+    return CaseRooms(rooms, {**outcome_handlers(db, rooms, checker), **evidence.handlers}, trust, evidence)
 
 
 class Hub:
@@ -96,12 +101,15 @@ class Hub:
         self.adapters = AdapterCache(self.vault, create)
         self.dispatcher = Dispatcher.from_settings(settings, self.db, self.vault, handlers, self.adapters)
         self.prober = Prober(self.db, self.dispatcher.adapter_of, settings.probe_interval_s)
+        self.evidence = cases.evidence.service(self.adapters)
         self.operators = Operators(self.db)
         self.metrics = Metrics(self.db)
         self.housekeeping = Housekeeping(
             [
                 Chore("limits", LIMITS_EVERY_S, lambda: self.db.write(functools.partial(flag_limits, self.rooms))),
                 Chore("calendar", DAILY_S, lambda: self.db.write(functools.partial(recompute_provisional, self.rooms))),
+                Chore("evidence", LIMITS_EVERY_S, self.evidence.keep_house),
+                Chore("evidence-purge", HOURLY_S, self.evidence.purge),
                 Chore("anchor", ANCHOR_EVERY_S, self._anchor, waits_s=ANCHOR_EVERY_S),
             ]
         )
@@ -114,6 +122,7 @@ class Hub:
             return
         gate = create_gate(settings, self.db, CallerDirectory(self.db), self.metrics.observe)
         install_intake(self.app, gate, settings, self.vault, CaseService(self.db, self.rooms), self._answer_signer())
+        self.app.include_router(evidence_router(gate, self.evidence))
         verifier = Verifier(cases.trust, settings.policy)
         largest = settings.max_document_mb * 2**20
         self.app.include_router(verifications.create_router(gate, self.db, verifier, max_document=largest))
@@ -138,6 +147,7 @@ class Hub:
         self.prober.stop()
         self.housekeeping.stop()
         self.dispatcher.stop()
+        self.evidence.close()
         self.db.close()
         self.adapters.close()
         log.info("stopped", node=self.settings.node)

@@ -11,6 +11,7 @@ from hub.commands import (
     deliveries,
     demo,
     endpoints,
+    evidence,
     health,
     items,
     notices,
@@ -38,6 +39,7 @@ app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(operators.app, name="operators")
 app.add_typer(trust.app, name="trust")
 app.add_typer(audit.app, name="audit")
+app.add_typer(evidence.app, name="evidence")
 app.add_typer(items.app, name="items")
 app.add_typer(notices.app, name="notices")
 

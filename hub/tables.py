@@ -458,6 +458,7 @@ evidence_requests = Table(
     Column("request_sealed", LargeBinary),
     UniqueConstraint("system_id", "message_id"),
     Index("ix_evidence_requests_subject_index_asked_at", "subject_index", "asked_at"),
+    Index("ix_evidence_requests_system_id_asked_at", "system_id", "asked_at"),
     Index(
         "ix_evidence_requests_open", "owned_until",
         postgresql_where=text("state = 'open'"), sqlite_where=text("state = 'open'"),

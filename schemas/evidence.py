@@ -36,16 +36,16 @@ class HolderRole(StrEnum):
 class BasisKind(StrEnum):
     """On what ground a holder's data may be asked for."""
 
-    CONSENT = "consent"  # a standing consent; the reference under which it was registered
-    AUTHORIZATION = "authorization"  # a code that the holder showed; redeemed by this message
+    CONSENT = "consent"  # a standing consent that is registered with the hub
+    AUTHORIZATION = "authorization"  # a code that the holder showed and that the caller redeemed
     LAW = "law"  # the clause; only for items whose catalogue entry needs no consent
 
 
 class Basis(Canonical):
-    """``reference``: the consent's reference, the authorization code, or the clause. A code is a secret while it is valid."""
+    """``reference``: where the consent is kept, the id of the redeemed authorization, or the clause."""
 
     kind: BasisKind
-    reference: Annotated[ShortText, Field(repr=False)]
+    reference: ShortText
 
 
 class HolderKind(StrEnum):
@@ -68,7 +68,7 @@ class Holder(Canonical):
     def _code_fits_its_type(self) -> Self:
         is_organisation = self.code_type in ORGANISATION_TYPES
         if self.code_type not in HOLDER_CODE_TYPES or is_organisation != (self.kind is HolderKind.ORGANISATION):
-            raise FieldError(rules.WRONG_TYPE, field="codeType")
+            raise FieldError(rules.NOT_IN_LIST, field="codeType")
         try:
             if self.code_type == ORGANISATION_TYPE:
                 check_credit_code(self.code)
@@ -93,7 +93,7 @@ class EvidenceRequest(Canonical):
     message_id: MessageId
     item_code: CatalogueCode
     region: RegionCode
-    subject: Holder
+    subject: Holder | None = None  # may be left out with an authorization: the hub knows whose it is
     others: Annotated[tuple[Holder, ...], Field(max_length=MAX_OTHERS)] = ()  # guardian, organisation
     case_reference: Reference
     purpose: Word
@@ -104,10 +104,17 @@ class EvidenceRequest(Canonical):
 
     @model_validator(mode="after")
     def _one_holder_a_role(self) -> Self:
-        roles = [self.subject.role, *(other.role for other in self.others)]
+        if self.subject is None and self.basis.kind is not BasisKind.AUTHORIZATION:
+            raise FieldError(rules.MISSING, field="subject")
+        roles = [holder.role for holder in self.holders]
         if len(set(roles)) != len(roles):
-            raise FieldError(rules.WRONG_TYPE, field="others")
+            raise FieldError(rules.NOT_IN_LIST, field="others")
         return self
+
+    @property
+    def holders(self) -> tuple[Holder, ...]:
+        """The subject, if it is named, and the others."""
+        return self.others if self.subject is None else (self.subject, *self.others)
 
 
 # --- answers ------------------------------------------------------------------------------------------------------------

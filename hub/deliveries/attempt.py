@@ -60,6 +60,9 @@ BODIES: Final[dict[Kind, type[Canonical]]] = {
     Kind.ECERT: EcertQuery,
     Kind.PERSON: PersonQuery,
     Kind.ENROLMENT: EnrolmentQuery,
+    Kind.EVIDENCE_ECERT: EcertQuery,
+    Kind.EVIDENCE_PERSON: PersonQuery,
+    Kind.EVIDENCE_ENROLMENT: EnrolmentQuery,
 }
 NEEDED: Final[dict[Kind, Capability]] = {
     Kind.STEP: Capability.DELIVER,
@@ -68,8 +71,12 @@ NEEDED: Final[dict[Kind, Capability]] = {
     Kind.ECERT: Capability.FETCH_ECERT,
     Kind.PERSON: Capability.VERIFY_PERSON,
     Kind.ENROLMENT: Capability.FETCH_ENROLMENT,
+    Kind.EVIDENCE_ECERT: Capability.FETCH_ECERT,
+    Kind.EVIDENCE_PERSON: Capability.VERIFY_PERSON,
+    Kind.EVIDENCE_ENROLMENT: Capability.FETCH_ENROLMENT,
 }
-QUESTIONS: Final = frozenset({Kind.ECERT, Kind.PERSON, Kind.ENROLMENT})  # asking twice changes nothing at the peer
+QUESTIONS: Final = frozenset(kind for kind, model in BODIES.items() if model in (EcertQuery, PersonQuery, EnrolmentQuery))
+# asking those twice changes nothing at the peer
 
 log = structlog.get_logger(__name__)
 

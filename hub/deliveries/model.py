@@ -23,6 +23,10 @@ class Kind(StrEnum):
     ECERT = "ecert"  # fetch_ecert(EcertQuery)
     PERSON = "person"  # verify_person(PersonQuery)
     ENROLMENT = "enrolment"  # fetch_enrolment(EnrolmentQuery)
+    # the same three for the evidence service: issuers that did not answer in time are asked again
+    EVIDENCE_ECERT = "evidence-ecert"
+    EVIDENCE_PERSON = "evidence-person"
+    EVIDENCE_ENROLMENT = "evidence-enrolment"
 
 
 class State(StrEnum):

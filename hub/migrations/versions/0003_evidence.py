@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["system_id"], ["systems.id"], name="fk_evidence_requests_system_id"),
     )
     op.create_index("ix_evidence_requests_subject_index_asked_at", "evidence_requests", ["subject_index", "asked_at"])
+    op.create_index("ix_evidence_requests_system_id_asked_at", "evidence_requests", ["system_id", "asked_at"])
     op.create_index("ix_evidence_requests_purge_at", "evidence_requests", ["purge_at"])
     op.create_index(
         "ix_evidence_requests_open",

@@ -1,0 +1,76 @@
+"""hub evidence: the purposes for which systems may ask for evidence, and revocation notices."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hub.app import case_rooms
+from hub.commands.context import ACTOR, fail, open_hub
+from hub.db import AuditEntry, Tx
+from hub.ecerts.evidence import store
+from hub.ecerts.evidence.rules import load_rules
+
+app = typer.Typer(help="取证 / evidence", no_args_is_help=True)
+System = Annotated[str, typer.Argument(help="系统编号 / system id")]
+Purpose = Annotated[str, typer.Argument(help="用途 / purpose; hub evidence purposes 列出全部")]
+
+
+@app.command("allow")
+def allow(system: System, purpose: Purpose) -> None:
+    """Register a purpose for a system: it may ask for evidence with it and sees the fields that the purpose opens."""
+    if purpose not in load_rules().purpose:
+        raise fail(f"没有用途 {purpose} / there is no purpose {purpose}: {', '.join(sorted(load_rules().purpose))}")
+
+    def write(tx: Tx) -> bool:
+        if not store.system_exists(tx.conn, system):
+            return False
+        if store.allow_purpose(tx.conn, system, purpose, tx.now, ACTOR):
+            tx.audit.append(AuditEntry(ACTOR, "evidence.allow", system, purpose))
+        return True
+
+    with open_hub() as hub:
+        if not hub.write(write):
+            raise fail(f"没有系统 {system} / there is no system {system}")
+    typer.echo(f"已登记 / registered: {system} {purpose}")
+
+
+@app.command("forbid")
+def forbid(system: System, purpose: Purpose) -> None:
+    """Take a purpose from a system."""
+
+    def write(tx: Tx) -> bool:
+        done = store.forbid_purpose(tx.conn, system, purpose)
+        if done:
+            tx.audit.append(AuditEntry(ACTOR, "evidence.forbid", system, purpose))
+        return done
+
+    with open_hub() as hub:
+        if not hub.write(write):
+            raise fail(f"{system} 没有用途 {purpose} / {system} has no purpose {purpose}")
+    typer.echo(f"已取消 / taken: {system} {purpose}")
+
+
+@app.command("purposes")
+def purposes() -> None:
+    """Every purpose, what it may see, and which systems are registered for it."""
+    with open_hub() as hub, hub.db.read() as conn:
+        registered = store.all_purposes(conn)
+    table = Table("用途 purpose", "名称 title", "字段 fields", "系统 systems")
+    for name, purpose in load_rules().purpose.items():
+        fields = "\n".join(f"{kind}: {' '.join(names)}" for kind, names in purpose.fields.items())
+        systems = " ".join(system for system, one in registered if one == name)
+        table.add_row(name, f"{purpose.title_zh}\n{purpose.title_en}", fields, systems)
+    Console().print(table)
+
+
+@app.command("revoked")
+def revoked(identifier: Annotated[str, typer.Argument(help="证照标识 / certificate identifier")]) -> None:
+    """A revocation notice: drop what is kept of this certificate and tell every system whose answer rested on it."""
+    with open_hub() as hub:
+        parts = case_rooms(hub.settings, hub.db, hub.vault).evidence
+        told = hub.write(lambda tx: parts.follow_ups.revoked(tx, identifier, ACTOR))
+    typer.echo(f"已通知 / told: {told}")

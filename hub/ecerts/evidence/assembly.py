@@ -1,0 +1,59 @@
+"""The evidence service put together: what an app, a worker and a test need of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from certs.keys import PrivateKey
+from hub.db import Database
+from hub.deliveries.adapters import AdapterCache
+from hub.deliveries.model import Handlers, Kind
+from hub.ecerts.authorizations.service import Authorizations
+from hub.ecerts.check import EcertChecker
+from hub.ecerts.evidence.fetching import Fetcher
+from hub.ecerts.evidence.following import FollowUps
+from hub.ecerts.evidence.judging import Judge
+from hub.ecerts.evidence.planning import Planner, Routes
+from hub.ecerts.evidence.rules import EvidenceRules, load_rules
+from hub.ecerts.evidence.service import EvidenceService
+from hub.ecerts.evidence.views import Views
+from hub.ecerts.items.service import ItemCatalogue
+from hub.ecerts.notices import ExtensionNotices
+from hub.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceParts:
+    """What every process of the hub has: an API node asks, a worker asks again."""
+
+    follow_ups: FollowUps
+    judge: Judge
+    rules: EvidenceRules
+
+    @property
+    def handlers(self) -> Handlers:
+        """Who hears of the deliveries of this service."""
+        return dict.fromkeys((Kind.EVIDENCE_ECERT, Kind.EVIDENCE_PERSON, Kind.EVIDENCE_ENROLMENT), self.follow_ups)
+
+    def service(self, adapters: AdapterCache) -> EvidenceService:
+        follow_ups = self.follow_ups
+        db, vault = follow_ups.db, follow_ups.vault
+        fetcher = Fetcher(db, vault, adapters, self.judge, self.rules, follow_ups.authorizations)
+        return EvidenceService(db, vault, fetcher, follow_ups)
+
+
+def evidence_parts(
+    db: Database,
+    vault: Vault,
+    routes: Routes,
+    checker: EcertChecker,
+    key_file: Path,
+    *,
+    rules: EvidenceRules | None = None,
+) -> EvidenceParts:
+    """``key_file``: the hub's http key (PEM), by which it signs yes and no."""
+    rules = rules or load_rules()
+    views = Views(vault, rules, Planner(rules, routes), PrivateKey.from_pem(key_file.read_bytes()))
+    judge = Judge(checker, ExtensionNotices(db))
+    return EvidenceParts(FollowUps(db, vault, views, judge, ItemCatalogue(db), Authorizations(db, vault)), judge, rules)

@@ -1,0 +1,229 @@
+"""Fetching side by side under one deadline, with no transaction open: plan, ask, and plan again with what came of it.
+
+1. The solver says what to fetch; each document is asked for in a thread of its own, none twice.
+2. Whenever one has ended, the plan is made again: a document that failed is replaced by the next alternative at once.
+3. It ends when the plan is complete or nothing more can be asked for, or with the deadline; what is under way then is left alone.
+
+A paused endpoint, one whose breaker is open or whose service hours are over is not called. An endpoint gets at most its
+``max_concurrency`` calls at once from one process of this service; deliveries count their own.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, cast
+
+import structlog
+
+from adapters.contract import (
+    Adapter,
+    AdapterError,
+    Capability,
+    Deadline,
+    EcertDocument,
+    EcertFetcher,
+    EcertStatusAsker,
+    EnrolmentFetcher,
+    EnrolmentQuery,
+    PeerMisconfigured,
+    PersonQuery,
+    PersonVerifier,
+)
+from hub.db import Database
+from hub.deliveries.adapters import AdapterCache
+from hub.deliveries.retry import opens_at
+from hub.ecerts.authorizations.service import Authorizations
+from hub.ecerts.catalogue import Evidence, Requirement
+from hub.ecerts.evidence import judging, store
+from hub.ecerts.evidence.judging import Got, Judge
+from hub.ecerts.evidence.planning import Question
+from hub.ecerts.evidence.rules import EvidenceRules
+from hub.ecerts.solver import Known, Standing, solve
+from hub.vault import Vault
+from schemas.base import Canonical
+from schemas.ecerts import EcertQuery
+
+MAX_CALLS: Final = 64  # calls under way at once in this process
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """``got``: by document, what was asked and has ended. ``late``: what was under way when the deadline came."""
+
+    got: dict[Evidence, Got]
+    late: frozenset[Evidence]
+
+
+def kept_context(holder_index: str, type_code: str) -> str:
+    """What a kept document is sealed under."""
+    return f"kept_ecerts:{holder_index}:{type_code}"
+
+
+class Fetcher:
+    """Shared by every request of the process."""
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        adapters: AdapterCache,
+        judge: Judge,
+        rules: EvidenceRules,
+        authorizations: Authorizations,
+    ) -> None:
+        self._db = db
+        self._vault = vault
+        self._adapters = adapters
+        self._judge = judge
+        self._rules = rules
+        self._authorizations = authorizations
+        self._pool = ThreadPoolExecutor(MAX_CALLS, "evidence-call")
+        self._lock = threading.Lock()
+        self._places: dict[str, tuple[int, threading.BoundedSemaphore]] = {}
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def run(
+        self,
+        requirements: Sequence[Requirement],
+        known: Mapping[Evidence, Known],
+        questions: Mapping[Evidence, Question],
+        region: str,
+        deadline: Deadline,
+    ) -> Fetched:
+        """Ask for what the plan needs until it is complete, nothing is left to ask, or the deadline has come."""
+        with self._db.read() as conn:
+            endpoints = store.endpoints(conn, {question.endpoint_id for question in questions.values()})
+        now_known = dict(known)
+        got: dict[Evidence, Got] = {}
+        running: dict[Future[Got], Evidence] = {}
+        while deadline.remaining() > 0.0:
+            wanted = solve(requirements, now_known).fetch
+            asked = set(running.values())
+            for document in wanted:
+                if document not in asked:
+                    question = questions[document]
+                    endpoint = endpoints.get(question.endpoint_id)
+                    running[self._pool.submit(self._one, question, endpoint, region, deadline)] = document
+            if not wanted:
+                break
+            done, _ = wait(running, timeout=deadline.remaining(), return_when=FIRST_COMPLETED)
+            for future in done:
+                document = running.pop(future)
+                one = future.result()
+                got[document] = one
+                now_known[document] = replace(
+                    now_known[document], standing=one.standing, notice=one.notice, reason=one.reason
+                )
+        for future in running:
+            future.cancel()
+        return Fetched(got, frozenset(running.values()))
+
+    # --- one document ---------------------------------------------------------------------------------------------------
+
+    def _one(self, question: Question, endpoint: store.EndpointRow | None, region: str, deadline: Deadline) -> Got:
+        """Never raises: a bug is logged and told as an issuer out of reach, and the delivery that follows it up suspends."""
+        now = self._db.clock()
+        if endpoint is None:
+            return Got(Standing.NO_SOURCE, "no-endpoint", checked_at=now)
+        if closed := _closed(endpoint, now):
+            return Got(Standing.UNREACHABLE, closed, ask_again=True, checked_at=now)
+        places = self._places_of(endpoint)
+        if not places.acquire(timeout=deadline.remaining()):
+            return Got(Standing.UNREACHABLE, "endpoint-busy", ask_again=True, checked_at=now)
+        try:
+            limit = Deadline.after(min(deadline.remaining(), endpoint.target.timeout_s))
+            return self._ask(question, self._adapters.of(endpoint.target), region, limit)
+        except AdapterError as error:
+            return self._judge.failed(error, self._db.clock())
+        except Exception as error:  # noqa: BLE001  a bug, ours or an adapter's: one document's, not the whole answer's
+            where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)][-4:]
+            log.critical("bug", endpoint=endpoint.target.id, error=type(error).__name__, where=where)
+            return Got(Standing.UNREACHABLE, f"bug-{type(error).__name__}"[:100], ask_again=True, checked_at=now)
+        finally:
+            places.release()
+
+    def _ask(self, question: Question, adapter: Adapter, region: str, deadline: Deadline) -> Got:
+        if (kept := self._kept(question, adapter, deadline)) is not None:
+            found = self._judge.answered(question, kept, region, self._db.clock())
+            if found.standing is Standing.HELD:
+                return replace(found, reused=True)
+        return self._judge.answered(question, call(adapter, question.body, deadline), region, self._db.clock())
+
+    def _kept(self, question: Question, adapter: Adapter, deadline: Deadline) -> EcertDocument | None:
+        """A document that was kept, if the source says now that it is still the one and valid."""
+        query, kind = question.body, question.document.type
+        if not isinstance(query, EcertQuery) or kind not in self._rules.keep_s:
+            return None
+        if Capability.ECERT_STATUS not in adapter.manifest.capabilities:
+            return None
+        index = self._authorizations.holder_index(question.holder)
+        with self._db.read() as conn:
+            row = store.kept(conn, index, query.type_code, question.endpoint_id, self._db.clock())
+        if row is None:
+            return None
+        sealed = self._vault.open(row.document_sealed, kept_context(index, query.type_code))
+        document = judging.from_bytes(sealed)
+        if not isinstance(document, EcertDocument):
+            return None
+        standing = cast(EcertStatusAsker, adapter).ecert_status(query, deadline)
+        return document if judging.same_certificate(document.metadata, standing) else None
+
+    def _places_of(self, endpoint: store.EndpointRow) -> threading.BoundedSemaphore:
+        with self._lock:
+            known = self._places.get(endpoint.target.id)
+            if known is None or known[0] != endpoint.max_concurrency:
+                known = endpoint.max_concurrency, threading.BoundedSemaphore(endpoint.max_concurrency)
+                self._places[endpoint.target.id] = known
+            return known[1]
+
+    def keep_values(self, question: Question, document: EcertDocument, now: datetime) -> store.Values | None:
+        """The row that keeps a fresh document for as long as its type's rule says; None where it may not be kept."""
+        query, seconds = question.body, self._rules.keep_s.get(question.document.type)
+        if not isinstance(query, EcertQuery) or seconds is None or document.metadata.identifier is None:
+            return None
+        index = self._authorizations.holder_index(question.holder)
+        sealed = self._vault.seal(judging.to_bytes(document), kept_context(index, query.type_code))
+        return {
+            "holder_index": index,
+            "type_code": query.type_code,
+            "endpoint_id": question.endpoint_id,
+            "identifier_index": identifier_index(self._vault, document.metadata.identifier),
+            "fetched_at": now,
+            "keep_until": now + timedelta(seconds=seconds),
+            "document_sealed": sealed,
+        }
+
+
+def identifier_index(vault: Vault, identifier: str) -> str:
+    """The keyed hash under which those who relied on a certificate are found."""
+    return vault.index(f"ecert:{identifier}")
+
+
+def call(adapter: Adapter, body: Canonical, deadline: Deadline) -> Canonical:
+    """One question to one source. Raises only the errors of the contract; PeerMisconfigured if it cannot be asked this."""
+    capabilities = adapter.manifest.capabilities
+    match body:
+        case EcertQuery() if Capability.FETCH_ECERT in capabilities:
+            return cast(EcertFetcher, adapter).fetch_ecert(body, deadline)
+        case PersonQuery() if Capability.VERIFY_PERSON in capabilities:
+            return cast(PersonVerifier, adapter).verify_person(body, deadline)
+        case EnrolmentQuery() if Capability.FETCH_ENROLMENT in capabilities:
+            return cast(EnrolmentFetcher, adapter).fetch_enrolment(body, deadline)
+    raise PeerMisconfigured("no-capability", type(body).__name__)
+
+
+def _closed(endpoint: store.EndpointRow, now: datetime) -> str | None:
+    """Why an endpoint is not called now."""
+    if endpoint.paused_at is not None:
+        return "endpoint-paused"
+    if endpoint.open_at > now:  # its breaker is open, or it asked to be left alone for a while
+        return "endpoint-resting"
+    return "outside-service-hours" if opens_at(endpoint.service_hours, now) is not None else None

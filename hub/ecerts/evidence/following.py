@@ -1,0 +1,295 @@
+"""Issuers that did not answer in time are asked again by deliveries, under one key; the caller is told of the end.
+
+Everything here runs inside a transaction, but for :meth:`FollowUps.prepare`, which works on an answer with none open.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from adapters.contract import CaseEvent, EcertDocument, RetryLater
+from hub.db import AuditEntry, Database, Tx
+from hub.deliveries import store as deliveries
+from hub.deliveries.model import Finished, Kind, NewDelivery, State
+from hub.ecerts.authorizations import model as m
+from hub.ecerts.authorizations.service import Authorizations
+from hub.ecerts.catalogue import Evidence
+from hub.ecerts.evidence import judging, store
+from hub.ecerts.evidence.fetching import identifier_index
+from hub.ecerts.evidence.judging import Got, Judge
+from hub.ecerts.evidence.planning import documents_of, questions
+from hub.ecerts.evidence.views import EvidenceFile, Views, digest_of_answer, document_context
+from hub.ecerts.items.service import ItemCatalogue
+from hub.ecerts.solver import Standing
+from hub.ids import new_id
+from hub.vault import Vault
+from schemas.base import Canonical
+from schemas.evidence import EvidenceAnswer, EvidenceCaseState
+
+EVENT_TYPE: Final = "evidence.answered"
+REVOKED_EVENT: Final = "evidence.revoked"
+EVENT_PREFIX: Final = "cn.sd.edu.exchange."
+GAVE_UP: Final = "gave-up"  # the deliveries have ended without an answer; an operator may still try again
+ACTOR: Final = "node"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A source's later answer, judged and sealed."""
+
+    got: Got
+    row: store.DocumentRow
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUps:
+    """The outcome handler of the kinds ``evidence-*``, and what the service uses to start them."""
+
+    db: Database
+    vault: Vault
+    views: Views
+    judge: Judge
+    items: ItemCatalogue
+    authorizations: Authorizations
+
+    # --- rows -----------------------------------------------------------------------------------------------------------
+
+    def row_of(self, row: store.DocumentRow, document: Evidence, got: Got) -> store.DocumentRow:
+        """The document's row after it was asked for."""
+        answer, sealed, digest, index = got.answer, None, None, None
+        if answer is not None:
+            sealed = self.vault.seal(judging.to_bytes(answer), document_context(row.request_id, document))
+            digest = judging.content_digest(answer)
+            if isinstance(answer, EcertDocument) and answer.metadata.identifier is not None:
+                index = identifier_index(self.vault, answer.metadata.identifier)
+        return replace(
+            row,
+            standing=got.standing.value,
+            reason=got.reason,
+            notice=got.notice,
+            followed_up=False,
+            checked_at=got.checked_at,
+            content_sha256=digest,
+            identifier_index=index,
+            document_sealed=sealed,
+            report=got.report,
+        )
+
+    def load(self, tx: Tx, request_id: str) -> EvidenceFile | None:
+        """The request, locked."""
+        row = store.request(tx.conn, request_id, lock=True)
+        return None if row is None else self.views.open(row, store.documents(tx.conn, row.id), self.items.current())
+
+    # --- asking again -----------------------------------------------------------------------------------------------------
+
+    def to_follow(self, file: EvidenceFile) -> list[Evidence]:
+        """What stands between a requirement and its satisfaction, may still come, and is not being asked for already."""
+        plan = file.plan()
+        wanted = [*plan.fetch, *(gap.evidence for one in plan.answers for gap in one.missing)]
+        return [document for document in dict.fromkeys(wanted) if _may_come(file.documents.get(document))]
+
+    def follow(self, tx: Tx, file: EvidenceFile, documents: Sequence[Evidence]) -> list[store.DocumentRow]:
+        """Enqueue a delivery for each; gives their rows, which the caller writes."""
+        asked = questions(file.request, file.item, file.grounds, file.endpoints, documents)
+        order = documents_of(file.item)
+        expires = file.row.asked_at + timedelta(seconds=self.views.rules.times.follow_up_s)
+        deliveries.enqueue(
+            tx,
+            self.vault,
+            [
+                NewDelivery(
+                    endpoint_id=question.endpoint_id,
+                    case_id=file.row.id,
+                    kind=question.kind,
+                    subject=str(document),
+                    idempotency_key=f"{file.row.id}.{order.index(document)}",
+                    body=question.body,
+                    expires_at=expires,
+                )
+                for document, question in asked.items()
+            ],
+        )
+        return [
+            replace(
+                row,
+                followed_up=True,
+                standing=Standing.UNREACHABLE.value if row.standing == Standing.AVAILABLE.value else row.standing,
+                reason=row.reason or "deadline",
+            )
+            for row in (file.documents[document] for document in documents)
+        ]
+
+    def hand_over(self, tx: Tx, limit: int = 50) -> int:
+        """Requests whose process died while it fetched: their documents become deliveries. Gives how many."""
+        done = 0
+        for row in store.orphans(tx.conn, tx.now, limit=limit):
+            file = self.views.open(row, store.documents(tx.conn, row.id), self.items.current())
+            if file is None:
+                continue
+            self.settle(tx, file, [])
+            tx.audit.append(AuditEntry(ACTOR, "evidence.hand-over", row.id, "pending"))
+            done += 1
+        return done
+
+    def settle(
+        self, tx: Tx, file: EvidenceFile, changed: Sequence[store.DocumentRow], *, tell: bool = True
+    ) -> tuple[EvidenceFile, EvidenceAnswer]:
+        """Write changed documents, ask again for what may still come, and write the request's state; ``tell`` its end."""
+        file = self._changed(file, changed)
+        followed: list[store.DocumentRow] = []
+        while more := self.to_follow(file):  # a document that was planned and not asked for opens the next gap
+            rows = self.follow(tx, file, more)
+            followed += rows
+            file = self._changed(file, rows)
+        store.put_documents(tx.conn, {row.document: row for row in (*changed, *followed)}.values())
+        waits = any(row.followed_up for row in file.documents.values())
+        state = EvidenceCaseState.PENDING if waits else EvidenceCaseState.ANSWERED
+        file = replace(file, row=replace(file.row, state=state.value, answered_at=tx.now))
+        file = replace(file, row=replace(file.row, predicate=self.views.predicate(file, tx.now)))
+        row, answer = file.row, self.views.answer(file)
+        values: store.Values = {
+            "state": row.state,
+            "answered_at": row.answered_at,
+            "predicate": row.predicate,
+            "answer_digest": digest_of_answer(answer),
+        }
+        if state is EvidenceCaseState.ANSWERED:
+            values["purge_at"] = tx.now + timedelta(seconds=self.views.rules.times.answer_keep_s)
+            if tell:
+                data = {"evidenceId": row.id, "messageId": row.message_id, "state": row.state,
+                        "complete": str(answer.complete).lower()}  # fmt: skip
+                self.tell(tx, file, EVENT_TYPE, data)
+        store.update_request(tx.conn, row.id, values)
+        return file, answer
+
+    @staticmethod
+    def _changed(file: EvidenceFile, rows: Sequence[store.DocumentRow]) -> EvidenceFile:
+        documents, known = dict(file.documents), dict(file.known)
+        words = {str(document): document for document in documents}
+        for row in rows:
+            document = words[row.document]
+            documents[document] = row
+            known[document] = replace(
+                known[document], standing=Standing(row.standing), notice=row.notice, reason=row.reason
+            )
+        return replace(file, documents=documents, known=known)
+
+    def tell(self, tx: Tx, file: EvidenceFile, event_type: str, data: dict[str, str]) -> None:
+        """To the endpoint that the message named, else to those of the caller's that subscribed. No personal data."""
+        event_id = new_id("evt")
+        values: store.Values = {
+            "id": event_id, "case_id": file.row.id, "type": event_type, "at": tx.now,
+            "data": json.dumps(data, ensure_ascii=False),
+        }  # fmt: skip
+        store.add_event(tx.conn, values)
+        named = file.request.callback
+        ids = [named] if named else store.events_subscribers(tx.conn, file.row.system_id, event_type)
+        told = []
+        for endpoint_id in ids:
+            key = f"{event_id}.{endpoint_id}"[:64]
+            body = CaseEvent(
+                idempotency_key=key, id=event_id, type=EVENT_PREFIX + event_type, source="urn:exchange-hub",
+                subject=file.row.id, time=tx.now, data=data,
+            )  # fmt: skip
+            told.append(NewDelivery(endpoint_id, file.row.id, Kind.EVENT, event_id, key, body))
+        deliveries.enqueue(tx, self.vault, told)
+
+    def note_uses(self, tx: Tx, file: EvidenceFile, documents: Iterable[Evidence]) -> None:
+        """One line each for the holder: who asked for what, why, and what came of it."""
+        order = documents_of(file.item)
+        by_holder: dict[str, list[m.DataUse]] = {}
+        for document in sorted(documents, key=order.index):
+            row, basis = file.documents[document], file.grounds[document]
+            asked = questions(file.request, file.item, file.grounds, file.endpoints, [document])[document]
+            index = self.authorizations.holder_index(asked.holder)
+            use = m.DataUse(
+                at=tx.now,
+                system_id=file.row.system_id,
+                basis=basis.kind,
+                basis_reference=basis.reference,
+                case_id=file.row.case_reference,
+                purpose=file.row.purpose,
+                ecert_type=document.type,
+                outcome=row.standing,
+                item=file.row.item_code,
+                digest=row.content_sha256,
+            )
+            by_holder.setdefault(index, []).append(use)
+        for index, uses in by_holder.items():
+            self.authorizations.record_uses(tx, index, uses)
+
+    # --- as an outcome handler ------------------------------------------------------------------------------------------
+
+    def prepare(self, case_id: str, subject: str, answer: Canonical) -> object:
+        """Judge and seal what the source says now. RetryLater where only time or a revocation list is missing."""
+        with self.db.read() as conn:
+            row = store.request(conn, case_id)
+            documents = store.documents(conn, case_id)
+        file = None if row is None else self.views.open(row, documents, self.items.current())
+        if file is None:
+            return None  # its time has passed: nobody waits for it
+        document = next(one for one in file.documents if str(one) == subject)
+        question = questions(file.request, file.item, file.grounds, file.endpoints, [document])[document]
+        got = self.judge.answered(question, answer, file.row.region, self.db.clock())
+        if got.ask_again:
+            raise RetryLater(got.reason or "pending")
+        return Prepared(got, self.row_of(file.documents[document], document, got))
+
+    def record(self, tx: Tx, finished: Sequence[Finished]) -> None:
+        for one in finished:
+            file = self.load(tx, one.case_id)
+            if file is None:
+                continue
+            document = next((found for found in file.documents if str(found) == one.subject), None)
+            if document is None:
+                continue
+            row = self._outcome(file.documents[document], document, one, tx.now)
+            file, _ = self.settle(tx, file, [row])
+            self.note_uses(tx, file, [document])
+            detail = {"document": one.subject, "reason": row.reason or "", "state": file.row.state,
+                      "digest": row.content_sha256 or ""}  # fmt: skip
+            tx.audit.append(AuditEntry(ACTOR, "evidence.follow-up", one.case_id, row.standing, detail))
+
+    def _outcome(self, row: store.DocumentRow, document: Evidence, one: Finished, now: datetime) -> store.DocumentRow:
+        if isinstance(one.result, Prepared):
+            return one.result.row
+        if one.state is State.REFUSED and one.code != "refused-by-operator":
+            standing = judging.REFUSED_AS.get(one.code, Standing.ASK_THE_PERSON)
+            return self.row_of(row, document, Got(standing, f"source-{one.code}"[:100], checked_at=now))
+        return replace(row, followed_up=False, reason=GAVE_UP)
+
+    # --- revocation ---------------------------------------------------------------------------------------------------------
+
+    def revoked(self, tx: Tx, identifier: str, actor: str) -> int:
+        """A revocation notice: the kept copy is dropped at once, and every caller whose answer rested on it is told."""
+        index = identifier_index(self.vault, identifier)
+        dropped = store.drop_kept(tx.conn, index)
+        told = 0
+        for request_id, word in store.relied_on(tx.conn, index):
+            file = self.load(tx, request_id)
+            if file is None:
+                continue
+            document = next(one for one in file.documents if str(one) == word)
+            row = replace(file.documents[document], standing=Standing.REVOKED.value, reason="revoked-after-answer",
+                          document_sealed=None)  # fmt: skip
+            store.put_documents(tx.conn, [row])
+            file = self._changed(file, [row])
+            signed = self.views.predicate(file, tx.now)
+            store.update_request(tx.conn, request_id, {"predicate": signed})
+            self.tell(tx, file, REVOKED_EVENT, {"evidenceId": request_id, "messageId": file.row.message_id,
+                                                "document": word})  # fmt: skip
+            told += 1
+        detail = {"told": str(told), "dropped": str(dropped)}
+        tx.audit.append(AuditEntry(actor, "evidence.revocation", index[:16], "told", detail))
+        return told
+
+
+def _may_come(row: store.DocumentRow | None) -> bool:
+    if row is None or row.endpoint_id is None or row.followed_up or row.reason == GAVE_UP:
+        return False
+    waits = (Standing.AVAILABLE.value, Standing.UNREACHABLE.value, Standing.PENDING.value)
+    return row.standing in waits and not (row.reason or "").startswith("source-")

@@ -1,0 +1,224 @@
+"""What is known before anything is fetched: which document is whose, who issues it here, and on what ground it may be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from sqlalchemy.engine import Connection
+
+from adapters.contract import EnrolmentQuery, PersonQuery
+from hub.deliveries.model import Kind
+from hub.ecerts.authorizations import model as m
+from hub.ecerts.authorizations.service import Authorizations, Basis
+from hub.ecerts.catalogue import RECORDS, Catalogue, Evidence, Item, Source
+from hub.ecerts.evidence.rules import EvidenceRules
+from hub.ecerts.solver import Known, Standing
+from schemas.base import Canonical
+from schemas.ecert_types import ecert_types
+from schemas.ecerts import EcertQuery, UseCause
+from schemas.evidence import AnswerForm, BasisKind, EvidenceRequest, Holder
+from schemas.problems import HubProblem
+
+HUB_NAME: Final = "教育政务互通枢纽"
+KIND_OF_SERVICE: Final = {
+    "ecert-library": Kind.EVIDENCE_ECERT,
+    "identity": Kind.EVIDENCE_PERSON,
+    "registry": Kind.EVIDENCE_ENROLMENT,
+}
+Grounds = Mapping[Evidence, Basis]  # on what each document may be asked for; those that are not in it may not
+
+
+class Route(Protocol):
+    @property
+    def endpoint_id(self) -> str: ...
+
+
+class Routes(Protocol):
+    """Which endpoint serves a region (hub.cases.routing.Directory)."""
+
+    def route(self, service: str, region: str) -> Route: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One document as it is asked of its source."""
+
+    document: Evidence
+    endpoint_id: str
+    kind: Kind
+    holder: m.Holder
+    body: Canonical  # EcertQuery, PersonQuery or EnrolmentQuery
+
+
+def holder_of(holder: Holder) -> m.Holder:
+    """The same holder as authorizations know it."""
+    return m.Holder(name=holder.name, code_type=holder.code_type, code=holder.code)
+
+
+def documents_of(item: Item) -> list[Evidence]:
+    """Every document that some alternative of some requirement names, once."""
+    found = (d for requirement in item.requirements for part in requirement.alternatives for d in sorted(part))
+    return list(dict.fromkeys(found))
+
+
+def holder_for(request: EvidenceRequest, document: Evidence) -> Holder | None:
+    return next((holder for holder in request.holders if holder.role.value == document.role.value), None)
+
+
+def find_grounds(
+    authorizations: Authorizations,
+    conn: Connection,
+    *,
+    request: EvidenceRequest,
+    item: Item,
+    system_id: str,
+    at: datetime,
+) -> dict[Evidence, Basis]:
+    """The basis of each document that has one. A record rests on what allows its holder's certificates, else another holder's."""
+    found: dict[Evidence, Basis] = {}
+    wanted = documents_of(item)
+    for document in wanted:
+        holder = holder_for(request, document)
+        if holder is None or document.type in RECORDS:
+            continue
+        basis = _basis(authorizations, conn, request, holder, item, system_id, at, document.type)
+        if basis is not None:
+            found[document] = basis
+    for document in wanted:
+        if document.type in RECORDS and holder_for(request, document) is not None:
+            own = [basis for other, basis in found.items() if other.role is document.role]
+            any_ = own or list(found.values())
+            if any_:
+                found[document] = any_[0]
+    return found
+
+
+def _basis(
+    authorizations: Authorizations,
+    conn: Connection,
+    request: EvidenceRequest,
+    holder: Holder,
+    item: Item,
+    system_id: str,
+    at: datetime,
+    ecert_type: str,
+) -> Basis | None:
+    basis = holder.basis or request.basis
+    if basis.kind is BasisKind.LAW:
+        # the catalogue says whether the item's own legal basis is enough; what the caller cites goes into the audit log
+        return None if item.requires_consent else Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
+    return authorizations.find_basis(
+        conn,
+        holder=holder_of(holder),
+        wanted=m.Wanted(
+            ecert_types=(ecert_type,), purpose=request.purpose, region=request.region, item=item.basic_code
+        ),
+        system_id=system_id,
+        at=at,
+        authorization_id=basis.reference if basis.kind is BasisKind.AUTHORIZATION else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Makes questions of documents. Used by all threads."""
+
+    rules: EvidenceRules
+    routes: Routes
+
+    def known(
+        self, request: EvidenceRequest, item: Item, catalogue: Catalogue, grounds: Grounds, at: datetime
+    ) -> tuple[dict[Evidence, Known], dict[Evidence, str]]:
+        """How each document stands before anything is asked, and the endpoints of those that may be asked for."""
+        known: dict[Evidence, Known] = {}
+        endpoints: dict[Evidence, str] = {}
+        for document in documents_of(item):
+            source = catalogue.source(document.type, request.region, at)
+            count = self.field_count(request, document, source)
+            if holder_for(request, document) is None:
+                known[document] = Known(Standing.ASK_THE_PERSON, count, reason="holder-not-named")
+            elif document not in grounds:
+                known[document] = Known(Standing.ASK_THE_PERSON, count, reason="not-authorized")
+            elif source is None:
+                known[document] = Known(Standing.NO_SOURCE, count, reason="no-source")
+            elif (endpoint_id := self._endpoint(source, request.region)) is None:
+                known[document] = Known(Standing.NO_SOURCE, count, reason="no-route")
+            else:
+                known[document] = Known(Standing.AVAILABLE, count)
+                endpoints[document] = endpoint_id
+        return known, endpoints
+
+    def field_count(self, request: EvidenceRequest, document: Evidence, source: Source | None) -> int:
+        """How much a document would reveal: the purpose's fields if only those are handed out, else the source's."""
+        if request.answer is AnswerForm.FIELDS:
+            return len(self.rules.purpose[request.purpose].fields.get(document.type, ()))
+        return len(source.fields) if source is not None else 1
+
+    def _endpoint(self, source: Source, region: str) -> str | None:
+        if source.endpoint is not None:
+            return source.endpoint
+        try:
+            return self.routes.route(source.service, region).endpoint_id
+        except HubProblem:
+            return None
+
+
+def questions(
+    request: EvidenceRequest,
+    item: Item,
+    grounds: Grounds,
+    endpoints: Mapping[Evidence, str],
+    documents: Iterable[Evidence],
+) -> dict[Evidence, Question]:
+    """What is asked of the source of each document."""
+    asked = {}
+    for document in documents:
+        holder = holder_for(request, document)
+        if holder is None or document not in grounds or document not in endpoints:
+            raise ValueError(f"{document} may not be asked for")
+        kind = KIND_OF_SERVICE[RECORDS.get(document.type, "ecert-library")]
+        body = _body(kind, request, item, document, holder, grounds[document])
+        asked[document] = Question(document, endpoints[document], kind, holder_of(holder), body)
+    return asked
+
+
+def _body(
+    kind: Kind, request: EvidenceRequest, item: Item, document: Evidence, holder: Holder, basis: Basis
+) -> Canonical:
+    if kind is Kind.EVIDENCE_PERSON:
+        return PersonQuery(
+            name=holder.name,
+            id_type=holder.code_type,
+            id_number=holder.code,
+            case_id=request.case_reference,
+            purpose=item.title_zh,
+        )
+    if kind is Kind.EVIDENCE_ENROLMENT:
+        number = holder.enrolment_number or f"G{holder.code}"
+        return EnrolmentQuery(enrolment_number=number, id_number=holder.code, case_id=request.case_reference)
+    return EcertQuery(
+        type_code=ecert_types()[document.type].code,
+        holder_code=holder.code,
+        holder_code_type=holder.code_type,
+        holder_name=holder.name,
+        use_cause=UseCause(
+            case_id=request.case_reference,
+            item_code=request.item_code,
+            item_name=item.title_zh,
+            purpose=request.purpose,
+            system_name=HUB_NAME,
+            legal_basis=f"{basis.kind.value}:{basis.reference}",
+        ),
+    )
+
+
+def by_word(item: Item) -> dict[str, Evidence]:
+    """Documents by the word that the database and the answers use."""
+    return {str(document): document for document in documents_of(item)}
+
+
+def still_asked(standings: Sequence[Known]) -> bool:
+    return any(one.standing is Standing.AVAILABLE for one in standings)

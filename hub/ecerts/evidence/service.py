@@ -1,0 +1,360 @@
+"""One call: the item in, the evidence out. The order of things:
+
+1. What cannot be changed by waiting is checked first: the right, the item, the purpose, where to call back.
+2. One commit before any effect: replay, repetition, limits, the basis; then the request and the audit entry of the intent. A
+   refusal is committed too, with its audit entry.
+3. Fetching, with no transaction open (see :mod:`hub.ecerts.evidence.fetching`).
+4. One commit with what came of it: documents, uses, deliveries that ask again, the audit entry with the digest of the answer.
+5. The answer, made of what was committed. The same message again reads it again.
+
+A process that dies between 2 and 4 has told nobody anything: the same message again goes on where it stopped, and if nobody asks
+again, :meth:`EvidenceService.keep_house` turns what was to be fetched into deliveries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from adapters.contract import Deadline, EcertDocument
+from hub.access import replay
+from hub.access.callers import Caller, Service
+from hub.db import AuditEntry, Database, Tx
+from hub.ecerts.authorizations import model as m
+from hub.ecerts.catalogue import Evidence, Item
+from hub.ecerts.evidence import store
+from hub.ecerts.evidence.fetching import Fetched, Fetcher
+from hub.ecerts.evidence.following import FollowUps
+from hub.ecerts.evidence.judging import Got
+from hub.ecerts.evidence.planning import find_grounds, holder_of, questions
+from hub.ecerts.evidence.views import EvidenceFile, digest_of_answer, grounds_to_json, request_context
+from hub.ecerts.solver import Standing
+from hub.ids import new_id
+from hub.vault import Vault
+from schemas.evidence import BasisKind, EvidenceAnswer, EvidenceCaseState, EvidenceRequest, Holder
+from schemas.problems import (
+    EVIDENCE_BASIS_REFUSED,
+    EVIDENCE_PURPOSE_REFUSED,
+    EVIDENCE_THROTTLED,
+    EVIDENCE_UNKNOWN,
+    HUB_BUSY,
+    ITEM_UNKNOWN,
+    MESSAGE_ID_CONFLICT,
+    MESSAGE_INVALID,
+    MESSAGE_REPLAYED,
+    FieldFault,
+    HubProblem,
+)
+
+GRACE_S: Final = 15  # beyond its deadline a run may still commit; then another may take the request over
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    """One message on its way into step 2."""
+
+    caller: Caller
+    request: EvidenceRequest
+    digest: str
+    item: Item
+    request_id: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """``owner`` is the token of the run that may go on; None: somebody else's, or it has been answered."""
+
+    request_id: str
+    owner: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Finish:
+    """One run on its way into step 4."""
+
+    file: EvidenceFile
+    rows: tuple[store.DocumentRow, ...]
+    asked: tuple[Evidence, ...]
+    keep: tuple[store.Values, ...]
+    reused: int
+
+
+class EvidenceService:
+    """Shared by every thread. :meth:`ask` blocks for as long as the message's deadline says, and a little longer."""
+
+    def __init__(self, db: Database, vault: Vault, fetcher: Fetcher, follow_ups: FollowUps) -> None:
+        self._db = db
+        self._vault = vault
+        self._fetcher = fetcher
+        self._follow_ups = follow_ups
+        self._items = follow_ups.items
+        self._authorizations = follow_ups.authorizations
+        self._views = follow_ups.views
+        self._planner = follow_ups.views.planner
+        self._rules = follow_ups.views.rules
+
+    # --- asking -----------------------------------------------------------------------------------------------------------
+
+    def ask(self, caller: Caller, request: EvidenceRequest, *, digest: str) -> EvidenceAnswer:
+        """HubProblem if it is refused; DatabaseBusy if it could not be taken."""
+        caller.require(Service.EVIDENCE, request.region)
+        item = self._items.current().item(request.item_code, self._db.clock())
+        if item is None:
+            raise HubProblem(ITEM_UNKNOWN)
+        deadline = Deadline.after(request.deadline_s)
+        begun = self._db.submit(
+            self._begin_many, _Begin(caller, request, digest, item, new_id("evd"), new_id("run"))
+        ).result()
+        if isinstance(begun, HubProblem):
+            raise begun
+        if begun.owner is not None:
+            self._run(begun.request_id, begun.owner, deadline)
+        return self._answer(begun.request_id)
+
+    def _begin_many(self, tx: Tx, items: Sequence[_Begin]) -> list[_Begun | HubProblem]:
+        replayed = replay.used(tx, [item.caller.nonces for item in items])
+        answers: list[_Begun | HubProblem] = []
+        for one, is_replay in zip(items, replayed, strict=True):
+            answer = HubProblem(MESSAGE_REPLAYED) if is_replay else self._begin(tx, one)
+            if isinstance(answer, HubProblem):
+                detail = {"messageId": one.request.message_id, "digest": one.digest, "reason": answer.detail[:60]}
+                actor = f"system:{one.caller.system_id}"
+                tx.audit.append(AuditEntry(actor, "evidence.request", one.request_id, answer.kind.code, detail))
+            answers.append(answer)
+        return answers
+
+    def _begin(self, tx: Tx, one: _Begin) -> _Begun | HubProblem:
+        request, caller = one.request, one.caller
+        seen = store.by_message(tx.conn, caller.system_id, request.message_id)
+        if seen is not None:
+            return self._again(tx, one, seen)
+        if (
+            request.purpose not in store.purposes(tx.conn, caller.system_id)
+            or request.purpose not in self._rules.purpose
+        ):
+            return HubProblem(EVIDENCE_PURPOSE_REFUSED, request.purpose)
+        if request.callback and not store.events_endpoint(tx.conn, request.callback, caller.system_id):
+            fault = FieldFault("/callback", "不是本系统登记的事件接收端", "is no events endpoint of your system")
+            return HubProblem(MESSAGE_INVALID, faults=[fault])
+        if request.subject is None:
+            found = self._authorizations.holder_of(tx.conn, request.basis.reference, caller.system_id, tx.now)
+            if found is None:
+                return HubProblem(EVIDENCE_BASIS_REFUSED, "authorization-not-usable")
+            holder = Holder(name=found.name, code=found.code, code_type=found.code_type)
+            request = request.model_copy(update={"subject": holder})
+        subject = request.subject
+        assert subject is not None  # noqa: S101  set above where the message left it out
+        index = self._authorizations.holder_index(holder_of(subject))
+        if (throttled := self._throttle(tx, caller.system_id, index)) is not None:
+            return throttled
+        grounds = find_grounds(
+            self._authorizations, tx.conn, request=request, item=one.item, system_id=caller.system_id, at=tx.now
+        )
+        if not grounds:
+            return self._without_basis(tx, one, request, index)
+        known, endpoints = self._planner.known(request, one.item, self._items.current(), grounds, tx.now)
+        until = tx.now + timedelta(seconds=request.deadline_s + GRACE_S)
+        sealed = self._vault.seal(request.model_dump_json().encode(), request_context(one.request_id))
+        values: store.Values = {
+            "id": one.request_id,
+            "system_id": caller.system_id,
+            "message_id": request.message_id,
+            "digest": one.digest,
+            "subject_index": index,
+            "item_code": request.item_code,
+            "region": request.region,
+            "case_reference": request.case_reference,
+            "purpose": request.purpose,
+            "state": EvidenceCaseState.OPEN.value,
+            "asked_at": tx.now,
+            "owned_until": until,
+            "owner": one.owner,
+            "purge_at": tx.now + timedelta(seconds=self._rules.times.answer_keep_s + self._rules.times.follow_up_s),
+            "grounds": grounds_to_json(grounds),
+            "request_sealed": sealed,
+        }
+        rows = [
+            store.DocumentRow(
+                one.request_id, str(document), how.standing.value, how.reason, endpoint_id=endpoints.get(document)
+            )
+            for document, how in known.items()
+        ]
+        if not store.add_request(tx.conn, values, rows):
+            return HubProblem(HUB_BUSY, "another node takes the same message", retry_after_s=1)
+        bases = sorted({f"{basis.kind.value}:{basis.reference}" for basis in grounds.values()})
+        detail = {
+            "messageId": request.message_id,
+            "digest": one.digest,
+            "item": request.item_code,
+            "region": request.region,
+            "case": request.case_reference,
+            "purpose": request.purpose,
+            "basis": " ".join(bases)[:200],
+            "subject": index[:16],
+            "answer": request.answer.value,
+        }
+        tx.audit.append(
+            AuditEntry(f"system:{caller.system_id}", "evidence.request", one.request_id, "accepted", detail)
+        )
+        return _Begun(one.request_id, one.owner)
+
+    def _again(self, tx: Tx, one: _Begin, seen: store.RequestRow) -> _Begun | HubProblem:
+        """The same message: its answer, or the run of a process that has died is taken over."""
+        if seen.digest != one.digest:
+            return HubProblem(MESSAGE_ID_CONFLICT)
+        actor = f"system:{one.caller.system_id}"
+        if seen.state != EvidenceCaseState.OPEN.value or seen.owned_until > tx.now:
+            detail = {"digest": seen.answer_digest or "", "state": seen.state}
+            tx.audit.append(AuditEntry(actor, "evidence.request", seen.id, "repeated", detail))
+            return _Begun(seen.id, None)
+        until = tx.now + timedelta(seconds=one.request.deadline_s + GRACE_S)
+        if not store.take_over(tx.conn, seen, one.owner, until):
+            return _Begun(seen.id, None)
+        tx.audit.append(AuditEntry(actor, "evidence.request", seen.id, "taken-over", {"digest": one.digest}))
+        return _Begun(seen.id, one.owner)
+
+    def _throttle(self, tx: Tx, system_id: str, subject_index: str) -> HubProblem | None:
+        """Limits of the caller and of the subject, and the detector of enumeration: many holders, one caller."""
+        limits, now = self._rules.limits, tx.now
+        window = timedelta(seconds=limits.window_s)
+        bucket = store.bucket_of(now, window)
+        is_new = store.note_subject(tx.conn, system_id, subject_index, bucket)
+        subjects = store.subjects_since(tx.conn, system_id, bucket - 5)
+        if subjects > limits.subjects:
+            if is_new and subjects == limits.subjects + 1:
+                detail = {"subjects": str(subjects), "window": str(limits.window_s)}
+                tx.audit.append(AuditEntry("node", "evidence.enumeration", system_id, "alert", detail))
+                tx.after_commit.append(
+                    lambda: log.error("one caller asks about many holders", system=system_id, subjects=subjects)
+                )
+            return HubProblem(EVIDENCE_THROTTLED, "many-subjects", retry_after_s=limits.window_s // 6)
+        minute = now - timedelta(minutes=1)
+        if store.requests_since(tx.conn, "system_id", system_id, minute) >= limits.caller_requests:
+            return HubProblem(EVIDENCE_THROTTLED, "caller-limit", retry_after_s=60)
+        since = now - timedelta(seconds=limits.subject_window_s)
+        if store.requests_since(tx.conn, "subject_index", subject_index, since) >= limits.subject_requests:
+            return HubProblem(EVIDENCE_THROTTLED, "subject-limit", retry_after_s=limits.subject_window_s // 6)
+        return None
+
+    def _without_basis(self, tx: Tx, one: _Begin, request: EvidenceRequest, subject_index: str) -> HubProblem:
+        """The holder sees refused questions too."""
+        basis = request.basis
+        word = "consent-required" if basis.kind is BasisKind.LAW else f"no-{basis.kind.value}"
+        use = m.DataUse(
+            at=tx.now,
+            system_id=one.caller.system_id,
+            basis=m.BasisKind(basis.kind.value),
+            basis_reference="-",
+            case_id=request.case_reference,
+            purpose=request.purpose,
+            ecert_type="-",
+            outcome=EVIDENCE_BASIS_REFUSED.code,
+            item=request.item_code,
+        )
+        self._authorizations.record_uses(tx, subject_index, [use])
+        return HubProblem(EVIDENCE_BASIS_REFUSED, word)
+
+    # --- fetching ---------------------------------------------------------------------------------------------------------
+
+    def _run(self, request_id: str, owner: str, deadline: Deadline) -> None:
+        """Steps 3 and 4."""
+        with self._db.read() as conn:
+            row = store.request(conn, request_id)
+            rows = store.documents(conn, request_id)
+        file = None if row is None else self._views.open(row, rows, self._items.current())
+        if file is None or file.row.owner != owner:
+            return
+        available = [document for document, known in file.known.items() if known.standing is Standing.AVAILABLE]
+        asked = questions(file.request, file.item, file.grounds, file.endpoints, available)
+        fetched = self._fetcher.run(file.item.requirements, file.known, asked, file.row.region, deadline)
+        finish = self._finish_of(file, fetched, self._db.clock())
+        self._db.submit(self._finish_many, finish).result()
+
+    def _finish_of(self, file: EvidenceFile, fetched: Fetched, now: datetime) -> _Finish:
+        """Everything that can be done before the commit: sealing."""
+        rows = {
+            document: self._follow_ups.row_of(file.documents[document], document, got)
+            for document, got in fetched.got.items()
+        }
+        for document in fetched.late:
+            late = Got(Standing.UNREACHABLE, "deadline", ask_again=True, checked_at=now)
+            rows[document] = self._follow_ups.row_of(file.documents[document], document, late)
+        asked = questions(file.request, file.item, file.grounds, file.endpoints, fetched.got)
+        keep = []
+        for document, got in fetched.got.items():
+            if got.standing is Standing.HELD and isinstance(got.answer, EcertDocument) and not got.reused:
+                values = self._fetcher.keep_values(asked[document], got.answer, now)
+                if values is not None:
+                    keep.append(values)
+        reused = sum(got.reused for got in fetched.got.values())
+        return _Finish(file, tuple(rows.values()), tuple(rows), tuple(keep), reused)
+
+    def _finish_many(self, tx: Tx, runs: Sequence[_Finish]) -> list[None]:
+        for run in runs:
+            self._finish(tx, run)
+        return [None] * len(runs)
+
+    def _finish(self, tx: Tx, run: _Finish) -> None:
+        before = run.file.row
+        if not store.finish(tx.conn, before.id, before.owner, {"state": EvidenceCaseState.PENDING.value}):
+            return  # another run, or keep_house, was quicker: what it committed stands
+        file, answer = self._follow_ups.settle(tx, run.file, run.rows, tell=False)
+        for values in run.keep:
+            store.keep(tx.conn, values)
+        self._follow_ups.note_uses(tx, file, run.asked)
+        satisfied = sum(one.satisfied for one in answer.requirements)
+        detail = {
+            "digest": digest_of_answer(answer),
+            "state": file.row.state,
+            "satisfied": f"{satisfied}/{len(answer.requirements)}",
+            "reused": str(run.reused),
+        }
+        word = "complete" if answer.complete else "partial"
+        tx.audit.append(AuditEntry(f"system:{file.row.system_id}", "evidence.answer", file.row.id, word, detail))
+
+    # --- reading ----------------------------------------------------------------------------------------------------------
+
+    def read(self, caller: Caller, request_id: str) -> EvidenceAnswer:
+        """How a request of the caller's own stands, with all that it may see. HubProblem(EVIDENCE_UNKNOWN) else."""
+        caller.require_somewhere(Service.EVIDENCE)
+        with self._db.read() as conn:
+            row = store.request(conn, request_id)
+        if row is None or row.system_id != caller.system_id or not caller.may(Service.EVIDENCE, row.region):
+            raise HubProblem(EVIDENCE_UNKNOWN)
+        answer = self._answer(request_id)
+
+        def note(tx: Tx) -> None:
+            detail = {"digest": digest_of_answer(answer), "state": answer.state.value}
+            tx.audit.append(AuditEntry(f"system:{caller.system_id}", "evidence.read", request_id, "read", detail))
+
+        self._db.write(note)  # before anything leaves the hub
+        return answer
+
+    def _answer(self, request_id: str) -> EvidenceAnswer:
+        with self._db.read() as conn:
+            row = store.request(conn, request_id)
+            rows = store.documents(conn, request_id)
+        file = None if row is None else self._views.open(row, rows, self._items.current())
+        if file is None:
+            raise HubProblem(EVIDENCE_UNKNOWN, "dropped")
+        return self._views.answer(file)
+
+    # --- house-keeping --------------------------------------------------------------------------------------------------------
+
+    def keep_house(self) -> int:
+        """A chore: take up requests whose process died. Gives how many."""
+        return self._db.write(self._follow_ups.hand_over)
+
+    def purge(self) -> int:
+        """A chore: drop what may not be kept any longer. Gives how many answers."""
+        window = timedelta(seconds=self._rules.limits.window_s)
+        return self._db.write(lambda tx: store.purge(tx.conn, tx.now, store.bucket_of(tx.now, window) - 6))
+
+    def close(self) -> None:
+        self._fetcher.close()

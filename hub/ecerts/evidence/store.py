@@ -1,0 +1,293 @@
+"""The SQL of the evidence service: rows in, rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from hub import tables as t
+from hub.deliveries.model import Target
+
+Values = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRow:
+    id: str
+    system_id: str
+    message_id: str
+    digest: str
+    subject_index: str
+    item_code: str
+    region: str
+    case_reference: str
+    purpose: str
+    state: str
+    asked_at: datetime
+    owned_until: datetime
+    owner: str
+    answered_at: datetime | None
+    answer_digest: str | None
+    predicate: str | None
+    purge_at: datetime
+    grounds: str
+    request_sealed: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    request_id: str
+    document: str
+    standing: str
+    reason: str | None = None
+    notice: str | None = None
+    endpoint_id: str | None = None
+    followed_up: bool = False
+    checked_at: datetime | None = None
+    content_sha256: str | None = None
+    identifier_index: str | None = None
+    document_sealed: bytes | None = None
+    report: str | None = None
+
+    @property
+    def values(self) -> Values:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    """An endpoint as a call of this service needs it: whether it may be called now, and how many calls at once."""
+
+    target: Target
+    max_concurrency: int
+    paused_at: datetime | None
+    open_at: datetime
+    service_hours: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    identifier_index: str
+    fetched_at: datetime
+    keep_until: datetime
+    document_sealed: bytes
+
+
+def _insert(conn: Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    return sqlite.insert(table) if conn.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+# --- requests -----------------------------------------------------------------------------------------------------------
+
+r, d, k, q = t.evidence_requests, t.evidence_documents, t.kept_ecerts, t.subject_queries
+_REQUEST = [r.c[field.name] for field in fields(RequestRow)]
+_DOCUMENT = [d.c[field.name] for field in fields(DocumentRow)]
+
+
+def request(conn: Connection, request_id: str, *, lock: bool = False) -> RequestRow | None:
+    query = sa.select(*_REQUEST).where(r.c.id == request_id)
+    row = conn.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else RequestRow(**row._mapping)
+
+
+def by_message(conn: Connection, system_id: str, message_id: str) -> RequestRow | None:
+    query = sa.select(*_REQUEST).where(r.c.system_id == system_id, r.c.message_id == message_id)
+    row = conn.execute(query).one_or_none()
+    return None if row is None else RequestRow(**row._mapping)
+
+
+def add_request(conn: Connection, values: Values, documents: Sequence[DocumentRow]) -> bool:
+    """False if another node took the same message in the meantime."""
+    statement = _insert(conn, r).values(values).on_conflict_do_nothing()
+    if conn.execute(statement).rowcount != 1:
+        return False
+    if documents:
+        conn.execute(sa.insert(d), [row.values for row in documents])
+    return True
+
+
+def take_over(conn: Connection, row: RequestRow, owner: str, until: datetime) -> bool:
+    """Another run's time has passed: this one goes on. False if a third was quicker."""
+    mine = (r.c.id == row.id, r.c.state == "open", r.c.owner == row.owner)
+    return conn.execute(sa.update(r).where(*mine).values(owner=owner, owned_until=until)).rowcount == 1
+
+
+def finish(conn: Connection, request_id: str, owner: str, values: Values) -> bool:
+    """Only for the run that owns the request."""
+    mine = (r.c.id == request_id, r.c.state == "open", r.c.owner == owner)
+    return conn.execute(sa.update(r).where(*mine).values(values)).rowcount == 1
+
+
+def update_request(conn: Connection, request_id: str, values: Values) -> None:
+    conn.execute(sa.update(r).where(r.c.id == request_id).values(values))
+
+
+def orphans(conn: Connection, now: datetime, *, limit: int = 50) -> list[RequestRow]:
+    """Open requests whose run has ended without a word, locked."""
+    query = (
+        sa.select(*_REQUEST)
+        .where(r.c.state == sa.literal_column("'open'"), r.c.owned_until < now)
+        .order_by(r.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [RequestRow(**row._mapping) for row in conn.execute(query)]
+
+
+# --- documents ----------------------------------------------------------------------------------------------------------
+
+
+def documents(conn: Connection, request_id: str) -> list[DocumentRow]:
+    query = sa.select(*_DOCUMENT).where(d.c.request_id == request_id).order_by(d.c.document)
+    return [DocumentRow(**row._mapping) for row in conn.execute(query)]
+
+
+def put_documents(conn: Connection, rows: Iterable[DocumentRow]) -> None:
+    """Every column of rows that are there."""
+    for row in rows:
+        values = row.values
+        place = (d.c.request_id == values.pop("request_id"), d.c.document == values.pop("document"))
+        conn.execute(sa.update(d).where(*place).values(values))
+
+
+def relied_on(conn: Connection, identifier_index: str) -> list[tuple[str, str]]:
+    """(request, document) of every answer that rested on this certificate."""
+    query = sa.select(d.c.request_id, d.c.document).where(
+        d.c.identifier_index == identifier_index, d.c.standing.in_(["held", "deemed-valid"])
+    )
+    return [(row.request_id, row.document) for row in conn.execute(query.order_by(d.c.request_id))]
+
+
+# --- documents that are kept -----------------------------------------------------------------------------------------------
+
+
+def kept(conn: Connection, holder_index: str, type_code: str, endpoint_id: str, now: datetime) -> KeptRow | None:
+    columns = [k.c[field.name] for field in fields(KeptRow)]
+    place = (k.c.holder_index == holder_index, k.c.type_code == type_code, k.c.endpoint_id == endpoint_id)
+    row = conn.execute(sa.select(*columns).where(*place, k.c.keep_until > now)).one_or_none()
+    return None if row is None else KeptRow(**row._mapping)
+
+
+def keep(conn: Connection, values: Values) -> None:
+    place = ["holder_index", "type_code", "endpoint_id"]
+    rest = {name: value for name, value in values.items() if name not in place}
+    conn.execute(_insert(conn, k).values(values).on_conflict_do_update(index_elements=place, set_=rest))
+
+
+def drop_kept(conn: Connection, identifier_index: str) -> int:
+    return conn.execute(sa.delete(k).where(k.c.identifier_index == identifier_index)).rowcount
+
+
+# --- how much was asked ------------------------------------------------------------------------------------------------------
+
+
+def requests_since(conn: Connection, column: str, value: str, since: datetime) -> int:
+    """``column``: system_id or subject_index."""
+    query = sa.select(sa.func.count()).where(r.c[column] == value, r.c.asked_at > since)
+    return conn.execute(query).scalar_one()
+
+
+def note_subject(conn: Connection, system_id: str, subject_index: str, bucket: int) -> bool:
+    """Whether the caller had not asked about this holder in this bucket yet."""
+    values = {"system_id": system_id, "bucket": bucket, "subject_index": subject_index}
+    return conn.execute(_insert(conn, q).values(values).on_conflict_do_nothing()).rowcount == 1
+
+
+def subjects_since(conn: Connection, system_id: str, bucket: int) -> int:
+    """How many different holders the caller has asked about."""
+    query = sa.select(sa.func.count(sa.distinct(q.c.subject_index))).where(
+        q.c.system_id == system_id, q.c.bucket >= bucket
+    )
+    return conn.execute(query).scalar_one()
+
+
+def purge(conn: Connection, now: datetime, bucket: int) -> int:
+    """Drop what was sealed of answers whose time has passed, kept documents, and old counts; gives how many answers."""
+    done = sa.select(r.c.id).where(r.c.purge_at < now, r.c.request_sealed.is_not(None))
+    conn.execute(sa.update(d).where(d.c.request_id.in_(done)).values(document_sealed=None))
+    dropped = conn.execute(
+        sa.update(r)
+        .where(r.c.purge_at < now, r.c.request_sealed.is_not(None))
+        .values(request_sealed=None, predicate=None)
+    ).rowcount
+    conn.execute(sa.delete(k).where(k.c.keep_until < now))
+    conn.execute(sa.delete(q).where(q.c.bucket < bucket))
+    return dropped
+
+
+# --- who may what, and where -----------------------------------------------------------------------------------------------
+
+
+def purposes(conn: Connection, system_id: str) -> frozenset[str]:
+    p = t.system_purposes.c
+    return frozenset(conn.execute(sa.select(p.purpose).where(p.system_id == system_id)).scalars())
+
+
+def allow_purpose(conn: Connection, system_id: str, purpose: str, now: datetime, by: str) -> bool:
+    values = {"system_id": system_id, "purpose": purpose, "granted_at": now, "granted_by": by}
+    return conn.execute(_insert(conn, t.system_purposes).values(values).on_conflict_do_nothing()).rowcount == 1
+
+
+def forbid_purpose(conn: Connection, system_id: str, purpose: str) -> bool:
+    p = t.system_purposes
+    return conn.execute(sa.delete(p).where(p.c.system_id == system_id, p.c.purpose == purpose)).rowcount == 1
+
+
+def all_purposes(conn: Connection) -> list[tuple[str, str]]:
+    p = t.system_purposes.c
+    return [
+        (row.system_id, row.purpose) for row in conn.execute(sa.select(p.system_id, p.purpose).order_by(p.system_id))
+    ]
+
+
+def system_exists(conn: Connection, system_id: str) -> bool:
+    return conn.execute(sa.select(t.systems.c.id).where(t.systems.c.id == system_id)).first() is not None
+
+
+def endpoints(conn: Connection, ids: Iterable[str]) -> Mapping[str, EndpointRow]:
+    e = t.endpoints.c
+    target = [e[field.name] for field in fields(Target)]
+    query = sa.select(*target, e.max_concurrency, e.paused_at, e.open_at, e.service_hours).where(e.id.in_(sorted(ids)))
+    found = {}
+    for row in conn.execute(query):
+        one = Target(**{field.name: row._mapping[field.name] for field in fields(Target)})
+        found[one.id] = EndpointRow(one, row.max_concurrency, row.paused_at, row.open_at, row.service_hours)
+    return found
+
+
+def events_endpoint(conn: Connection, endpoint_id: str, system_id: str) -> bool:
+    """Whether it is an events endpoint of this system."""
+    e = t.endpoints.c
+    query = sa.select(e.id).where(e.id == endpoint_id, e.system_id == system_id, e.service == "events")
+    return conn.execute(query).first() is not None
+
+
+def events_subscribers(conn: Connection, system_id: str, event_type: str) -> list[str]:
+    """The system's own endpoints that asked to be told of events of this type."""
+    s, e = t.subscriptions.c, t.endpoints.c
+    query = (
+        sa.select(s.endpoint_id, s.event_type)
+        .join(t.endpoints, e.id == s.endpoint_id)
+        .where(e.system_id == system_id)
+        .order_by(s.endpoint_id)
+    )
+    wanted = [
+        row.endpoint_id
+        for row in conn.execute(query)
+        if row.event_type == event_type or (row.event_type.endswith("*") and event_type.startswith(row.event_type[:-1]))
+    ]
+    return list(dict.fromkeys(wanted))
+
+
+def add_event(conn: Connection, values: Values) -> None:
+    conn.execute(sa.insert(t.events).values(values))
+
+
+def bucket_of(at: datetime, window: timedelta) -> int:
+    """Sixths of the window, counted since 1970."""
+    return int(at.timestamp() // (window.total_seconds() / 6))

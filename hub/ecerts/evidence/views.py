@@ -1,0 +1,248 @@
+"""What the caller is answered, made of the rows: the same rows give the same answer, now and whenever it is read again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from adapters.contract import EcertDocument
+from certs.jws import sign_jws
+from certs.keys import PrivateKey
+from hub.ecerts.authorizations.model import BasisKind
+from hub.ecerts.authorizations.service import Basis
+from hub.ecerts.catalogue import Catalogue, Evidence, Item
+from hub.ecerts.evidence import judging, store
+from hub.ecerts.evidence.planning import Grounds, Planner, by_word
+from hub.ecerts.evidence.rules import EvidenceRules
+from hub.ecerts.solver import Known, Plan, RequirementAnswer, RequirementState, Standing, solve
+from hub.vault import Vault
+from hub.working_days import SHANGHAI
+from schemas.evidence import (
+    AnswerForm,
+    DocumentView,
+    EvidenceAnswer,
+    EvidenceCaseState,
+    EvidenceRequest,
+    FieldsView,
+    MissingView,
+    RequirementView,
+)
+
+KEY_ID: Final = "exchange-hub"  # what partners know the hub's http key as
+PREDICATE_TYPE: Final = "evidence-predicate+jws"
+_FINAL_NO: Final = frozenset({Standing.NO_MATCH, Standing.REVOKED, Standing.EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """One request as it stands, opened."""
+
+    row: store.RequestRow
+    request: EvidenceRequest
+    item: Item
+    grounds: Grounds
+    documents: Mapping[Evidence, store.DocumentRow]
+    known: Mapping[Evidence, Known]
+
+    def plan(self) -> Plan:
+        return solve(self.item.requirements, self.known)
+
+    @property
+    def endpoints(self) -> dict[Evidence, str]:
+        return {document: row.endpoint_id for document, row in self.documents.items() if row.endpoint_id is not None}
+
+
+def request_context(request_id: str) -> str:
+    return f"evidence_requests:{request_id}"
+
+
+def document_context(request_id: str, document: Evidence) -> str:
+    return f"evidence_documents:{request_id}:{document}"
+
+
+def grounds_to_json(grounds: Grounds) -> str:
+    return json.dumps({str(document): [basis.kind.value, basis.reference] for document, basis in grounds.items()})
+
+
+def _grounds_from_json(text: str, words: Mapping[str, Evidence]) -> dict[Evidence, Basis]:
+    return {words[word]: Basis(BasisKind(kind), reference) for word, (kind, reference) in json.loads(text).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Used by all threads."""
+
+    vault: Vault
+    rules: EvidenceRules
+    planner: Planner
+    key: PrivateKey
+
+    def open(
+        self, row: store.RequestRow, documents: Sequence[store.DocumentRow], catalogue: Catalogue
+    ) -> EvidenceFile | None:
+        """None if what was sealed of it has been dropped, or its item is not in the catalogue any more."""
+        item = catalogue.item(row.item_code, row.asked_at)
+        if row.request_sealed is None or item is None:
+            return None
+        request = EvidenceRequest.model_validate_json(self.vault.open(row.request_sealed, request_context(row.id)))
+        words = by_word(item)
+        rows = {words[one.document]: one for one in documents if one.document in words}
+        known = {}
+        for document, one in rows.items():
+            source = catalogue.source(document.type, row.region, row.asked_at)
+            count = self.planner.field_count(request, document, source)
+            known[document] = Known(Standing(one.standing), count, one.notice, one.reason)
+        return EvidenceFile(row, request, item, _grounds_from_json(row.grounds, words), rows, known)
+
+    # --- the answer -----------------------------------------------------------------------------------------------------
+
+    def answer(self, file: EvidenceFile) -> EvidenceAnswer:
+        row, form, plan = file.row, file.request.answer, file.plan()
+        state = EvidenceCaseState(row.state)
+        if state is EvidenceCaseState.OPEN:
+            return EvidenceAnswer(
+                id=row.id, message_id=row.message_id, state=state, complete=False, asked_at=row.asked_at
+            )
+        used = _handed_out(plan)
+        return EvidenceAnswer(
+            id=row.id,
+            message_id=row.message_id,
+            state=state,
+            complete=plan.complete,
+            asked_at=row.asked_at,
+            answered_at=row.answered_at,
+            requirements=tuple(_requirement(file, one) for one in plan.answers),
+            documents=self._documents(file, used) if form is AnswerForm.DOCUMENTS else None,
+            fields=self._fields(file, used) if form is AnswerForm.FIELDS else None,
+            predicate=row.predicate if form is AnswerForm.PREDICATE else None,
+        )
+
+    def _documents(self, file: EvidenceFile, used: Sequence[Evidence]) -> tuple[DocumentView, ...]:
+        found = []
+        for document in used:
+            row, answer = file.documents[document], self._open_document(file, document)
+            if not isinstance(answer, EcertDocument) or row.checked_at is None:
+                continue  # a record has no file: that it holds is what the requirement says
+            found.append(
+                DocumentView(
+                    document=str(document),
+                    type_code=answer.metadata.type_code,
+                    media_type=answer.media_type,
+                    content=base64.b64encode(answer.content).decode("ascii"),
+                    sha256=hashlib.sha256(answer.content).hexdigest(),
+                    status=answer.status.value,
+                    verified_at=row.checked_at,
+                    notice=row.notice,
+                    report=json.loads(row.report or "{}"),
+                )
+            )
+        return tuple(found)
+
+    def _fields(self, file: EvidenceFile, used: Sequence[Evidence]) -> tuple[FieldsView, ...]:
+        allowed = self.rules.purpose[file.row.purpose].fields
+        found = []
+        for document in used:
+            row, answer = file.documents[document], self._open_document(file, document)
+            if answer is None or row.checked_at is None:
+                continue
+            values = judging.fields_of(answer)
+            seen = {name: values[name] for name in allowed.get(document.type, ()) if name in values}
+            found.append(
+                FieldsView(
+                    document=str(document),
+                    type_code=judging.type_code_of(document.type),
+                    sha256=row.content_sha256,
+                    verified_at=row.checked_at,
+                    notice=row.notice,
+                    fields=seen,
+                )
+            )
+        return tuple(found)
+
+    def _open_document(self, file: EvidenceFile, document: Evidence) -> judging.Held | None:
+        sealed = file.documents[document].document_sealed
+        if sealed is None:
+            return None
+        return judging.from_bytes(self.vault.open(sealed, document_context(file.row.id, document)))
+
+    # --- yes or no ------------------------------------------------------------------------------------------------------
+
+    def predicate(self, file: EvidenceFile, at: datetime) -> str | None:
+        """Signed: which requirements are met and which certificates are held, for this request of this caller; nothing else."""
+        if file.request.answer is not AnswerForm.PREDICATE:
+            return None
+        plan = file.plan()
+        until = at + timedelta(seconds=self.rules.times.predicate_s)
+        for document in _handed_out(plan):
+            held = self._open_document(file, document)
+            if (
+                isinstance(held, EcertDocument)
+                and (last := judging.end_of(held))
+                and file.known[document].notice is None
+            ):
+                end = datetime(last.year, last.month, last.day, 23, 59, 59, tzinfo=SHANGHAI)
+                until = min(until, end)
+        statement = {
+            "iss": KEY_ID,
+            "aud": file.row.system_id,
+            "jti": file.row.id,
+            "iat": int(at.timestamp()),
+            "exp": int(until.timestamp()),
+            "request": file.row.digest,  # SHA-256 of the message: whom it is about, without saying it
+            "case": file.row.case_reference,
+            "item": file.row.item_code,
+            "requirements": {one.name: _yes_or_no(one) for one in plan.answers},
+            "holds": {
+                str(document): {"answer": "yes", "type": judging.type_code_of(document.type) or document.type}
+                | ({"notice": notice} if (notice := file.known[document].notice) else {})
+                for document in _handed_out(plan)
+            },
+        }
+        payload = json.dumps(statement, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+        return sign_jws(payload, self.key, "ES256", headers={"kid": KEY_ID, "typ": PREDICATE_TYPE})
+
+
+def digest_of_answer(answer: EvidenceAnswer) -> str:
+    """SHA-256 of the body as it is sent."""
+    return hashlib.sha256(answer.model_dump_json(by_alias=True, exclude_none=True).encode()).hexdigest()
+
+
+def _handed_out(plan: Plan) -> list[Evidence]:
+    """The documents of requirements that are satisfied; of an alternative that is not whole nothing leaves the hub."""
+    found = (d for one in plan.answers if one.state is RequirementState.SATISFIED for d in one.by)
+    return list(dict.fromkeys(found))
+
+
+def _requirement(file: EvidenceFile, one: RequirementAnswer) -> RequirementView:
+    rule = next(requirement for requirement in file.item.requirements if requirement.name == one.name)
+    return RequirementView(
+        name=one.name,
+        title_zh=rule.title_zh,
+        title_en=rule.title_en,
+        required=one.required,
+        satisfied=one.state is RequirementState.SATISFIED,
+        by=tuple(str(document) for document in one.by) if one.state is RequirementState.SATISFIED else (),
+        notices=one.notices,
+        missing=tuple(
+            MissingView(
+                document=str(gap.evidence),
+                state=gap.standing.value,
+                reason=gap.reason,
+                who_acts=gap.who.value,
+                followed_up=file.documents[gap.evidence].followed_up if gap.evidence in file.documents else False,
+            )
+            for gap in one.missing
+        ),
+    )
+
+
+def _yes_or_no(one: RequirementAnswer) -> str:
+    """No only where every gap is a certain no; what is merely not known is unknown."""
+    if one.state is RequirementState.SATISFIED:
+        return "yes"
+    return "no" if one.missing and all(gap.standing in _FINAL_NO for gap in one.missing) else "unknown"
