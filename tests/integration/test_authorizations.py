@@ -18,7 +18,7 @@ from stdnum import luhn
 
 from hub import tables as t
 from hub.access import registration
-from hub.access.callers import Caller, Method, Service
+from hub.access.callers import Caller, Method
 from hub.audit.chain import AuditChain
 from hub.db import Database
 from hub.ecerts import catalogue
@@ -33,15 +33,7 @@ from hub.vault import Vault
 from schemas.problems import HubProblem
 from tests.conftest import AUDIT_KEY
 from tests.integration.intake_hub import OTHER_SYSTEM, HttpCaller, RunningHub, new_caller, running_hub
-
-KEY = b"k" * 32
-NUMBER = "370102198501011233"
-HOLDER = m.Holder(name="王建国", code_type="111", code=NUMBER)
-PURPOSE = "高等学校教师资格认定"
-WANTED = m.Wanted(ecert_types=("id-card",), purpose=PURPOSE, region="370102", item="370105001001")
-SCOPE = m.Scope(ecert_types=("id-card", "degree"), purpose=PURPOSE, region="370000", item="370105001001")
-RIGHTS = frozenset((service.value, "370000") for service in Service)
-PORTAL, HALL = Caller("portal", "k1", Method.TLS, RIGHTS), Caller("hall", "k2", Method.TLS, RIGHTS)
+from tests.integration.redeem_child import HALL, HOLDER, KEY, NUMBER, PORTAL, RIGHTS, SCOPE, WANTED, redeem
 
 
 class Clock:
@@ -76,12 +68,6 @@ def issued(service: Authorizations, **changes: Any) -> m.AuthorizationIssued:
     answer = service.issue(PORTAL, request).result()
     assert isinstance(answer, m.AuthorizationIssued)
     return answer
-
-
-def redeem(
-    service: Authorizations, code: str, message_id: str = "m-1", wanted: m.Wanted = WANTED, caller: Caller = HALL
-) -> m.AuthorizationRedeemed | HubProblem:
-    return service.redeem(caller, m.RedemptionRequest(message_id=message_id, code=code, wanted=wanted)).result()
 
 
 def word(answer: object) -> str:
@@ -254,33 +240,6 @@ def test_what_has_ended_is_purged(service: Authorizations, db: Database, clock: 
 
 # --- a hundred at once ------------------------------------------------------------------------------------------------------
 
-REDEEMER = """
-import sys, threading
-from concurrent.futures import ThreadPoolExecutor
-from hub.db import Database
-from hub.audit.chain import AuditChain
-from hub.ecerts.authorizations.service import Authorizations
-from hub.vault import Vault
-from tests.conftest import AUDIT_KEY
-from tests.integration.test_authorizations import HALL, KEY, redeem
-from hub.ecerts.authorizations.model import AuthorizationRedeemed
-
-url, code, name = sys.argv[1:]
-db = Database(url, chain_audit=AuditChain(AUDIT_KEY).append)
-service = Authorizations(db, Vault(KEY))
-with db.read():
-    pass
-print("ready", flush=True)
-sys.stdin.readline()
-barrier = threading.Barrier(25)
-def one(n):
-    barrier.wait()
-    return isinstance(redeem(service, code, f"{name}-{n}"), AuthorizationRedeemed)
-with ThreadPoolExecutor(25) as pool:
-    print(sum(pool.map(one, range(25))), flush=True)
-db.close()
-"""
-
 
 def test_of_a_hundred_at_once_over_four_processes_one_succeeds(database_url: str) -> None:
     db = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append)
@@ -289,7 +248,7 @@ def test_of_a_hundred_at_once_over_four_processes_one_succeeds(database_url: str
     code = issued(Authorizations(db, Vault(KEY))).code
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", REDEEMER, database_url, code, f"p{n}"],
+            [sys.executable, "-m", "tests.integration.redeem_child", database_url, "crowd", code, f"p{n}"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
         )
         for n in range(4)
