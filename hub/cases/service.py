@@ -224,6 +224,7 @@ def _has_any_right(caller: Caller, service: Service, case: store.CaseRow) -> boo
 def _submit(db: Database, operation: BatchOperation[I, A | HubProblem], item: I) -> Future[A]:
     """``db.submit``, with a HubProblem among the answers raised from the future."""
     answer: Future[A] = Future()
+    answer.set_running_or_notify_cancel()  # a caller who hangs up does not undo what is being committed
 
     def pass_on(done: Future[A | HubProblem]) -> None:
         if error := done.exception():
