@@ -33,8 +33,10 @@ from hub.db import Database
 from hub.deliveries.adapters import AdapterCache
 from hub.deliveries.dispatch import Dispatcher
 from hub.deliveries.model import Handlers
+from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.evidence.assembly import EvidenceParts, evidence_parts
+from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.trust import TrustFolder
 from hub.ecerts.verifier import Verifier
 from hub.health.metrics import Metrics
@@ -43,6 +45,8 @@ from hub.health.routes import health_router
 from hub.housekeeping import Chore, Housekeeping
 from hub.intake import verifications
 from hub.intake.assembly import create_gate, install_intake
+from hub.intake.cursors import Cursors
+from hub.intake.ecert_rest import ecert_router
 from hub.intake.evidence import evidence_router
 from hub.intake.soap import AnswerSigner
 from hub.migrate import upgrade
@@ -102,6 +106,7 @@ class Hub:
         self.dispatcher = Dispatcher.from_settings(settings, self.db, self.vault, handlers, self.adapters)
         self.prober = Prober(self.db, self.dispatcher.adapter_of, settings.probe_interval_s)
         self.evidence = cases.evidence.service(self.adapters)
+        self.items, self.authorizations = ItemCatalogue(self.db), Authorizations(self.db, self.vault)
         self.operators = Operators(self.db)
         self.metrics = Metrics(self.db)
         self.housekeeping = Housekeeping(
@@ -110,6 +115,7 @@ class Hub:
                 Chore("calendar", DAILY_S, lambda: self.db.write(functools.partial(recompute_provisional, self.rooms))),
                 Chore("evidence", LIMITS_EVERY_S, self.evidence.keep_house),
                 Chore("evidence-purge", HOURLY_S, self.evidence.purge),
+                Chore("authorizations-purge", HOURLY_S, self.authorizations.purge),
                 Chore("anchor", ANCHOR_EVERY_S, self._anchor, waits_s=ANCHOR_EVERY_S),
             ]
         )
@@ -123,6 +129,8 @@ class Hub:
         gate = create_gate(settings, self.db, CallerDirectory(self.db), self.metrics.observe)
         install_intake(self.app, gate, settings, self.vault, CaseService(self.db, self.rooms), self._answer_signer())
         self.app.include_router(evidence_router(gate, self.evidence))
+        cursors = Cursors(self.vault.session_key)
+        self.app.include_router(ecert_router(gate, self.items, self.authorizations, cursors))
         verifier = Verifier(cases.trust, settings.policy)
         largest = settings.max_document_mb * 2**20
         self.app.include_router(verifications.create_router(gate, self.db, verifier, max_document=largest))
