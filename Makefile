@@ -29,8 +29,8 @@ check: .venv/dev ## style, types and the direction of imports
 bench: .venv/dev ## figures as ratios to a floor measured in the same run
 	@$(BIN)/python -m tests.bench
 
-fuzz: .venv/fuzz ## each parser for FUZZ_SECONDS (default 60)
-	@$(BIN)/python -m tests.fuzz --seconds $${FUZZ_SECONDS:-60}
+fuzz: .venv/fuzz ## every parser, FUZZ_SECONDS in all (default 120)
+	@$(BIN)/python -m tests.fuzz --seconds $${FUZZ_SECONDS:-120}
 
 adapter: .venv/run ## make adapter name=x: a new adapter folder from the template
 	@test -n "$(name)" || { echo "usage: make adapter name=my_registry"; exit 2; }

@@ -5,6 +5,8 @@ The same targets are run for longer, and guided by coverage, by ``make fuzz``.
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -12,9 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from certs import der
-from tests.fuzz import fuzz_certificate, fuzz_cms, fuzz_crl, fuzz_jws, fuzz_ocsp, fuzz_pdf, fuzz_tst
+from tests.fuzz import fuzz_pdf
 
-TARGETS = (fuzz_certificate, fuzz_cms, fuzz_crl, fuzz_jws, fuzz_ocsp, fuzz_pdf, fuzz_tst)
+TARGETS = [
+    import_module(f"tests.fuzz.{path.stem}") for path in sorted(Path(fuzz_pdf.__file__).parent.glob("fuzz_*.py"))
+]
+SLOW = {"fuzz_pdf": 40, "fuzz_ofd": 100, "fuzz_seal": 100}
 
 
 @st.composite
@@ -37,7 +42,7 @@ def mutated(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.__name__.rsplit("_", 1)[-1])
 def test_only_our_errors_come_out(target: ModuleType) -> None:
-    few = 40 if target is fuzz_pdf else 200
+    few = SLOW.get(target.__name__.rsplit(".", 1)[-1], 200)
 
     @settings(max_examples=few, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
     @given(mutated(target.SEEDS))
