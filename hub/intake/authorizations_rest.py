@@ -26,7 +26,7 @@ _ID = re.compile(r"(auth|cons)_[0-9a-hjkmnp-tv-z]{26}")
 _HOLDER: Final = {"name": "王建国", "codeType": "111", "code": "370102198501011233"}
 _WANTED: Final = {
     "ecertTypes": ["id-card", "degree"],
-    "purpose": "高等学校教师资格认定",
+    "purpose": "teacher-qualification",
     "region": "370102",
     "item": "370105001001",
 }

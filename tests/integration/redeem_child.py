@@ -23,7 +23,7 @@ from tests.conftest import AUDIT_KEY
 KEY = b"k" * 32
 NUMBER = "370102198501011233"
 HOLDER = m.Holder(name="王建国", code_type="111", code=NUMBER)
-PURPOSE = "高等学校教师资格认定"
+PURPOSE = "teacher-qualification"
 WANTED = m.Wanted(ecert_types=("id-card",), purpose=PURPOSE, region="370102", item="370105001001")
 SCOPE = m.Scope(ecert_types=("id-card", "degree"), purpose=PURPOSE, region="370000", item="370105001001")
 RIGHTS = frozenset((service.value, "370000") for service in Service)

@@ -116,7 +116,7 @@ def test_a_scope_is_held_to_and_a_slip_of_the_finger_is_no_attempt(service: Auth
     code = issued(service).code
     with pytest.raises(HubProblem, match="malformed"):
         redeem(service, code[:-1] + str((int(code[-1]) + 1) % 10))
-    assert word(redeem(service, code, wanted=WANTED.model_copy(update={"purpose": "其他用途"}))) == "scope-purpose"
+    assert word(redeem(service, code, wanted=WANTED.model_copy(update={"purpose": "other"}))) == "scope-purpose"
     assert word(redeem(service, new_code().text)) == "unknown"
     assert isinstance(redeem(service, code), m.AuthorizationRedeemed)
     with db.read() as conn:
@@ -193,10 +193,19 @@ def test_a_consent_holds_within_its_scope_and_time(service: Authorizations, db: 
     expected = Basis(m.BasisKind.CONSENT, registered.consent_id)
     assert basis(service, db) == expected
     assert basis(service, db, at=clock.now + timedelta(days=30)) is None
-    assert basis(service, db, wanted=WANTED.model_copy(update={"purpose": "其他"})) is None
+    assert basis(service, db, wanted=WANTED.model_copy(update={"purpose": "other"})) is None
     assert basis(service, db, authorization_id="auth_x") is None, "what was named is not replaced"
     service.revoke_consent(PORTAL, registered.consent_id, HOLDER)
     assert basis(service, db) is None
+
+
+def test_a_record_can_be_allowed_like_a_certificate(service: Authorizations, db: Database, clock: Clock) -> None:
+    scope = SCOPE.model_copy(update={"ecert_types": ("enrolment-record",), "item": None})
+    ends_at = clock.now + timedelta(days=1)
+    request = m.ConsentRequest(holder=HOLDER, scope=scope, reference="c-2", given_at=clock.now, ends_at=ends_at)
+    registered = service.register_consent(PORTAL, request)
+    wanted = m.Wanted(ecert_types=("enrolment-record",), purpose=SCOPE.purpose, region="370102")
+    assert basis(service, db, wanted=wanted) == Basis(m.BasisKind.CONSENT, registered.consent_id)
 
 
 def test_the_law_is_a_basis_only_where_the_catalogue_says_so(
@@ -207,15 +216,19 @@ def test_the_law_is_a_basis_only_where_the_catalogue_says_so(
     by_consent = items.current().item("370105001001", clock.now)
     by_law = items.current().item("370105002002", clock.now)
     assert isinstance(by_law, catalogue.Item)
-    wanted = m.Wanted(ecert_types=("business-licence",), purpose="登记", region="370102", item=by_law.basic_code)
+    wanted = m.Wanted(
+        ecert_types=("business-licence",), purpose="hiring-registration", region="370102", item=by_law.basic_code
+    )
     assert basis(service, db, item=by_consent) is None
     assert basis(service, db, item=by_law, wanted=wanted) == Basis(m.BasisKind.LAW, "370105002002@1")
     assert basis(service, db, item=by_law) is None, "another item was asked for"
 
 
 def test_uses_are_listed_for_their_holder_alone(service: Authorizations, db: Database, clock: Clock) -> None:
-    use = m.DataUse(at=clock.now, system_id="hall", basis=m.BasisKind.LAW, basis_reference="370105002002@1", case_id="case_1",
-                    purpose="登记", ecert_type="id-card", outcome="satisfied", item="370105002002", digest="0" * 64)  # fmt: skip
+    use = m.DataUse(
+        at=clock.now, system_id="hall", basis=m.BasisKind.LAW, basis_reference="370105002002@1", case_id="case_1",
+        purpose="hiring-registration", ecert_type="id-card", outcome="satisfied", item="370105002002", digest="0" * 64,
+    )  # fmt: skip
     refused = use.model_copy(update={"outcome": "ask-the-person", "digest": None})
     for one in (use, refused, use):
         db.write(lambda tx, one=one: service.record_uses(tx, service.holder_index(HOLDER), [one]))  # type: ignore[misc]

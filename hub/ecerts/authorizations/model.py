@@ -8,10 +8,12 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from hub.ecerts.catalogue import RECORDS
 from schemas import numbers, rules
 from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
 from schemas.ecert_types import ecert_types
+from schemas.evidence import Word
 from schemas.fields import MessageId, PersonName, RegionCode, ShortText, UtcDatetime
 from schemas.regions import REGIONS
 from schemas.rules import FieldError
@@ -28,7 +30,7 @@ def _holder_type(code: str) -> str:
 
 
 def _ecert_type(key: str) -> str:
-    if key not in ecert_types():
+    if key not in ecert_types() and key not in RECORDS:
         raise FieldError(rules.NOT_IN_LIST)
     return key
 
@@ -69,7 +71,7 @@ class Scope(Canonical):
     """What was allowed: these e-certificates, for this purpose, in this region; for one item or one consumer only if named."""
 
     ecert_types: EcertTypes
-    purpose: ShortText
+    purpose: Word  # a purpose that is registered for the consumer as POST /v1/evidence names it
     region: RegionCode
     item: Item | None = None
     audience: SystemId | None = None
@@ -79,7 +81,7 @@ class Wanted(Canonical):
     """What a consumer wants to do."""
 
     ecert_types: EcertTypes
-    purpose: ShortText
+    purpose: Word  # a purpose that is registered for the consumer as POST /v1/evidence names it
     region: RegionCode
     item: Item | None = None
 

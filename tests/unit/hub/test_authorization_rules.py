@@ -56,16 +56,21 @@ def test_how_a_code_stands(changes: dict[str, Any], expected: Standing) -> None:
 
 
 SCOPE = Scope(
-    ecert_types=("id-card", "degree"), purpose="教师资格认定", region="370100", item="370105001001", audience="hall"
+    ecert_types=("id-card", "degree"),
+    purpose="teacher-qualification",
+    region="370100",
+    item="370105001001",
+    audience="hall",
 )
-WANTED = Wanted(ecert_types=("degree",), purpose="教师资格认定", region="370102", item="370105001001")
+WANTED = Wanted(ecert_types=("degree",), purpose="teacher-qualification", region="370102", item="370105001001")
 
 
 @pytest.mark.parametrize(("changes", "system", "expected"), [
     ({}, "hall", None),
     ({}, "other", "scope-audience"),
+    ({"ecert_types": ("enrolment-record",)}, "hall", "scope-ecert-types"),
     ({"ecert_types": ("degree", "diploma")}, "hall", "scope-ecert-types"),
-    ({"purpose": "其他"}, "hall", "scope-purpose"),
+    ({"purpose": "other"}, "hall", "scope-purpose"),
     ({"item": None}, "hall", "scope-item"),
     ({"item": "370105001002"}, "hall", "scope-item"),
     ({"region": "370202"}, "hall", "scope-region"),
