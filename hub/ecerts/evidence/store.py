@@ -78,6 +78,13 @@ class KeptRow:
     document_sealed: bytes
 
 
+def _insert_new(conn: Connection, table: sa.Table, values: Values) -> bool:
+    """Whether it was inserted; False if it stood there already. (RETURNING, because psycopg does not tell the row count.)"""
+    first = next(iter(table.primary_key))
+    statement = _insert(conn, table).values(values).on_conflict_do_nothing().returning(first)
+    return conn.execute(statement).one_or_none() is not None
+
+
 def _insert(conn: Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
     return sqlite.insert(table) if conn.dialect.name == "sqlite" else postgresql.insert(table)
 
@@ -103,8 +110,7 @@ def by_message(conn: Connection, system_id: str, message_id: str) -> RequestRow 
 
 def add_request(conn: Connection, values: Values, documents: Sequence[DocumentRow]) -> bool:
     """False if another node took the same message in the meantime."""
-    statement = _insert(conn, r).values(values).on_conflict_do_nothing()
-    if conn.execute(statement).rowcount != 1:
+    if not _insert_new(conn, r, values):
         return False
     if documents:
         conn.execute(sa.insert(d), [row.values for row in documents])
@@ -195,7 +201,7 @@ def requests_since(conn: Connection, column: str, value: str, since: datetime) -
 def note_subject(conn: Connection, system_id: str, subject_index: str, bucket: int) -> bool:
     """Whether the caller had not asked about this holder in this bucket yet."""
     values = {"system_id": system_id, "bucket": bucket, "subject_index": subject_index}
-    return conn.execute(_insert(conn, q).values(values).on_conflict_do_nothing()).rowcount == 1
+    return _insert_new(conn, q, values)
 
 
 def subjects_since(conn: Connection, system_id: str, bucket: int) -> int:
@@ -230,7 +236,7 @@ def purposes(conn: Connection, system_id: str) -> frozenset[str]:
 
 def allow_purpose(conn: Connection, system_id: str, purpose: str, now: datetime, by: str) -> bool:
     values = {"system_id": system_id, "purpose": purpose, "granted_at": now, "granted_by": by}
-    return conn.execute(_insert(conn, t.system_purposes).values(values).on_conflict_do_nothing()).rowcount == 1
+    return _insert_new(conn, t.system_purposes, values)
 
 
 def forbid_purpose(conn: Connection, system_id: str, purpose: str) -> bool:

@@ -1,0 +1,436 @@
+"""The evidence service, on both databases, in front of the real simulators: what is answered, what leaves, and what is kept."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from adapters.contract import EcertDocument
+from adapters.ecert_share.holdings import organisation
+from certs.jws import check_jws
+from certs.keys import PublicKey
+from hub import tables as t
+from hub.db import Database, Tx
+from hub.ecerts import notices
+from hub.ecerts.authorizations import model as m
+from hub.ecerts.evidence import store
+from hub.ecerts.evidence.judging import from_bytes
+from hub.ecerts.evidence.planning import Question, questions
+from hub.ecerts.evidence.rules import load_rules
+from hub.ecerts.evidence.views import digest_of_answer, document_context
+from hub.ecerts.solver import Standing
+from schemas import problems as p
+from schemas.ecert_types import ecert_types
+from schemas.ecerts import EcertStatus
+from schemas.evidence import EvidenceAnswer
+from schemas.problems import HubProblem
+from tests.integration.evidence_world import CONSUMER, HIRING, STRANGER, Peers, World, peers
+
+ALTERED, REVOKED, EXPIRED, NOT_FOUND, SUSPENDED = 41, 43, 44, 46, 48
+
+
+@pytest.fixture(scope="module")
+def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
+    with peers(tmp_path_factory.mktemp("evidence")) as started:
+        yield started
+
+
+@pytest.fixture
+def world(database: Database, simulators: Peers) -> Iterator[World]:
+    simulators.library.fail("none")
+    made = World(database, simulators).set_up()
+    yield made
+    made.close()
+
+
+def states(answer: EvidenceAnswer) -> dict[str, set[str]]:
+    return {one.name: {gap.state for gap in one.missing} for one in answer.requirements}
+
+
+def refused(world: World, *arguments: Any) -> HubProblem:
+    with pytest.raises(HubProblem) as caught:
+        world.ask(*arguments)
+    return caught.value
+
+
+# --- answers ------------------------------------------------------------------------------------------
+
+
+def test_every_requirement_is_satisfied_and_only_the_purposes_fields_leave(world: World) -> None:
+    answer = world.asked(1)
+    assert (answer.state, answer.complete) == ("answered", True)
+    assert all(one.satisfied and one.by for one in answer.requirements)
+    assert answer.documents is None
+    assert answer.predicate is None
+    allowed = load_rules().purpose["teacher-qualification"].fields
+    for seen in answer.fields or ():
+        assert seen.fields
+        assert seen.fields.keys() <= set(allowed[seen.document])
+    card = next(seen for seen in answer.fields or () if seen.document == "id-card")
+    assert card.fields["holder_code"] == world.holder(1)["code"]
+    # one document serves identity and household: nothing more is fetched than is needed
+    assert {seen.document for seen in answer.fields or ()} == {"id-card", "degree", "putonghua-level"}
+
+
+def test_documents_come_with_their_report(world: World) -> None:
+    answer = world.asked(2, answer="documents")
+    assert answer.fields is None
+    for document in answer.documents or ():
+        content = base64.b64decode(document.content)
+        assert content.startswith(b"PK")
+        assert hashlib.sha256(content).hexdigest() == document.sha256 == document.report["digest_sha256"]
+        assert document.report["indication"] == "PASSED"
+
+
+def test_a_predicate_is_signed_and_says_no_more_than_yes(world: World) -> None:
+    answer = world.asked(3, answer="predicate")
+    assert answer.fields is None
+    assert answer.documents is None
+    key = PublicKey.from_pem(world.peers.own.http_public.read_bytes())
+    token = answer.predicate or ""
+    said = json.loads(check_jws(token, key).payload)
+    assert said["requirements"] == {"identity": "yes", "household": "yes", "education": "yes", "putonghua": "yes"}
+    assert said["aud"] == CONSUMER
+    assert said["iat"] < said["exp"] <= said["iat"] + 86_400
+    held = world.holder(3)
+    assert held["code"] not in json.dumps(said)
+    assert held["name"] not in json.dumps(said, ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    ("index", "state", "answer"),
+    [
+        (ALTERED, "not-verified", "unknown"),
+        (REVOKED, "revoked", "no"),
+        (EXPIRED, "expired", "no"),
+        (NOT_FOUND, "no-match", "no"),
+        (SUSPENDED, "ask-the-person", "unknown"),
+    ],
+)
+def test_what_is_not_there_is_told_with_who_acts(world: World, index: int, state: str, answer: str) -> None:
+    found = world.asked(index, answer="predicate")
+    assert (found.state, found.complete) == ("answered", False)
+    assert states(found) == {name: {state} for name in ("identity", "household", "education", "putonghua")}
+    assert all(
+        gap.who_acts in ("applicant", "peer") and gap.reason for one in found.requirements for gap in one.missing
+    )
+    key = PublicKey.from_pem(world.peers.own.http_public.read_bytes())
+    said = json.loads(check_jws(found.predicate or "", key).payload)
+    assert set(said["requirements"].values()) == {answer}
+    assert said["holds"] == {}
+
+
+def test_partial_results_are_results(world: World) -> None:
+    world.consent(4, types=("id-card", "degree"))
+    answer = world.ask(world.request(4))
+    by = {one.name: one.satisfied for one in answer.requirements}
+    assert by == {"identity": True, "household": True, "education": True, "putonghua": False}
+    gap = next(one for one in answer.requirements if one.name == "putonghua").missing[0]
+    assert (gap.state, gap.reason, gap.who_acts) == ("ask-the-person", "not-authorized", "applicant")
+    assert answer.state == "answered"
+
+
+def test_an_alternative_replaces_what_failed_within_the_deadline(world: World) -> None:
+    """The library knows no degree for anybody whose type is unpublished: here the source fails for exactly one type."""
+    world.consent(5, types=("id-card", "diploma", "putonghua-level"))
+    answer = world.ask(world.request(5))
+    assert answer.complete
+    assert next(one for one in answer.requirements if one.name == "education").by == ("diploma",)
+
+
+# --- grounds ------------------------------------------------------------------------------------------
+
+
+def test_without_a_basis_nothing_is_fetched(world: World) -> None:
+    before = world.library_calls()
+    problem = refused(world, world.request(6))
+    assert (problem.kind, problem.detail) == (p.EVIDENCE_BASIS_REFUSED, "no-consent")
+    problem = refused(world, world.request(6, basis={"kind": "law", "reference": "某条"}))
+    assert (problem.kind, problem.detail) == (p.EVIDENCE_BASIS_REFUSED, "consent-required")
+    problem = refused(world, world.request(6, basis={"kind": "authorization", "reference": "auth_x"}))
+    assert problem.kind is p.EVIDENCE_BASIS_REFUSED
+    assert world.library_calls() == before
+    assert [row.outcome for row in world.audited("evidence.request")] == ["evidence-basis-refused"] * 3
+    assert len(world.rows(t.data_uses)) == 3  # the holder sees refused questions too
+
+
+def test_the_law_is_enough_where_the_catalogue_says_so(world: World) -> None:
+    company = {"kind": "organisation", "role": "organisation", "name": "", "code": "", "codeType": "001"}
+    held = organisation("370102", 1)
+    company |= {"name": held.name, "code": held.code}
+    request = world.request(
+        7,
+        itemCode=HIRING,
+        purpose="hiring-registration",
+        others=[company],
+        basis={"kind": "law", "reference": "第三条"},
+    )
+    answer = world.ask(request)
+    assert answer.complete
+    seen = {one.document: one.fields for one in answer.fields or ()}
+    assert seen["business-licence@organisation"]["holder_code"] == held.code
+    assert seen.keys() == {"business-licence@organisation", "identity-check"}  # one field instead of the whole card
+    assert seen["identity-check"] == {"match": "matched"}
+
+
+def test_a_purpose_must_be_registered_and_a_right_granted(world: World) -> None:
+    world.consent(8, purpose="school-licensing")
+    assert refused(world, world.request(8, purpose="school-licensing")).kind is p.EVIDENCE_PURPOSE_REFUSED
+    assert refused(world, world.request(8), world.caller(STRANGER)).kind is p.EVIDENCE_PURPOSE_REFUSED
+    assert refused(world, world.request(8), world.caller(region="370200")).kind is p.ACCESS_DENIED
+    assert refused(world, world.request(8, itemCode="999999999999")).kind is p.ITEM_UNKNOWN
+    assert refused(world, world.request(8, callback="library")).kind is p.MESSAGE_INVALID
+
+
+def test_an_authorization_that_was_redeemed_says_whose_it_is(world: World) -> None:
+    held = world.holder(9)
+    holder = m.Holder(name=held["name"], code=held["code"], code_type="111")
+    scope = m.Scope(ecert_types=tuple(ecert_types()), purpose="teacher-qualification", region="370000")
+    issued = world.authorizations.issue(
+        world.caller(STRANGER), m.AuthorizationRequest(holder=holder, holder_proof="login-1", scope=scope)
+    ).result()
+    assert isinstance(issued, m.AuthorizationIssued)
+    wanted = m.Wanted(ecert_types=("id-card",), purpose="teacher-qualification", region="370102")
+    redeemed = world.authorizations.redeem(
+        world.caller(), m.RedemptionRequest(message_id="r-1", code=issued.code, wanted=wanted)
+    ).result()
+    assert isinstance(redeemed, m.AuthorizationRedeemed)
+    basis = {"kind": "authorization", "reference": redeemed.authorization_id}
+    assert world.ask(world.request(9, basis=basis, subject=None)).complete
+    # another holder's question does not rest on it, nor another caller's
+    assert refused(world, world.request(10, basis=basis)).kind is p.EVIDENCE_BASIS_REFUSED
+    world.db.write(lambda tx: store.allow_purpose(tx.conn, STRANGER, "teacher-qualification", tx.now, "test"))
+    problem = refused(world, world.request(9, basis=basis, subject=None), world.caller(STRANGER))
+    assert problem.detail == "authorization-not-usable"
+
+
+# --- once, and again ------------------------------------------------------------------------------------------
+
+
+def test_the_same_message_again_gets_the_same_answer(world: World) -> None:
+    world.consent(11)
+    request = world.request(11, answer="documents")
+    first = world.ask(request)
+    calls = world.library_calls()
+    assert world.ask(request) == first
+    assert world.service.read(world.caller(), first.id) == first
+    assert world.library_calls() == calls
+    assert refused(world, request.model_copy(update={"case_reference": "another"})).kind is p.MESSAGE_ID_CONFLICT
+    # intent before effect, outcome after, with the digest of what was handed out
+    intent, outcome = world.audited("evidence.request")[0], world.audited("evidence.answer")[0]
+    assert intent.seq < outcome.seq
+    assert json.loads(outcome.detail)["digest"] == digest_of_answer(first)
+    assert json.loads(world.audited("evidence.read")[0].detail)["digest"] == digest_of_answer(first)
+    uses = world.rows(t.data_uses)
+    assert {use.ecert_type for use in uses} == {"id-card", "degree", "putonghua-level"}
+    assert {use.outcome for use in uses} == {"held"}
+
+
+def test_a_replayed_signature_and_a_strangers_question_are_refused(world: World) -> None:
+    world.consent(12)
+    nonce = hashlib.sha256(b"12").hexdigest()
+    first = world.ask(world.request(12), world.caller(nonce=nonce))
+    assert refused(world, world.request(12), world.caller(nonce=nonce)).kind is p.MESSAGE_REPLAYED
+    with pytest.raises(HubProblem) as caught:
+        world.service.read(world.caller(STRANGER), first.id)
+    assert caught.value.kind is p.EVIDENCE_UNKNOWN
+
+
+def test_nothing_personal_stands_in_clear(world: World) -> None:
+    answer = world.asked(13, answer="documents")
+    held = world.holder(13)
+    for table in (
+        t.evidence_requests,
+        t.evidence_documents,
+        t.kept_ecerts,
+        t.data_uses,
+        t.audit,
+        t.deliveries,
+        t.events,
+    ):
+        text = repr([tuple(row) for row in world.rows(table)])
+        assert held["code"] not in text, table.name
+        assert held["name"] not in text, table.name
+    with world.db.read() as conn:
+        assert len(conn.execute(sa.select(t.evidence_documents.c.document_sealed)).all()) > 0
+    world.db.write(lambda tx: store.purge(tx.conn, tx.now + timedelta(days=30), 0))
+    assert all(row.document_sealed is None for row in world.rows(t.evidence_documents))
+    with pytest.raises(HubProblem):
+        world.service.read(world.caller(), answer.id)
+
+
+# --- issuers that do not answer ------------------------------------------------------------------------------------------
+
+
+def test_what_did_not_come_is_followed_up_and_the_caller_is_told(world: World) -> None:
+    world.peers.library.fail("down")
+    world.consent(14)
+    answer = world.ask(world.request(14, deadlineS=2, callback="hook"))
+    assert (answer.state, answer.complete) == ("pending", False)
+    gaps = [gap for one in answer.requirements for gap in one.missing]
+    assert {gap.state for gap in gaps} == {"issuer-unreachable"}
+    assert all(gap.followed_up and gap.who_acts == "peer" for gap in gaps)
+    waiting = {row.idempotency_key: row.attempts for row in world.rows(t.deliveries)}
+    told = len(world.peers.hook.effects())
+    with world.worker():
+        world.peers.library.fail("none")
+        done = world.until(answer.id, "answered")
+        world.peers.hook.wait_for_request("/", timeout_s=10)
+        end = time.monotonic() + 10
+        while len(world.peers.hook.effects()) == told:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    assert done.complete
+    assert done.fields
+    rows = {row.idempotency_key: row for row in world.rows(t.deliveries) if row.kind.startswith("evidence-")}
+    assert rows.keys() == waiting.keys()
+    assert {row.state for row in rows.values()} == {"delivered"}
+    assert [row.type for row in world.rows(t.events)] == ["evidence.answered"]
+    assert {row.outcome for row in world.audited("evidence.follow-up")} == {"held"}
+
+
+def test_a_hanging_issuer_costs_the_deadline_and_no_more(world: World) -> None:
+    world.peers.library.fail("hang-before", times=20, seconds=30)
+    world.consent(15)
+    began = datetime.now(UTC)
+    answer = world.ask(world.request(15, deadlineS=2))
+    assert datetime.now(UTC) - began < timedelta(seconds=4)
+    assert answer.state == "pending"
+    world.peers.library.fail("none")
+
+
+def test_an_issuer_that_says_no_in_the_end_ends_it(world: World) -> None:
+    world.peers.library.fail("down")
+    answer = world.asked(NOT_FOUND, deadlineS=1)
+    assert answer.state == "pending"
+    world.peers.library.fail("none")
+    with world.worker():
+        done = world.until(answer.id, "answered")
+    assert not done.complete
+    assert {state for found in states(done).values() for state in found} == {"no-match"}
+
+
+def test_a_paused_endpoint_and_an_open_breaker_are_not_called(world: World) -> None:
+    before = len(world.peers.library.requests())
+    for values in (
+        {"paused_at": datetime.now(UTC)},
+        {"paused_at": None, "open_at": datetime.now(UTC) + timedelta(hours=1)},
+    ):
+
+        def change(tx: Tx, values: dict[str, object] = values) -> None:
+            tx.conn.execute(sa.update(t.endpoints).where(t.endpoints.c.id == "library").values(values))
+
+        world.db.write(change)
+        answer = world.asked(16)
+        reasons = {gap.reason for one in answer.requirements for gap in one.missing}
+        assert reasons <= {"endpoint-paused", "endpoint-resting"}
+        assert reasons
+    assert len(world.peers.library.requests()) == before
+
+
+# --- freshness ------------------------------------------------------------------------------------------
+
+
+def test_a_kept_document_is_used_again_only_after_its_status_was_asked(world: World) -> None:
+    world.asked(17)
+    calls, loads = world.library_calls(), world.downloads()
+    again = world.ask(world.request(17))
+    assert again.complete
+    assert world.library_calls() - calls == 3  # every document's status
+    assert world.downloads() - loads == 1  # the ID card may not be kept: it is fetched anew
+    assert json.loads(world.audited("evidence.answer")[-1].detail)["reused"] == "2"
+    assert {row.type_code for row in world.rows(t.kept_ecerts)} == {"11100000000013338W905", "11100000000013338W902"}
+
+
+def test_a_revocation_notice_drops_what_is_kept_and_tells_those_who_relied_on_it(world: World) -> None:
+    answer = world.asked(18, answer="documents")
+    degree = next(one for one in answer.documents or () if one.document == "degree")
+    assert degree.content
+    identifier = stored(world, answer, "degree")[0].metadata.identifier
+    assert world.db.write(lambda tx: world.parts.follow_ups.revoked(tx, str(identifier), "operator:test")) == 1
+    assert {row.type_code for row in world.rows(t.kept_ecerts)} == {"11100000000013338W902"}
+    assert [row.type for row in world.rows(t.events)] == ["evidence.revoked"]
+    now = world.service.read(world.caller(), answer.id)
+    assert not now.complete
+    assert "degree" not in {one.document for one in now.documents or ()}
+
+
+def stored(world: World, answer: EvidenceAnswer, word: str) -> tuple[EcertDocument, Question]:
+    """A document as the hub keeps it, and the question that it answered."""
+    with world.db.read() as conn:
+        row, rows = store.request(conn, answer.id), store.documents(conn, answer.id)
+    assert row is not None
+    file = world.parts.follow_ups.views.open(row, rows, world.parts.follow_ups.items.current())
+    assert file is not None
+    document = next(one for one in file.documents if str(one) == word)
+    sealed = file.documents[document].document_sealed or b""
+    kept = from_bytes(world.vault.open(sealed, document_context(answer.id, document)))
+    assert isinstance(kept, EcertDocument)
+    return kept, questions(file.request, file.item, file.grounds, file.endpoints, [document])[document]
+
+
+def test_an_expired_certificate_is_deemed_valid_by_a_notice(world: World) -> None:
+    """Where the source tells when it ran out. (The library of Shandong refuses it with status 22 and no date.)"""
+    document, question = stored(world, world.asked(19), "degree")
+    metadata = document.metadata.model_copy(update={"valid_until": "2020-2-29"})
+    expired = document.model_copy(update={"status": EcertStatus.EXPIRED, "metadata": metadata})
+    judge, now = world.parts.judge, world.db.clock()
+    assert judge.answered(question, expired, "370102", now).standing is Standing.EXPIRED
+    notice = notices.Notice(
+        id="鲁教发〔2026〕1号", title="延期", source="省教育厅网站", ecert_type="degree", region="370000",
+        issued_on=date(2020, 2, 1),        expired_from=date(2020, 1, 1), expired_until=date(2020, 3, 1), deemed_valid_until=date(2099, 1, 1),
+    )  # fmt: skip
+    world.db.write(lambda tx: notices.add(tx, "operator:test", notice))
+    assert isinstance(judge.notices, notices.ExtensionNotices)
+    judge.notices.forget()
+    got = judge.answered(question, expired, "370102", now)
+    assert (got.standing, got.notice) == (Standing.DEEMED_VALID, notice.id)
+    assert judge.answered(question, document, "370102", now).notice is None
+    # a status that a notice does not mend
+    suspended = document.model_copy(update={"status": EcertStatus.SUSPENDED})
+    assert judge.answered(question, suspended, "370102", now).standing is Standing.NOT_VERIFIED
+
+
+# --- abuse ------------------------------------------------------------------------------------------
+
+
+def test_one_caller_that_asks_about_many_holders_is_throttled_and_told_of(
+    database: Database, simulators: Peers
+) -> None:
+    rules = load_rules()
+    limits = rules.limits.model_copy(update={"subjects": 3})
+    world = World(database, simulators, rules.model_copy(update={"limits": limits})).set_up()
+    before = world.library_calls()
+    for index in range(20, 23):
+        assert (
+            refused(world, world.request(index)).kind is p.EVIDENCE_BASIS_REFUSED
+        )  # no consent: they count all the same
+    for index in (23, 24):
+        world.consent(index)
+        problem = refused(world, world.request(index))
+        assert (problem.kind, problem.detail) == (p.EVIDENCE_THROTTLED, "many-subjects")
+        assert problem.retry_after_s
+    assert [row.object for row in world.audited("evidence.enumeration")] == [CONSUMER]  # one alert
+    assert world.library_calls() == before
+    world.close()
+
+
+def test_limits_of_a_caller_and_of_a_subject(database: Database, simulators: Peers) -> None:
+    rules = load_rules()
+    limits = rules.limits.model_copy(update={"subject_requests": 2, "caller_requests": 3})
+    world = World(database, simulators, rules.model_copy(update={"limits": limits})).set_up()
+    world.asked(25)
+    world.ask(world.request(25))
+    assert refused(world, world.request(25)).detail == "subject-limit"
+    world.asked(26)
+    world.consent(27)
+    assert refused(world, world.request(27)).detail == "caller-limit"
+    world.close()
