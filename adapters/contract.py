@@ -6,16 +6,19 @@ threads at once, keeps its connections, and holds no state that a restart would 
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from pydantic import Base64Bytes
+
 from schemas.base import Canonical
-from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, EnrolmentRecord, PersonMatch
+from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, EnrolmentRecord, PersonMatch, UseCause
 from schemas.transfers import Decision, TransferRequest
 
 # --- errors, grouped by what the hub must do ----------------------------------------------------------------------------
@@ -202,6 +205,115 @@ class LoginAssertion(Canonical):
     asserted_at: datetime
 
 
+class CollectAction(StrEnum):
+    """What an issuing system did to a certificate."""
+
+    ISSUE = "issue"
+    CHANGE = "change"
+    REVOKE = "revoke"
+
+
+class CollectedEcert(Canonical):
+    """One certificate for the library (归集). ``digest`` is what both sides reconcile by: SHA-256 (hex) over what was collected."""
+
+    action: CollectAction
+    metadata: EcertMetadata  # with its identifier; raw values as the issuer wrote them
+    digest: str
+    content: Base64Bytes | None = None  # the sealed OFD, verified by the hub; none where the issuer sends data only
+
+
+class Collection(Canonical):
+    """Certificates that go to the library together. ``idempotency_key`` is the same over all attempts."""
+
+    idempotency_key: str
+    ecerts: tuple[CollectedEcert, ...]
+
+
+class CollectRefusal(Canonical):
+    """One certificate that the library did not take, and its word for why; the others of the collection stand."""
+
+    identifier: str
+    code: str
+
+
+class CollectReceipt(Canonical):
+    """The library has them, but for those refused."""
+
+    peer_reference: str | None = None
+    refused: tuple[CollectRefusal, ...] = ()
+
+
+class CollectedQuery(Canonical):
+    """What does the library hold of a type? Without ``bucket`` the sums of every bucket, with one its entries.
+
+    A bucket is the first two hexadecimal digits of SHA-256 over the identifier: the same on both sides whatever their clocks say.
+    """
+
+    type_code: str
+    bucket: str | None = None
+
+
+class CollectedBucket(Canonical):
+    """``digest``: SHA-256 (hex) over the lines ``identifier digest standing\\n`` of its entries, sorted; see :func:`bucket_digest`."""
+
+    bucket: str
+    count: int
+    digest: str
+
+
+class CollectedEntry(Canonical):
+    identifier: str
+    digest: str
+    standing: str  # valid or revoked
+
+
+class CollectedAnswer(Canonical):
+    """One of the two, as was asked."""
+
+    buckets: tuple[CollectedBucket, ...] = ()
+    entries: tuple[CollectedEntry, ...] = ()
+
+
+def bucket_of(identifier: str) -> str:
+    """See :class:`CollectedQuery`."""
+    return hashlib.sha256(identifier.encode()).hexdigest()[:2]
+
+
+def bucket_digest(entries: Iterable[CollectedEntry]) -> str:
+    """See :class:`CollectedBucket`."""
+    lines = sorted(f"{one.identifier} {one.digest} {one.standing}\n" for one in entries)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+class PresentationRequest(Canonical):
+    """A code that the holder shows, issued by the library's side, and the types that are asked for by it."""
+
+    shown_code: str
+    type_codes: tuple[str, ...]
+
+
+class PresentationBegun(Canonical):
+    reference: str
+
+
+class PresentationState(StrEnum):
+    PENDING = "pending"  # the holder has not answered yet
+    AUTHORIZED = "authorized"
+    FAILED = "failed"
+
+
+class PresentationStanding(Canonical):
+    state: PresentationState
+
+
+class PresentedQuery(Canonical):
+    """The certificate of one type that the holder has authorized in a presentation."""
+
+    reference: str
+    type_code: str
+    use_cause: UseCause
+
+
 class EnrolmentQuery(Canonical):
     enrolment_number: str
     id_number: str
@@ -230,6 +342,10 @@ class Capability(StrEnum):
     VERIFY_PERSON = "verify_person"
     VERIFY_LOGIN = "verify_login"
     COLLECT = "collect"
+    COLLECTED = "collected"
+    BEGIN_PRESENTATION = "begin_presentation"
+    PRESENTATION_STATUS = "presentation_status"
+    FETCH_PRESENTED = "fetch_presented"
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,3 +423,28 @@ class LoginVerifier(Adapter, Protocol):
         ``nonce`` is what the hub gave the person when it sent them to log in, and takes back only once: an assertion that names
         another was not made for this login. ``PeerRefused`` with code ``assertion-…`` if it does not hold.
         """
+
+
+class EcertCollector(Adapter, Protocol):
+    def collect(self, message: Collection, deadline: Deadline) -> CollectReceipt:
+        """Hand certificates to the library. Carries ``message.idempotency_key`` on the wire."""
+
+
+class CollectedAsker(Adapter, Protocol):
+    def collected(self, query: CollectedQuery, deadline: Deadline) -> CollectedAnswer:
+        """What the library holds of what the hub collected: for the daily reconciliation."""
+
+
+class PresentationBeginner(Adapter, Protocol):
+    def begin_presentation(self, request: PresentationRequest, deadline: Deadline) -> PresentationBegun:
+        """Ask the holder of a shown code to authorize; ``PeerRefused("not-found")`` if the code is nobody's."""
+
+
+class PresentationAsker(Adapter, Protocol):
+    def presentation_status(self, begun: PresentationBegun, deadline: Deadline) -> PresentationStanding:
+        """Has the holder answered?"""
+
+
+class PresentedFetcher(Adapter, Protocol):
+    def fetch_presented(self, query: PresentedQuery, deadline: Deadline) -> EcertDocument:
+        """The certificate that the holder authorized; ``PeerRefused("no-permission")`` before, or for another type."""

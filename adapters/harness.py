@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.contract import Adapter, AdapterError, Capability, Deadline, Message
+from adapters.contract import Adapter, AdapterError, Capability, Collection, Deadline, Message
 from certs.keys import PrivateKey, SignatureAlgorithm
 from schemas.base import Canonical
 
@@ -76,6 +76,9 @@ class Harness:
     private: tuple[str, ...]
     message: Callable[[str], Message] | None = None  # what ``deliver`` is given, for a key; none if it delivers nothing
     refusals: tuple[Refusal, ...] = ()
+    collection: Callable[[str], Collection] | None = (
+        None  # what ``collect`` is given, for a key; none if it collects nothing
+    )
 
 
 def write_key_pair(

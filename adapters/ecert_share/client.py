@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from adapters.contract import (
+    CollectedAnswer,
+    CollectedQuery,
+    Collection,
+    CollectReceipt,
     Deadline,
     EcertDocument,
     EcertStanding,
@@ -15,12 +19,20 @@ from adapters.contract import (
     Manifest,
     PeerMisconfigured,
     PeerRefused,
+    PresentationBegun,
+    PresentationRequest,
+    PresentationStanding,
+    PresentationState,
+    PresentedQuery,
 )
 from adapters.ecert_share.library import Library, LinkExpired
 from adapters.ecert_share.mapping import (
     Record,
+    collected_answer_from_wire,
+    collected_to_wire,
     holder_query_to_wire,
     metadata_from_wire,
+    receipt_from_wire,
     standing_from_wire,
     use_cause_to_wire,
 )
@@ -73,6 +85,47 @@ class EcertShare:
         """The first half of :meth:`fetch_ecert`."""
         metadata, status = self._find(query, deadline)
         return EcertStanding(metadata=metadata, status=status)
+
+    def collect(self, message: Collection, deadline: Deadline) -> CollectReceipt:
+        """CertCollect/push (unconfirmed) under ``batchNo`` = the idempotency key."""
+        reply = self.library.collect(
+            message.idempotency_key, [collected_to_wire(one) for one in message.ecerts], deadline
+        )
+        try:
+            return receipt_from_wire(reply)
+        except ValueError:
+            raise unreadable("the answer to CertCollect/push", has_effect=True) from None
+
+    def collected(self, query: CollectedQuery, deadline: Deadline) -> CollectedAnswer:
+        """CertCollect/summary (unconfirmed)."""
+        try:
+            return collected_answer_from_wire(self.library.collected(query.type_code, query.bucket, deadline))
+        except ValueError:
+            raise unreadable("the answer to CertCollect/summary", has_effect=False) from None
+
+    def begin_presentation(self, request: PresentationRequest, deadline: Deadline) -> PresentationBegun:
+        """ChannelVerify/begin/verify."""
+        return PresentationBegun(
+            reference=self.library.begin_authorization(request.shown_code, request.type_codes, deadline)
+        )
+
+    def presentation_status(self, begun: PresentationBegun, deadline: Deadline) -> PresentationStanding:
+        """ChannelVerify/current/status."""
+        found = self.library.authorization(begun.reference, deadline)
+        return PresentationStanding(state=PresentationState(found.value))
+
+    def fetch_presented(self, query: PresentedQuery, deadline: Deadline) -> EcertDocument:
+        """queryCertInfosByVerifyTrx → the newest valid record → downloadUrl → the file."""
+        try:
+            cause = use_cause_to_wire(query.use_cause, self._category)
+        except ValueError as error:
+            raise PeerRefused("use-cause-too-long", str(error)) from None
+        data = {"trxId": query.reference, "certTypeCode": query.type_code, "useCause": cause}
+        metadata, status = _newest(self.library.query("queryCertInfosByVerifyTrx", data, deadline))
+        if metadata.identifier is None:
+            raise unreadable("certificateIdentifier missing", has_effect=False)
+        content = self._load(metadata.identifier, cause, deadline)
+        return EcertDocument(content=content, media_type=_media_type(content), metadata=metadata, status=status)
 
     def _find(self, query: EcertQuery, deadline: Deadline) -> tuple[EcertMetadata, EcertStatus]:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import time
 from pathlib import Path
 from typing import cast
 
@@ -10,11 +12,24 @@ from adapters import samples
 from adapters.contract import (
     Adapter,
     Capability,
+    CollectAction,
+    CollectedAsker,
+    CollectedEcert,
+    CollectedQuery,
+    Collection,
     Deadline,
+    EcertCollector,
     EcertFetcher,
     EcertStatusAsker,
     PeerMisconfigured,
     PeerRefused,
+    PresentationAsker,
+    PresentationBeginner,
+    PresentationBegun,
+    PresentationRequest,
+    PresentationState,
+    PresentedFetcher,
+    PresentedQuery,
     RetryLater,
 )
 from adapters.ecert_share import mapping, simulator
@@ -63,6 +78,46 @@ def _status(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
     return cast(EcertStatusAsker, adapter).ecert_status(query(), deadline)
 
 
+def collection(key: str) -> Collection:
+    """One certificate with its file's bytes, one that is revoked."""
+    full, _ = _metadata()
+    content = base64.b64encode(b"PK\x03\x04 not sealed: the library of the simulator keeps digests only")
+    ecert = CollectedEcert(action=CollectAction.ISSUE, metadata=full, digest="0" * 64, content=content)
+    return Collection(idempotency_key=key, ecerts=(ecert, ecert.model_copy(update={"action": CollectAction.REVOKE})))
+
+
+def _collect(adapter: Adapter, key: str, deadline: Deadline) -> Canonical:
+    return cast(EcertCollector, adapter).collect(collection(key), deadline)
+
+
+def _collected(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
+    return cast(CollectedAsker, adapter).collected(CollectedQuery(type_code=_metadata()[0].type_code), deadline)
+
+
+def _shown(adapter: Adapter, deadline: Deadline) -> PresentationBegun:
+    guardian = family(samples.REGION, samples.STUDENT).guardian
+    wanted = PresentationRequest(shown_code=f"PERSON:{guardian.id_number}", type_codes=(query().type_code,))
+    return cast(PresentationBeginner, adapter).begin_presentation(wanted, deadline)
+
+
+def _begin(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
+    return _shown(adapter, deadline)
+
+
+def _presentation(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
+    return cast(PresentationAsker, adapter).presentation_status(_shown(adapter, deadline), deadline)
+
+
+def _presented(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
+    """Asked until the holder has answered, as the hub does."""
+    begun, asker = _shown(adapter, deadline), cast(PresentationAsker, adapter)
+    while asker.presentation_status(begun, deadline).state is PresentationState.PENDING:
+        time.sleep(0.05)
+    asked = query()
+    wanted = PresentedQuery(reference=begun.reference, type_code=asked.type_code, use_cause=asked.use_cause)
+    return cast(PresentedFetcher, adapter).fetch_presented(wanted, deadline)
+
+
 def _metadata() -> tuple[EcertMetadata, ...]:
     full = EcertMetadata(
         identifier="1.2.156.3005.2.11100000MB03271699022.340100.000000016.001.9",
@@ -95,6 +150,20 @@ def _round_trip(name: str, *, pinyin: bool) -> RoundTrip:
     return RoundTrip(name, f"{name}.json", _metadata(), encode, decode)
 
 
+def _collect_trip() -> RoundTrip:
+    def encode(ecert: Canonical) -> bytes:
+        record = mapping.collected_to_wire(cast(CollectedEcert, ecert))
+        return json.dumps(record, ensure_ascii=False, indent=1).encode()
+
+    def decode(content: bytes) -> CollectedEcert:
+        record = json.loads(content)
+        if not isinstance(record, dict):
+            raise ValueError("no record")
+        return mapping.collected_from_wire(record)
+
+    return RoundTrip("collected", "collected.json", collection("k").ecerts, encode, decode)
+
+
 def _envelope(status: object, data: object = None) -> bytes:
     """The message quotes what it should not: a peer's text must never reach an error of ours."""
     head = {"status": status, "message": f"{samples.private()[3]} {samples.private()[4]}"}
@@ -107,12 +176,20 @@ HARNESS = Harness(
         Call("probe", Capability.PROBE, _probe),
         Call("fetch-ecert", Capability.FETCH_ECERT, _fetch),
         Call("ecert-status", Capability.ECERT_STATUS, _status),
+        # has no effect here: a new adapter fails at its token, before anything is pushed. See test_collecting.
+        Call("collect", Capability.COLLECT, _collect),
+        Call("collected", Capability.COLLECTED, _collected),
+        Call("begin-presentation", Capability.BEGIN_PRESENTATION, _begin),
+        Call("presentation-status", Capability.PRESENTATION_STATUS, _presentation),
+        Call("fetch-presented", Capability.FETCH_PRESENTED, _presented),
     ),
     round_trips=(
+        _collect_trip(),
         _round_trip("metadata-english", pinyin=False),
         _round_trip("metadata-pinyin", pinyin=True),
     ),
     private=samples.private(),
+    collection=collection,
     refusals=(
         Refusal("not-provided", "fetch-ecert", _envelope("2"), PeerMisconfigured, "service-not-provided"),
         Refusal("authentication", "fetch-ecert", _envelope(11), PeerMisconfigured, "authentication-failed"),

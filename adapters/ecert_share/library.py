@@ -2,7 +2,7 @@
 
 ``POST /CertShare/<operation>`` with ``{"head": {accessId, accessToken}, "data": {…}}``; the reply ``{"head": {status,
 message}, "data": {…}}`` is HTTP 200 even on refusal. What is sensitive travels as SM2 ciphertext in hexadecimal, C1‖C2‖C3:
-``data.certData`` of queries, all of ``data`` for links. Every operation only reads, so no call of ours has an effect.
+``data.certData`` of queries, all of ``data`` for links. Every operation only reads but CertCollect/push: after that one was sent and not answered, its outcome is unknown.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import binascii
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 from urllib.parse import urlsplit
@@ -50,7 +50,12 @@ ENCRYPTED: Final[Mapping[str, Encrypted]] = {
     "CertShare/verifyCertInfo": "certData",
     "CertShare/downloadUrl": "data",
     "CertShare/downloadUrlsByHolderCode": "data",
+    "CertCollect/push": "certData",
 }
+# UNCONFIRMED: the public documents of the sharing interface have no operation for collecting (归集). These two are ours, in the
+# interface's own envelope, until the province's are known; everything that leans on them is in this folder.
+PUSH: Final = "CertCollect/push"
+SUMMARY: Final = "CertCollect/summary"
 # How a token is obtained could not be confirmed for this library; the operation's name is in one place, here.
 TOKEN_OPERATION: Final = "CertShare/getAccessToken"  # noqa: S105 - a name, no secret
 
@@ -186,14 +191,32 @@ class Library:
 
     # --- one call -----------------------------------------------------------------------------------------------------
 
-    def call(self, operation: str, data: Record, deadline: Deadline, *, max_bytes: int = MAX_REPLY_BYTES) -> Json:
+    def collect(self, batch_no: str, records: Sequence[Record], deadline: Deadline) -> Json:
+        """CertCollect/push: the records of one batch, each with its action; the library recognises a repeated ``batch_no``."""
+        return self.call(PUSH, {"batchNo": batch_no, "certData": records}, deadline, has_effect=True)
+
+    def collected(self, type_code: str, bucket: str | None, deadline: Deadline) -> Json:
+        """CertCollect/summary: sums of the buckets of a type, or the entries of one."""
+        data = {"certTypeCode": type_code, **({"bucket": bucket} if bucket is not None else {})}
+        return self.call(SUMMARY, data, deadline, max_bytes=MAX_FILE_BYTES)
+
+    def call(
+        self,
+        operation: str,
+        data: Record,
+        deadline: Deadline,
+        *,
+        max_bytes: int = MAX_REPLY_BYTES,
+        has_effect: bool = False,
+    ) -> Json:
         """Any operation: ``data`` of its reply, decrypted. A token that the library no longer takes is renewed once."""
         token, fresh = self._access_token(deadline)
-        status, reply = self._post(operation, self._encrypt(operation, data), deadline, token, max_bytes)
+        sealed = self._encrypt(operation, data)
+        status, reply = self._post(operation, sealed, deadline, token, max_bytes, has_effect)
         if status == AUTHENTICATION_FAILED and not fresh:
             self._forget(token)
             token, _ = self._access_token(deadline)
-            status, reply = self._post(operation, self._encrypt(operation, data), deadline, token, max_bytes)
+            status, reply = self._post(operation, sealed, deadline, token, max_bytes, has_effect)
         if status == AUTHENTICATION_FAILED:
             self._forget(token)
         _raise_for(status)
@@ -223,21 +246,29 @@ class Library:
             if self._token is not None and self._token[0] == token:
                 self._token = None
 
-    def _post(self, operation: str, data: Json, deadline: Deadline, token: str, max_bytes: int) -> tuple[int, Json]:
+    def _post(
+        self,
+        operation: str,
+        data: Json,
+        deadline: Deadline,
+        token: str,
+        max_bytes: int,
+        has_effect: bool = False,
+    ) -> tuple[int, Json]:
         envelope = {"head": {"accessId": self._access_id, "accessToken": token}, "data": data}
         response = self._wire.send(
             "POST",
             self._wire.url(f"/{operation}"),
             deadline=deadline,
-            has_effect=False,
+            has_effect=has_effect,
             headers={"Content-Type": "application/json; charset=utf-8"},
             body=json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode("utf-8"),
             max_bytes=max_bytes,
         )
-        check_status(response, has_effect=False)
+        check_status(response, has_effect=has_effect)
         if response.status in (404, 410):
             raise PeerMisconfigured(f"http-{response.status}")
-        return _open(response)
+        return _open(response, has_effect)
 
     # --- SM2 ----------------------------------------------------------------------------------------------------------
 
@@ -284,15 +315,15 @@ def _json(content: bytes) -> Json:
         raise ValueError("nested too deeply") from None
 
 
-def _open(response: WireResponse) -> tuple[int, Json]:
+def _open(response: WireResponse, has_effect: bool) -> tuple[int, Json]:
     try:
         reply = _json(response.body)
     except ValueError:
-        raise unreadable("no JSON in UTF-8", has_effect=False) from None
+        raise unreadable("no JSON in UTF-8", has_effect=has_effect) from None
     head = reply.get("head") if isinstance(reply, dict) else None
     status = str(head.get("status")) if isinstance(head, dict) else ""
     if not isinstance(reply, dict) or not status.isascii() or not status.isdigit() or len(status) > 6:
-        raise unreadable("no head with a status", has_effect=False)
+        raise unreadable("no head with a status", has_effect=has_effect)
     return int(status), reply.get("data")
 
 

@@ -5,6 +5,7 @@ What does not fit raises ``ValueError``; the text never quotes the peer's data.
 
 from __future__ import annotations
 
+import base64
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from enum import StrEnum
 from importlib.resources import files
 from typing import Final, cast
 
+from adapters.contract import CollectAction, CollectedAnswer, CollectedEcert, CollectReceipt, CollectRefusal
 from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, UseCause
 
 Json = str | int | float | bool | None | Mapping[str, "Json"] | Sequence["Json"]
@@ -185,3 +187,50 @@ def _use_cause(cause: UseCause, parts: Mapping[str, str]) -> str:
     }
     present = {name: value for name, value in fields.items() if value}
     return json.dumps(present, ensure_ascii=False, separators=(",", ":"))
+
+
+# --- collecting (unconfirmed, see library.PUSH) -----------------------------------------------------------------------------
+
+
+def collected_to_wire(ecert: CollectedEcert) -> dict[str, str]:
+    """One record of CertCollect/push: the metadata, what was done, the digest and the file."""
+    record = {**metadata_to_wire(ecert.metadata), "collectAction": ecert.action.value, "collectDigest": ecert.digest}
+    if ecert.content is not None:
+        record["content"] = base64.b64encode(ecert.content).decode("ascii")
+    return record
+
+
+def collected_from_wire(record: Record) -> CollectedEcert:
+    """The other way, for the simulator and the round trip. ValueError if it is none."""
+    own = ("collectAction", "collectDigest", "content")
+    action, found, content = (_text(record.get(name)) for name in own)
+    if found is None:
+        raise ValueError("a collected record without its digest")
+    return CollectedEcert(
+        action=CollectAction(action or ""),
+        metadata=metadata_from_wire({name: value for name, value in record.items() if name not in own}),
+        digest=found,
+        content=content.encode() if content is not None else None,  # base64, which the model decodes
+    )
+
+
+def receipt_from_wire(data: Json) -> CollectReceipt:
+    """data of CertCollect/push: receiptNo, and failures[] of certificateIdentifier and status."""
+    if not isinstance(data, Mapping) or not (number := _text(data.get("receiptNo"))):
+        raise ValueError("no receiptNo")
+    failures = data.get("failures") or []
+    refused = []
+    for failure in failures if isinstance(failures, list) else [failures]:
+        identifier = _text(failure.get("certificateIdentifier")) if isinstance(failure, Mapping) else None
+        code = _text(failure.get("status")) if isinstance(failure, Mapping) else None
+        if identifier is None or code is None or not code.isascii() or not code.isdigit() or len(code) > 6:
+            raise ValueError("a failure without certificateIdentifier or status")
+        refused.append(CollectRefusal(identifier=identifier, code=status_of(int(code)).word))
+    return CollectReceipt(peer_reference=number, refused=tuple(refused))
+
+
+def collected_answer_from_wire(data: Json) -> CollectedAnswer:
+    """data of CertCollect/summary: buckets[] or entries[]."""
+    if not isinstance(data, Mapping):
+        raise ValueError("no object")
+    return CollectedAnswer.model_validate({name: data[name] for name in ("buckets", "entries") if name in data})

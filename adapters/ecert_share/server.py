@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from adapters.ecert_share.collections import Collections, Refusal
 from adapters.ecert_share.holdings import REFUSALS, Holder, Holding, Holdings, State
-from adapters.ecert_share.library import ENCRYPTED, TOKEN_OPERATION
+from adapters.ecert_share.library import ENCRYPTED, PUSH, SUMMARY, TOKEN_OPERATION
 from adapters.ecert_share.mapping import AUTHENTICATION_FAILED, STATUS_FIELD, USE_CAUSE_LIMIT, Json, status_of
 from certs import sm2
 from certs.errors import DecryptionFailed
@@ -56,14 +57,6 @@ class Options:
     authorize_after_s: float = 0.5  # when a person answers a request for authorization
 
 
-class Refusal(Exception):
-    """The operation ends with this status."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(str(status))
-        self.status = status
-
-
 @dataclass(slots=True)
 class _Transaction:
     holder: Holder | None  # None: the person said no
@@ -74,7 +67,8 @@ class _Transaction:
 class LibraryServer:
     """Answers operations; holds tokens, links and transactions in memory."""
 
-    def __init__(self, holdings: Holdings, access: Access, options: Options) -> None:
+    def __init__(self, holdings: Holdings, access: Access, options: Options, collections: Collections) -> None:
+        self._collections = collections
         self._holdings = holdings
         self._access = access
         self._options = options
@@ -93,6 +87,8 @@ class LibraryServer:
             "CertShare/verifyCertInfo": self._verify_info,
             "CertShare/verifyFile": self._verify_file,
             "CertShare/getCertRemarkInfo": self._remark_info,
+            PUSH: self._collections.push,
+            SUMMARY: self._collections.summary,
             "ChannelVerify/begin/verify": self._begin,
             "ChannelVerify/current/status": self._status,
         }

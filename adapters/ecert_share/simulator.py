@@ -17,6 +17,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from adapters.contract import Endpoint
+from adapters.ecert_share.collections import Collections
 from adapters.ecert_share.holdings import Holdings
 from adapters.ecert_share.library import MAX_FILE_BYTES
 from adapters.ecert_share.sealing import Authority
@@ -47,6 +48,7 @@ def create_app(server: LibraryServer, files_url: str | None = None) -> FastAPI:
         return Response(content, media_type="application/ofd")
 
     app.add_api_route("/CertShare/{name}", operation, methods=["POST"])
+    app.add_api_route("/CertCollect/{name}", operation, methods=["POST"])
     app.add_api_route("/ChannelVerify/{part}/{name}", operation, methods=["POST"])
     app.add_api_route("/files/{link}", file, methods=["GET"])
     return app
@@ -113,8 +115,8 @@ def main() -> None:
         sm2.public_key(bytes.fromhex(keys["sm2_private_key"])),
     )
     options = Options(args.pinyin, args.token_seconds, args.token_says, args.stale_links, args.authorize_after)
-    app = create_app(LibraryServer(holdings, access, options), args.files_url)
     simulation = Simulation(args.journal, fault_body=fault_body)
+    app = create_app(LibraryServer(holdings, access, options, Collections(simulation)), args.files_url)
     run(app, simulation, host=args.host, port=args.port, control_port=args.control_port)
 
 
