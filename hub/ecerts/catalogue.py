@@ -324,6 +324,7 @@ class Catalogue:
         self._versions: dict[tuple[str, str], list[Entry]] = {}
         for entry in sorted(entries, key=lambda entry: (entry.kind, entry.key, entry.version)):
             self._versions.setdefault((entry.kind, entry.key), []).append(entry)
+        self._item_codes = [key for kind, key in self._versions if kind == Item.kind]
         self._by_place: dict[
             tuple[str, str], list[str]
         ] = {}  # (basic code, region) -> implementation codes, shortest first
@@ -366,7 +367,7 @@ class Catalogue:
     def items(self, at: datetime) -> list[Item]:
         """Those in effect, by basic code."""
         day = shanghai_day(at)
-        found = (self._current(kind, key, day) for kind, key in self._versions if kind == Item.kind)
+        found = (self._current(Item.kind, key, day) for key in self._item_codes)
         return [item for item in found if isinstance(item, Item)]
 
     def implementation(self, code: str, at: datetime) -> Implementation | None:
