@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 
 import structlog
@@ -18,6 +19,7 @@ from hub.config import Settings
 # 17 digits or more, and the X that may follow: a resident ID number, alone or inside a 学籍号 or a longer text. Nothing that the
 # hub logs for its own use (times, counts, ids, digests) has so long a run of digits, and a digest that has is no loss.
 _ID_NUMBER = re.compile(r"\d{17,}[Xx]?")
+_IN_JSON = re.compile(r"\\\\|\\u[0-9a-f]{4}|(\d{17,}[Xx]?)")
 MASK = "******"
 _SHORT = 10**16  # a longer number is written as a text, so that the line is still JSON when it is masked
 
@@ -27,11 +29,16 @@ def mask(text: str) -> str:
     return _ID_NUMBER.sub(MASK, text)
 
 
-def masked(renderer: Processor) -> Processor:
+def mask_json(line: str) -> str:
+    """The same for a line of JSON, whose escapes are left whole."""
+    return _IN_JSON.sub(lambda found: MASK if found[1] else found[0], line)
+
+
+def masked(renderer: Processor, mask_line: Callable[[str], str]) -> Processor:
     """The last processor: masks the line as it is written, whatever the event was made of."""
 
     def render(logger: WrappedLogger, method: str, event: EventDict) -> str:
-        return mask(str(renderer(logger, method, event)))
+        return mask_line(str(renderer(logger, method, event)))
 
     return render
 
@@ -64,7 +71,7 @@ class _OneLine(logging.Formatter):
         event["event"] = record.getMessage().strip()
         if record.exc_info and record.exc_info[1] is not None:
             event |= _told(record.exc_info[1])
-        return mask(json.dumps(event, ensure_ascii=False))
+        return mask_json(json.dumps(event, ensure_ascii=False))
 
 
 def configure(settings: Settings) -> None:
@@ -73,11 +80,10 @@ def configure(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine())
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
-    renderer = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if settings.log_format == "json"
-        else structlog.dev.ConsoleRenderer()
-    )
+    if settings.log_format == "json":
+        render = masked(structlog.processors.JSONRenderer(ensure_ascii=False), mask_json)
+    else:
+        render = masked(structlog.dev.ConsoleRenderer(), mask)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
         processors=[
@@ -85,7 +91,7 @@ def configure(settings: Settings) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             name_exception,
             long_numbers_as_text,
-            masked(renderer),
+            render,
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,

@@ -59,7 +59,7 @@ class Pages:
             language=language,
             operator=session.operator if session else None,
             csrf=session.csrf if session else "",
-            here=_here(request),
+            here=_here(request) if status == 200 else "/console",  # what was refused is not repeated
             notice=text(notice, language) if notice else None,
             bad_notice=notice in _BAD,
             **(facts or {}),

@@ -84,9 +84,10 @@ class Console:
 
     async def sign_out(self, request: Request, csrf: FormText) -> Response:
         session = await self.session(request)
-        if session is not None and hmac.compare_digest(session.csrf, csrf):
-            await in_thread(lambda: self._operators.sign_out(request.cookies[COOKIE]))
         answer = RedirectResponse("/console", 303)
+        if session is None or not fits(session, csrf):
+            return answer
+        await in_thread(lambda: self._operators.sign_out(request.cookies[COOKIE]))
         answer.delete_cookie(COOKIE, path="/console", httponly=True, samesite="strict", secure=self._secure)
         return answer
 
@@ -96,7 +97,7 @@ class Console:
 
     async def set_password(self, request: Request, csrf: FormText, password: FormText) -> Response:
         session = await self.session(request)
-        if session is None or not hmac.compare_digest(session.csrf, csrf):
+        if session is None or not fits(session, csrf):
             return self.sign_in_page(request, "session-over", 403)
         token = request.cookies[COOKIE]
         try:
@@ -274,7 +275,7 @@ class Console:
     async def _may(self, request: Request, csrf: str) -> SessionRow | Response:
         """The session, if it may act; else the page that says why not."""
         session = await self.session(request)
-        if session is None or not hmac.compare_digest(session.csrf, csrf):
+        if session is None or not fits(session, csrf):
             return self.sign_in_page(request, "session-over", 403)
         return session if may_act(session) else self._found(request, session, "", "denied", 403)
 
@@ -327,6 +328,11 @@ def static_files() -> StaticFiles:
 
 async def in_thread(function: Callable[[], T]) -> T:
     return await asyncio.to_thread(function)
+
+
+def fits(session: SessionRow, csrf: str) -> bool:
+    """Whether a form came from a page of this session."""
+    return hmac.compare_digest(session.csrf.encode(), csrf.encode(errors="replace"))
 
 
 def may_act(session: SessionRow) -> bool:

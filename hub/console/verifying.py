@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 
@@ -17,7 +16,7 @@ from certs.report import Report
 from hub.access.operators.store import SessionRow
 from hub.console.guard import UPLOAD, guarded
 from hub.console.rendering import language_of
-from hub.console.routes import Console, in_thread
+from hub.console.routes import Console, fits, in_thread
 from hub.db import AuditEntry, Database
 from hub.ecerts.verifier import Verifier, VerifierBusy
 from hub.working_days import SHANGHAI
@@ -70,7 +69,7 @@ def verify_router(console: Console, db: Database, verifier: Verifier, *, max_doc
         except (MultiPartException, KeyError):
             return page(request, session, "verify-missing", 400)
         csrf, file, policy = form.get("csrf"), form.get("file"), form.get("policy")
-        if not isinstance(csrf, str) or not hmac.compare_digest(session.csrf.encode(), csrf.encode()):
+        if not isinstance(csrf, str) or not fits(session, csrf):
             return console.sign_in_page(request, "session-over", 403)
         document = await file.read() if isinstance(file, UploadFile) else b""
         await form.close()

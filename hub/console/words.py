@@ -24,6 +24,9 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "ecert": ("电子证照应用", "e-certificate"),
         "person": ("身份核验", "identity"),
         "enrolment": ("学籍信息查询", "enrolment record"),
+        "evidence-ecert": ("电子证照应用(按事项)", "e-certificate for an item"),
+        "evidence-person": ("身份核验(按事项)", "identity for an item"),
+        "evidence-enrolment": ("学籍信息查询(按事项)", "enrolment record for an item"),
     },
     "evidence": {
         "pending": ("取证中", "being fetched"),

@@ -104,11 +104,22 @@ class Operators:
 
         def act(tx: Tx) -> SignedIn | None:
             row = store.use_link(tx.conn, _hash(token), tx.now)
-            outcome = "signed-in" if row else "refused"
-            tx.audit.append(AuditEntry(f"operator:{row.id if row else '?'}", "operator.sign-in", "link", outcome))
-            return self._session(tx, row) if row else None
+            if row is not None:
+                tx.audit.append(AuditEntry(f"operator:{row.id}", "operator.sign-in", "link", "signed-in"))
+                return self._session(tx, row)
+            if self._told_of_refused_link():
+                tx.audit.append(AuditEntry("operator:?", "operator.sign-in", "link", "refused"))
+            return None
 
         return self._db.write(act)
+
+    def _told_of_refused_link(self) -> bool:
+        """Tokens cannot be guessed, so links are never throttled; but a flood of guesses must not fill the audit log."""
+        try:
+            self._throttle.begin("a one-time link", known=False)
+        except TooManyTries as many:
+            return many.first
+        return True
 
     def sign_in_by_password(self, name: str, password: str) -> SignedIn | None:
         """None if name and password do not fit; takes as long either way. TooManyTries without looking at the password."""

@@ -1,0 +1,70 @@
+"""The console speaks both languages, and knows every word that the hub can show."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from importlib.resources import files
+
+import pytest
+
+from hub.access.operators import Role
+from hub.cases.events import EventType
+from hub.console.rendering import age, local_address
+from hub.console.texts import TEXTS
+from hub.console.words import WORDS, word
+from hub.deliveries.breaker import Breaker
+from hub.deliveries.model import Kind, State, Word
+from hub.health.overview import URGENCY, EndpointState
+from schemas.transfers import CaseState, EvidenceState, StepState
+
+TEMPLATES = files("hub.console") / "templates"
+
+
+def test_every_text_is_there_in_both_languages() -> None:
+    for key, (zh, en) in TEXTS.items():
+        assert zh.strip(), key
+        assert en.strip(), key
+        assert key == "switch" or not re.search(r"[一-鿿]", en), key
+
+
+@pytest.mark.parametrize("template", [file.name for file in TEMPLATES.iterdir()])
+def test_every_text_that_a_template_asks_for_is_there(template: str) -> None:
+    asked = re.findall(r"\bt\('([a-z0-9-]+)'\)", (TEMPLATES / template).read_text(encoding="utf-8"))
+    assert [key for key in asked if key not in TEXTS] == []
+
+
+@pytest.mark.parametrize(
+    ("family", "values"),
+    [("delivery", State), ("kind", Kind), ("evidence", EvidenceState), ("step", StepState), ("event", EventType)],
+)
+def test_every_state_has_its_words(family: str, values: type[State]) -> None:
+    assert {value.value for value in values} == set(WORDS[family])
+
+
+def test_keys_that_are_made_of_values_are_there() -> None:
+    made = [state.value for state in EndpointState] + [f"case-{state.value}" for state in CaseState]
+    made += [f"breaker-is-{state.value}" for state in Breaker] + [role.value for role in Role]
+    assert [key for key in made if key not in TEXTS] == []
+    assert {word.value for word in Word} - {"bug"} <= set(WORDS["outcome"])
+    assert set(URGENCY) == set(EndpointState)
+
+
+def test_a_peers_own_code_stays_as_it_is() -> None:
+    assert word("code", "E-4711", "zh") == "E-4711"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "zh"), [(0, "0 秒"), (119, "119 秒"), (720, "12 分钟"), (10_800, "3 小时"), (259_200, "3 天")]
+)
+def test_an_age_is_told_in_one_unit(seconds: int, zh: str) -> None:
+    assert age(timedelta(seconds=seconds), "zh") == zh
+
+
+@pytest.mark.parametrize("address", ["", "//x", "http://x", "/console//x", "/console\\x", "/consolation", "/console\n"])
+def test_one_goes_back_to_the_console_only(address: str) -> None:
+    assert local_address(address) == "/console"
+
+
+def test_one_goes_back_to_where_one_was() -> None:
+    assert local_address("/console/find?id=x") == "/console/find?id=x"
