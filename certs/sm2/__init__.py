@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final, Literal, Protocol
 
 from certs.digests import digest
-from certs.errors import BadConfiguration, DecryptionFailed
+from certs.errors import BadConfiguration, BadKey, DecryptionFailed
 from certs.sm2.encoding import (
     SPKI_PREFIX,
     N,
@@ -47,6 +47,7 @@ __all__ = [
 DEFAULT_USER_ID: Final = b"1234567812345678"  # GB/T 35276-2017, clause 10
 Order = Literal["C1C3C2", "C1C2C3"]
 BackendName = Literal["auto", "libcrypto", "gmssl"]
+MAX_USER_ID: Final = 8190  # what both backends take; ENTL (GB/T 32918.2, 5.5) would have room for one more
 MAX_PLAINTEXT: Final = 16 * 1024 * 1024
 
 
@@ -99,14 +100,21 @@ def _backend() -> Backend:
 
 
 def verify(public_key: bytes, message: bytes, signature_der: bytes, user_id: bytes = DEFAULT_USER_ID) -> bool:
-    """Whether the signature holds. Only strict DER with r and s in [1, n-1] can; a bad key is BadKey."""
+    """Whether the signature holds. Only strict DER with r and s in [1, n-1] can; a bad key or user id is BadKey."""
     key = _point(public_key)
+    _check_user_id(user_id)
     return is_signature(signature_der) and _backend().verify(key, message, signature_der, user_id)
 
 
 def sign(private_key: bytes, message: bytes, user_id: bytes = DEFAULT_USER_ID) -> bytes:
     """A DER signature over SM3(Z || message), Z from the user id and the public key (GB/T 32918.2, 5.5)."""
+    _check_user_id(user_id)
     return _backend().sign(scalar(private_key), message, user_id)
+
+
+def _check_user_id(user_id: bytes) -> None:
+    if not 1 <= len(user_id) <= MAX_USER_ID:
+        raise BadKey(f"a user id has 1 to {MAX_USER_ID} octets")
 
 
 def encrypt(public_key: bytes, plaintext: bytes, order: Order = "C1C3C2") -> bytes:
