@@ -254,7 +254,7 @@ class CollectedQuery(Canonical):
 
 
 class CollectedBucket(Canonical):
-    """``digest``: SHA-256 (hex) over the lines ``identifier digest standing\\n`` of its entries, sorted; see :func:`bucket_digest`."""
+    """``digest``: SHA-256 over the lines ``identifier digest standing\\n`` of its entries, sorted: :func:`bucket_digest`."""
 
     bucket: str
     count: int

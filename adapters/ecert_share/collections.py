@@ -80,10 +80,6 @@ class Collections:
     def _put(self, type_code: str, entry: CollectedEntry) -> None:
         self._held.setdefault(type_code, {})[entry.identifier] = entry
 
-    def forget(self, identifier: str) -> bool:
-        """As if the library had lost it: what a reconciliation must find."""
-        return any([held.pop(identifier, None) for held in self._held.values()])
-
     def summary(self, data: Mapping[str, Json], _files_url: str) -> Json:
         """Sums of the buckets, or the entries of one."""
         type_code, wanted = data.get("certTypeCode"), data.get("bucket")

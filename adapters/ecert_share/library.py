@@ -2,7 +2,8 @@
 
 ``POST /CertShare/<operation>`` with ``{"head": {accessId, accessToken}, "data": {…}}``; the reply ``{"head": {status,
 message}, "data": {…}}`` is HTTP 200 even on refusal. What is sensitive travels as SM2 ciphertext in hexadecimal, C1‖C2‖C3:
-``data.certData`` of queries, all of ``data`` for links. Every operation only reads but CertCollect/push: after that one was sent and not answered, its outcome is unknown.
+``data.certData`` of queries, all of ``data`` for links. Every operation only reads but CertCollect/push:
+after that one was sent and not answered, its outcome is unknown.
 """
 
 from __future__ import annotations
@@ -268,7 +269,7 @@ class Library:
         check_status(response, has_effect=has_effect)
         if response.status in (404, 410):
             raise PeerMisconfigured(f"http-{response.status}")
-        return _open(response, has_effect)
+        return _open(response, has_effect=has_effect)
 
     # --- SM2 ----------------------------------------------------------------------------------------------------------
 
@@ -315,7 +316,7 @@ def _json(content: bytes) -> Json:
         raise ValueError("nested too deeply") from None
 
 
-def _open(response: WireResponse, has_effect: bool) -> tuple[int, Json]:
+def _open(response: WireResponse, *, has_effect: bool = False) -> tuple[int, Json]:
     try:
         reply = _json(response.body)
     except ValueError:
