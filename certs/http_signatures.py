@@ -13,23 +13,22 @@ reasons listed in docs/protocol/message-signatures.md.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, cast
-from urllib.parse import SplitResult, urlsplit
 
 import http_sf
 
 from certs.digests import digest
 from certs.errors import BadKey, MessageRefused
+from certs.http_components import Headers, Message
 from certs.keys import PublicKey, SignatureAlgorithm, Signer
 
 MAX_CLOCK_SKEW: Final = timedelta(seconds=60)
 MAX_NONCE: Final = 128  # characters; the hub stores it
 LABEL: Final = "hub"
 _PARAMETERS: Final = frozenset({"created", "expires", "keyid", "nonce", "alg", "tag"})
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 # RFC 9530, 5: sha-256 and sha-512. "sm3" is ours, defined in docs/protocol/message-signatures.md.
 _DIGESTS: Final[Mapping[str, str]] = {"sha-256": "sha256", "sha-512": "sha512", "sm3": "sm3"}
 
@@ -43,7 +42,6 @@ ALGORITHMS: Final[Mapping[str, SignatureAlgorithm]] = {
     "sm2-sm3": SignatureAlgorithm.SM2_SM3,
 }
 
-Headers = Iterable[tuple[str, str]]
 KeyResolver = Callable[[str], PublicKey | None]
 _Member = tuple[list[tuple[object, Mapping[str, object]]], Mapping[str, object]]  # inner list with parameters
 
@@ -59,42 +57,6 @@ class SignedMessage:
     components: tuple[str, ...]  # in the order signed
     algorithm: str  # RFC 9421 name, or "sm2-sm3"
     label: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """What the components of RFC 9421, 2.2 are derived from; header names in lower case, values combined."""
-
-    fields: Mapping[str, str]
-    body: bytes
-    method: str = ""
-    url: SplitResult | None = None
-    target: str = ""
-    status: int = 0
-
-    def component(self, name: str) -> str | None:
-        """The value of a component (RFC 9421, 2.1 and 2.2), or None where the message has none such."""
-        if not name.startswith("@"):
-            return self.fields.get(name)
-        if self.url is None:
-            return str(self.status) if name == "@status" else None
-        match name:
-            case "@method":
-                return self.method
-            case "@target-uri":
-                return self.target
-            case "@authority":
-                return _authority(self.url)
-            case "@scheme":
-                return self.url.scheme.lower()
-            case "@path":
-                return self.url.path or "/"
-            case "@query":
-                return f"?{self.url.query}"
-            case "@request-target":
-                return (self.url.path or "/") + (f"?{self.url.query}" if "?" in self.target else "")
-            case _:
-                return None
 
 
 def sign_request(
@@ -116,7 +78,7 @@ def sign_request(
     Covers @method, @target-uri, and content-type and content-digest where there is a body. ``algorithm`` defaults to
     the one of :data:`ALGORITHMS` that fits the key.
     """
-    message = _request(method, url, headers, body)
+    message = Message.request(method, url, headers, body)
     parameters: dict[str, object] = {"created": int(created.timestamp())}
     if expires is not None:
         parameters["expires"] = int(expires.timestamp())
@@ -137,7 +99,7 @@ def sign_response(
     digest_algorithm: str = "sha-256",
 ) -> dict[str, str]:
     """The headers to add to a response: as :func:`sign_request`, covering @status and the nonce of the request."""
-    message = _Message(_combine(headers), body, status=status)
+    message = Message.response(status, headers, body)
     parameters: dict[str, object] = {"created": int(created.timestamp()), "keyid": key_id, "nonce": request_nonce}
     return _sign(message, "@status", key, algorithm, digest_algorithm, parameters)
 
@@ -153,7 +115,7 @@ def verify_request(
     resolve_key: KeyResolver,
 ) -> SignedMessage:
     """The signature of a request, or :class:`MessageRefused`. ``resolve_key`` gives the key registered for a keyid."""
-    message = _request(method, url, headers, body)
+    message = Message.request(method, url, headers, body)
     return _verify(message, now, max_age, resolve_key, _require_request)
 
 
@@ -168,7 +130,7 @@ def verify_response(
     resolve_key: KeyResolver,
 ) -> SignedMessage:
     """The signature of the response to the request that carried ``request_nonce``."""
-    signed = _verify(_Message(_combine(headers), body, status=status), now, max_age, resolve_key, _require_response)
+    signed = _verify(Message.response(status, headers, body), now, max_age, resolve_key, _require_response)
     if not hmac.compare_digest(signed.nonce.encode(), request_nonce.encode()):
         raise MessageRefused("nonce-mismatch", "the response answers another request")
     return signed
@@ -183,11 +145,11 @@ def content_digest(body: bytes, algorithm: str = "sha-256") -> str:
 
 
 def _verify(
-    message: _Message,
+    message: Message,
     now: datetime,
     max_age: timedelta,
     resolve_key: KeyResolver,
-    require: Callable[[frozenset[str], _Message], None],
+    require: Callable[[frozenset[str], Message], None],
 ) -> SignedMessage:
     """RFC 9421, 3.2, in its order; steps 1.1 to 1.3 are the choice of the one signature.
 
@@ -246,18 +208,18 @@ def _components(member: _Member) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _require_request(covered: frozenset[str], message: _Message) -> None:
+def _require_request(covered: frozenset[str], message: Message) -> None:
     missing = [] if "@method" in covered else ["@method"]
     if "@target-uri" not in covered and not {"@authority", "@path", "@query"} <= covered:
         missing.append("@target-uri")
     _require(missing, covered, message)
 
 
-def _require_response(covered: frozenset[str], message: _Message) -> None:
+def _require_response(covered: frozenset[str], message: Message) -> None:
     _require([] if "@status" in covered else ["@status"], covered, message)
 
 
-def _require(missing: list[str], covered: frozenset[str], message: _Message) -> None:
+def _require(missing: list[str], covered: frozenset[str], message: Message) -> None:
     if message.body and "content-digest" not in covered:
         missing.append("content-digest")
     if missing:
@@ -278,7 +240,7 @@ def _check_times(
     return created, expires
 
 
-def _check_digest(message: _Message) -> None:
+def _check_digest(message: Message) -> None:
     """RFC 9530, 2: every digest whose algorithm we know must match, and we must know one of them."""
     if "content-digest" not in message.fields:
         if message.body:
@@ -310,7 +272,7 @@ def _algorithm_for(key: PublicKey, parameters: Mapping[str, object]) -> str:
     return name
 
 
-def _signature_base(message: _Message, components: tuple[str, ...], member: _Member) -> bytes:
+def _signature_base(message: Message, components: tuple[str, ...], member: _Member) -> bytes:
     """RFC 9421, 2.5."""
     lines: list[str] = []
     for name in components:
@@ -329,7 +291,7 @@ def _signature_base(message: _Message, components: tuple[str, ...], member: _Mem
 
 
 def _sign(
-    message: _Message,
+    message: Message,
     first: str,
     key: Signer,
     algorithm: str | None,
@@ -354,33 +316,6 @@ def _sign(
 
 
 # --- reading headers -------------------------------------------------------------------------------------------------
-
-
-def _request(method: str, url: str, headers: Headers, body: bytes) -> _Message:
-    try:
-        split = urlsplit(url)
-        _ = split.port  # raises on what is no port
-    except ValueError:
-        raise MessageRefused("target-malformed", "the address is no URL") from None
-    if not split.scheme or not split.netloc:
-        raise MessageRefused("target-malformed", "the address must be absolute")
-    return _Message(_combine(headers), body, method=method, url=split, target=url)
-
-
-def _authority(url: SplitResult) -> str:
-    """RFC 9421, 2.2.3: host in lower case, the default port left out."""
-    host = url.netloc.rpartition("@")[2].lower()
-    default = _DEFAULT_PORTS.get(url.scheme.lower())
-    return host.removesuffix(f":{default}") if default is not None and url.port == default else host
-
-
-def _combine(headers: Headers) -> dict[str, str]:
-    """RFC 9421, 2.1: several lines of one name joined by a comma, each stripped."""
-    fields: dict[str, str] = {}
-    for header, line in headers:
-        name, value = header.lower(), line.strip(" \t")
-        fields[name] = f"{fields[name]}, {value}" if name in fields else value
-    return fields
 
 
 def _dictionary(fields: Mapping[str, str], header: str) -> dict[str, tuple[object, Mapping[str, object]]]:

@@ -66,7 +66,7 @@ ED25519_KEY = b"""-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=
 -----END PUBLIC KEY-----"""
 REQUEST_DIGEST = "sha-512=:WZDPaVn/7XgHaAy8pmojAkGWoRx2UFChF41A2svX+TaPm+AbwAgBWnrIiYllu7BNNyealdVLvRwEmTHWXvJwew==:"
-REQUEST = hs._request(
+REQUEST = hs.Message.request(
     "POST",
     "https://example.com/foo?param=Value&Pet=dog",
     [
@@ -78,7 +78,7 @@ REQUEST = hs._request(
     ],
     b'{"hello": "world"}',
 )
-RESPONSE = hs._Message(
+RESPONSE = hs.Message(
     {
         "date": "Tue, 20 Apr 2021 02:07:56 GMT",
         "content-type": "application/json",
@@ -169,7 +169,7 @@ def test_authority_path_and_query_stand_for_the_target() -> None:
 
 @pytest.mark.parametrize("url", ["https://HUB.example.cn:443/v1", "https://hub.example.cn/v1"])
 def test_authority_is_lower_case_without_default_port(url: str) -> None:
-    assert hs._request("GET", url, [], b"").component("@authority") == "hub.example.cn"
+    assert hs.Message.request("GET", url, [], b"").component("@authority") == "hub.example.cn"
 
 
 def test_request_without_body_needs_no_digest() -> None:
@@ -185,7 +185,7 @@ def resigned(
     extra = {"content-digest": content_digest(body)} | fields
     value = f"x={components}{parameters}"
     member = http_sf.parse(value.encode(), tltype="dictionary")["x"]  # type: ignore[index, call-overload]
-    message = hs._request("POST", URL, [*HEADERS, *extra.items()], body)
+    message = hs.Message.request("POST", URL, [*HEADERS, *extra.items()], body)
     lines = [f'"{name}": {message.component(name)}' for name, _ in member[0]]
     base = "\n".join([*lines, f'"@signature-params": {http_sf.ser([member])}'])
     signature = key_of("p256").sign(hs.ALGORITHMS["ecdsa-p256-sha256"], base.encode(), raw=True)

@@ -281,7 +281,7 @@ def test_metadata_of_two_documents_in_one_file() -> None:
         (b"\x30\x80", "cms"),
         (b"-----BEGIN CMS-----", "cms"),
         (b"eyJh.eyJh.AA", "jws"),
-        (b"<a/>", "unknown"),
+        (b"<a/>", "xml"),
         (b"", "unknown"),
         (b"MZ", "unknown"),
     ],
