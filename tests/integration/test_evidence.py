@@ -385,9 +385,16 @@ def test_an_expired_certificate_is_deemed_valid_by_a_notice(world: World) -> Non
     judge, now = world.parts.judge, world.db.clock()
     assert judge.answered(question, expired, "370102", now).standing is Standing.EXPIRED
     notice = notices.Notice(
-        id="鲁教发〔2026〕1号", title="延期", source="省教育厅网站", ecert_type="degree", region="370000",
-        issued_on=date(2020, 2, 1),        expired_from=date(2020, 1, 1), expired_until=date(2020, 3, 1), deemed_valid_until=date(2099, 1, 1),
-    )  # fmt: skip
+        id="鲁教发〔2026〕1号",
+        title="延期",
+        source="省教育厅网站",
+        ecert_type="degree",
+        region="370000",
+        issued_on=date(2020, 2, 1),
+        expired_from=date(2020, 1, 1),
+        expired_until=date(2020, 3, 1),
+        deemed_valid_until=date(2099, 1, 1),
+    )
     world.db.write(lambda tx: notices.add(tx, "operator:test", notice))
     assert isinstance(judge.notices, notices.ExtensionNotices)
     judge.notices.forget()

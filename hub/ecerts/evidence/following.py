@@ -24,7 +24,7 @@ from hub.ecerts.evidence.judging import Got, Judge
 from hub.ecerts.evidence.planning import documents_of, questions
 from hub.ecerts.evidence.views import EvidenceFile, Views, digest_of_answer, document_context
 from hub.ecerts.items.service import ItemCatalogue
-from hub.ecerts.solver import Standing
+from hub.ecerts.solver import Standing, solve
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.base import Canonical
@@ -87,10 +87,16 @@ class FollowUps:
     # --- asking again -----------------------------------------------------------------------------------------------------
 
     def to_follow(self, file: EvidenceFile) -> list[Evidence]:
-        """What stands between a requirement and its satisfaction, may still come, and is not being asked for already."""
-        plan = file.plan()
-        wanted = [*plan.fetch, *(gap.evidence for one in plan.answers for gap in one.missing)]
-        return [document for document in dict.fromkeys(wanted) if _may_come(file.documents.get(document))]
+        """What else to ask for, so that all that can still be satisfied will be: the least of what may come.
+
+        The solver plans it as for a first call, with what is being asked for already taken as good.
+        """
+        hoped = {}
+        for document, known in file.known.items():
+            row = file.documents[document]
+            hope = Standing.HELD if row.followed_up else Standing.AVAILABLE if _may_come(row) else known.standing
+            hoped[document] = replace(known, standing=hope)
+        return list(solve(file.item.requirements, hoped).fetch)
 
     def follow(self, tx: Tx, file: EvidenceFile, documents: Sequence[Evidence]) -> list[store.DocumentRow]:
         """Enqueue a delivery for each; gives their rows, which the caller writes."""

@@ -15,11 +15,11 @@ from certs.jws import sign_jws
 from certs.keys import PrivateKey
 from hub.ecerts.authorizations.model import BasisKind
 from hub.ecerts.authorizations.service import Basis
-from hub.ecerts.catalogue import Catalogue, Evidence, Item
+from hub.ecerts.catalogue import Catalogue, Evidence, Item, Requirement
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.planning import Grounds, Planner, by_word
 from hub.ecerts.evidence.rules import EvidenceRules
-from hub.ecerts.solver import Known, Plan, RequirementAnswer, RequirementState, Standing, solve
+from hub.ecerts.solver import WHO_ACTS, Known, Plan, RequirementAnswer, RequirementState, Standing, solve
 from hub.vault import Vault
 from hub.working_days import SHANGHAI
 from schemas.evidence import (
@@ -220,6 +220,7 @@ def _handed_out(plan: Plan) -> list[Evidence]:
 
 def _requirement(file: EvidenceFile, one: RequirementAnswer) -> RequirementView:
     rule = next(requirement for requirement in file.item.requirements if requirement.name == one.name)
+    hoped = _being_asked(file, rule) if one.state is not RequirementState.SATISFIED else ()
     return RequirementView(
         name=one.name,
         title_zh=rule.title_zh,
@@ -228,16 +229,28 @@ def _requirement(file: EvidenceFile, one: RequirementAnswer) -> RequirementView:
         satisfied=one.state is RequirementState.SATISFIED,
         by=tuple(str(document) for document in one.by) if one.state is RequirementState.SATISFIED else (),
         notices=one.notices,
-        missing=tuple(
-            MissingView(
-                document=str(gap.evidence),
-                state=gap.standing.value,
-                reason=gap.reason,
-                who_acts=gap.who.value,
-                followed_up=file.documents[gap.evidence].followed_up if gap.evidence in file.documents else False,
-            )
-            for gap in one.missing
-        ),
+        missing=hoped if hoped else tuple(_gap(file, gap.evidence) for gap in one.missing),
+    )
+
+
+def _being_asked(file: EvidenceFile, rule: Requirement) -> tuple[MissingView, ...]:
+    """The gaps of an alternative that will be whole if what is being asked for comes; empty if there is none."""
+    for documents in rule.alternatives:
+        rows = {document: file.documents.get(document) for document in sorted(documents)}
+        gaps = [d for d in rows if file.known[d].standing not in (Standing.HELD, Standing.DEEMED_VALID)]
+        if gaps and all((row := rows[document]) is not None and row.followed_up for document in gaps):
+            return tuple(_gap(file, document) for document in gaps)
+    return ()
+
+
+def _gap(file: EvidenceFile, document: Evidence) -> MissingView:
+    known, row = file.known[document], file.documents.get(document)
+    return MissingView(
+        document=str(document),
+        state=known.standing.value,
+        reason=known.reason,
+        who_acts=WHO_ACTS[known.standing].value,
+        followed_up=row is not None and row.followed_up,
     )
 
 
