@@ -85,7 +85,7 @@ class CaseRooms:
 def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
     trust = TrustFolder.of(settings)
     checker = EcertChecker(trust.store, load_policy(settings.policy), trust.fetchers)
-    rooms = Rooms(vault, load_flows(), Directory(db))
+    rooms = Rooms(vault, load_flows(settings.flows_dir), Directory(db))
     evidence = evidence_parts(db, vault, rooms.directory, checker, OwnKeys.ensure(settings.state_dir).http)
     return CaseRooms(rooms, {**outcome_handlers(db, rooms, checker), **evidence.handlers}, trust, evidence)
 

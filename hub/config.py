@@ -40,6 +40,7 @@ class Settings(BaseSettings):
         None, description="Base64 of the 32-byte key at rest; default: vault.key in the state folder"
     )
     cipher: Literal["aes-256-gcm", "sm4-gcm"] = Field("aes-256-gcm", description="Cipher of payloads at rest")
+    flows_dir: Path | None = Field(None, description="Folder of the flows' TOML files; default: those that ship")
     policy: str = Field("strict", description="Verification policy: strict, field, or the path of a TOML file")
     revocation_hosts: str = Field(
         "", description="Comma-separated hosts (host or host:port) that CRLs and OCSP answers are fetched from"
