@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-SOURCES = [ROOT / "schemas/safe_xml.py", ROOT / "certs/http_signatures.py", *(ROOT / "certs/xml").glob("*.py")]
+SOURCES = [ROOT / "schemas/safe_xml.py", *(ROOT / "certs").glob("http_*.py"), *(ROOT / "certs/xml").glob("*.py")]
 PAGE = (ROOT / "docs/protocol/message-signatures.md").read_text()
 
 

@@ -7,8 +7,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from asn1crypto import keys as asn1_keys
+from asn1crypto import pem
+from asn1crypto import x509 as asn1_x509
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.sign import PdfSignatureMetadata, SimpleSigner, sign_pdf
+from pyhanko.sign.fields import SigSeedSubFilter
+from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from certs.authority import Identity, new_root
 from certs.issue_messages import issue_timestamp, sign_message
@@ -26,7 +32,7 @@ POLICY = Policy(revocation="off")
 
 
 def authority(kind: SignatureAlgorithm) -> Identity:
-    return new_root("root", kind, not_before=NOW - timedelta(days=9), not_after=NOW + timedelta(days=999))
+    return new_root("root", kind, not_before=NOW - timedelta(days=9), not_after=NOW + timedelta(days=9999))
 
 
 def sign(pdf: bytes, signer: Identity, field: str = "one", *, gb: bool = False) -> bytes:
@@ -123,3 +129,30 @@ def test_every_cut_of_a_signed_pdf_is_a_report() -> None:
     pdf = sign(blank(), root.issue("signer"))
     for end in range(0, len(pdf) - 2, len(pdf) // 60):
         assert judge(pdf[:end], root).indication is not Indication.PASSED
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ec"])
+@pytest.mark.parametrize("pades", [True, False])
+def test_a_pdf_that_pyhanko_signed_itself_passes(kind: str, pades: bool) -> None:
+    """Not only our own messages inside: signer, CMS and placeholder are all pyHanko's."""
+    algorithm = SignatureAlgorithm.RSA_PKCS1_SHA256 if kind == "rsa" else SignatureAlgorithm.ECDSA_SHA256
+    root = authority(algorithm)
+    leaf = root.issue("signer")
+    signer = SimpleSigner(
+        signing_cert=asn1_x509.Certificate.load(leaf.cert.der),
+        signing_key=asn1_keys.PrivateKeyInfo.load(pem.unarmor(leaf.key.to_pem())[2]),
+        cert_registry=SimpleCertificateStore.from_certs([asn1_x509.Certificate.load(root.cert.der)]),
+    )
+    kinds = SigSeedSubFilter.PADES if pades else SigSeedSubFilter.ADOBE_PKCS7_DETACHED
+    metadata = PdfSignatureMetadata(field_name="one", subfilter=kinds, md_algorithm="sha256")
+    writer = IncrementalPdfFileWriter(io.BytesIO(blank()))
+    pdf = sign_pdf(writer, metadata, signer=signer).getvalue()
+    # pyHanko writes the signing time of its clock; the certificate is valid then too
+    at = datetime.now(UTC) + timedelta(seconds=5)
+    given = {"policy": POLICY, "revocation": RevocationSource(), "at": at}
+    trust = TrustStore.of([root.cert], ["message"], NOW)
+    report = verify_pdf(pdf, trust=trust, **given)
+    assert report.indication is Indication.PASSED, report.findings
+    assert report.signers[0].algorithm == algorithm.value
+    assert verify_pdf(pdf.replace(b"q Q", b"Q q"), trust=trust, **given).sub_indication is SubIndication.HASH_FAILURE
+    assert verify_pdf(pdf, trust=TrustStore(), **given).indication is Indication.INDETERMINATE
