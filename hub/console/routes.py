@@ -151,7 +151,8 @@ class Console:
                 one = found.case_ids if len(found.case_ids) == 1 else []
                 cases = case_store.load_cases(conn, one)
                 shown = views(conn, self._rooms.flows, list(cases.values()))
-                health = next((e for e in overview(conn, self._db.clock()).endpoints if e.id == wanted), None)
+                all_health = () if found.case_ids else overview(conn, self._db.clock()).endpoints
+                health = next((e for e in all_health if e.id == wanted), None)
                 return {
                     "view": shown[0] if shown else None,
                     "history": case_store.events_of(conn, one[0]) if one else [],

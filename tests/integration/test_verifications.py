@@ -1,0 +1,137 @@
+"""POST /v1/verifications over the wire: the verdict of documents that hold and that do not, and each refusal."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from certs.keys import PrivateKey, SignatureAlgorithm
+from hub.access.callers import KeyKind
+from hub.ecerts.fetchers import RevocationFetchers
+from hub.ecerts.trust import TrustFolder
+from hub.ecerts.verifier import Verifier
+from hub.intake import assembly, verifications
+from tests.integration.intake_hub import HttpCaller, RunningHub, new_caller, running_hub
+from tests.unit.certs.ofd_cases import NOW, world
+
+LIMIT = 2 * 2**20
+PATH = "/v1/verifications"
+AT = (NOW + timedelta(minutes=1)).isoformat().replace("+00:00", "Z")
+
+
+@dataclass
+class Place:
+    hub: RunningHub
+    caller: HttpCaller
+
+    def post(self, body: bytes, query: str = "", **headers: str) -> httpx.Response:
+        sent = {"content-type": "application/octet-stream", **headers}
+        return self.caller.send("POST", PATH + query, body, headers=sent)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    state = tmp_path_factory.mktemp("state")
+    one = world()
+    one.trust.save(state / "trust")
+    (state / "issuers").mkdir()
+    for n, cert in enumerate((one.authority.intermediate.cert, one.authority.signer.cert)):
+        (state / "issuers" / f"{n}.crt").write_bytes(cert.der)
+    (state / "crls").mkdir()
+    for n, crl in enumerate(one.revocation.crls):
+        (state / "crls" / f"{n}.crl").write_bytes(crl)
+    with running_hub(state, max_body_kb=64) as hub:
+        verifier = Verifier(TrustFolder(state, RevocationFetchers(state / "crls", frozenset())), "strict")
+        gate = assembly.create_gate(hub.settings, hub.db, hub.directory)
+        hub.app.include_router(verifications.create_router(gate, hub.db, verifier, max_document=LIMIT))
+        yield Place(hub, new_caller(hub))
+
+
+def refused(response: httpx.Response, status: int, code: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["code"] == code
+
+
+def test_a_genuine_document_passes_and_an_altered_one_fails(place: Place) -> None:
+    document = world().signed()
+    answer = place.post(document, f"?at={AT.replace('+', '%2B')}")
+    assert answer.status_code == 200, answer.text
+    report = answer.json()
+    assert (report["indication"], report["format"], report["policy"]) == ("PASSED", "ofd", "strict"), report
+    assert report["axes"]["seal"] == "PASSED"
+    assert answer.headers["cache-control"] == "no-store"
+    entry = place.hub.entries("document.verify")[-1]
+    assert (entry.outcome, entry.detail["sha256"]) == ("PASSED", report["digest_sha256"])
+
+    told = place.post(_altered(document), f"?at={AT}").json()
+    assert (told["indication"], told["sub_indication"]) == ("FAILED", "HASH_FAILURE")
+    assert place.post(b"%PDF- no such thing").json()["indication"] == "FAILED"
+    assert place.post(b"\x00\x01").json()["format"] == "unknown"
+
+
+def _altered(document: bytes) -> bytes:
+    """One letter of the content changed, the archive itself in order."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(document)) as source, zipfile.ZipFile(changed, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            target.writestr(
+                name, data.replace("姓名".encode(), "名姓".encode()) if name.endswith("Content.xml") else data
+            )
+    assert changed.getvalue() != document
+    return changed.getvalue()
+
+
+def test_what_is_asked_in_the_query(place: Place) -> None:
+    document = world().signed()
+    assert place.post(document, f"?policy=field&at={AT}").json()["policy"] == "field"
+    for query in ("?policy=../../etc/passwd", "?policy=x.toml", "?policy=strict&policy=field", "?at=yesterday",
+                  "?at=2026-09-01T09:00:00", "?at=0001-01-01T00:00:00%2B23:59", "?other=1"):  # fmt: skip
+        refused(place.post(document, query), 422, "message-invalid")
+
+
+def test_each_refusal(place: Place) -> None:
+    refused(place.post(b""), 422, "message-invalid")
+    refused(place.post(b"x", **{"content-type": "application/json"}), 415, "media-type-refused")
+    refused(place.post(b"x", **{"content-encoding": "gzip"}), 415, "media-type-refused")
+    refused(httpx.post(place.hub.url + PATH, content=b"x", headers={"content-type": "application/octet-stream"}), 401,
+            "caller-unknown")  # fmt: skip
+    refused(place.post(bytes(LIMIT + 1)), 413, "message-too-large")
+    assert place.post(bytes(LIMIT)).status_code == 200
+
+
+def test_the_right_is_needed(place: Place) -> None:
+    key = PrivateKey.generate(SignatureAlgorithm.ED25519)
+    stranger = HttpCaller(
+        place.hub, key, place.hub.register("no-rights", KeyKind.HTTP, key.public_key.spki, rights=False)
+    )
+    answer = stranger.send("POST", PATH, b"x", headers={"content-type": "application/octet-stream"})
+    refused(answer, 403, "access-denied")
+
+
+def test_a_recorded_request_cannot_be_sent_again(place: Place) -> None:
+    request = place.caller.signed("POST", PATH, b"doc", headers={"content-type": "application/octet-stream"})
+    assert place.caller.client.send(request).status_code == 200
+    refused(place.caller.client.send(request), 401, "message-replayed")
+
+
+def test_it_is_described(place: Place) -> None:
+    place.hub.app.openapi_schema = None
+    document = place.hub.app.openapi()
+    operation = document["paths"][PATH]["post"]
+    assert operation["operationId"] == "VerifyDocument"
+    assert operation["requestBody"]["content"]["application/octet-stream"]["schema"]["format"] == "binary"
+    report = place.post(b"\x00").json()
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert set(report) == set(schema["properties"])
+    for finding in report["findings"]:
+        assert set(finding) == set(schema["properties"]["findings"]["items"]["properties"])
+    json.dumps(document)
