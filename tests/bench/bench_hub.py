@@ -17,7 +17,8 @@ from hub import tables as t
 from hub.config import Settings
 from hub.engine import make_engine
 from hub.own_keys import OwnKeys
-from tests.bench.hub_process import Measured, Party, bench_settings, echo, hub_serve
+from tests.bench.floors import durable_inserts
+from tests.bench.hub_process import Party, bench_settings, echo, hub_serve
 from tests.bench.load import Load, fire, percentile
 from tests.bench.table import Result
 from tests.databases import PostgresServer, free_port
@@ -32,7 +33,7 @@ class Size:
     """How long each measurement takes at most, over how many connections, and how many messages at most."""
 
     seconds: float = 5.0
-    connections: int = 32
+    connections: int = 64
     most: int = 30_000
 
     def messages(self, row: str) -> int:
@@ -68,14 +69,12 @@ def accept_rows(postgres: PostgresServer | None, size: Size) -> list[Result]:
             cpu_us = 1e6 * (hub.cpu_s - before) / max(1, len(load.latencies))
             after = hub.resident_mb
         _require(load, {202})
-        from tests.bench.floors import durable_inserts  # noqa: PLC0415
-
         inserts = durable_inserts(settings.effective_database_url, messages[0], min(2.0, size.seconds))
     insert_rate = 1 / median(inserts)
     return [
-        _latencies(Result(f"echo, bare FastAPI ({name} run)", floor.rate, "1/s"), floor.latencies),
-        _latencies(Result(f"durable insert, {name}: one row a commit", insert_rate, "1/s"), inserts),
-        _latencies(
+        latencies(Result(f"echo, bare FastAPI ({name} run)", floor.rate, "1/s"), floor.latencies),
+        latencies(Result(f"durable insert, {name}: one row a commit", insert_rate, "1/s"), inserts),
+        latencies(
             Result(f"accepted, {name}; floor: echo", load.rate, "1/s", floor=floor.rate, goal=ACCEPT_GOAL, cpu_us=cpu_us),
             load.latencies,
         ),
@@ -108,8 +107,16 @@ def deliver_rows(postgres: PostgresServer | None, size: Size) -> list[Result]:
         registry = stack.enter_context(
             SimulatorProcess(
                 "adapters.county_rest.simulator",
-                ["--region", "370102", "--token", party.token, "--decide-after", "100000", "--hub-key-file",
-                 str(own.http_public)],
+                [
+                    "--region",
+                    "370102",
+                    "--token",
+                    party.token,
+                    "--decide-after",
+                    "100000",
+                    "--hub-key-file",
+                    str(own.http_public),
+                ],
             )  # fmt: skip
         )
         party.register(settings, registry.url)
@@ -129,10 +136,26 @@ def deliver_rows(postgres: PostgresServer | None, size: Size) -> list[Result]:
             raise RuntimeError(f"{sent} messages were sent, {len(effects)} came, {sum(effects.values())} effects")
         spans = _spans(settings)
     return [
-        _latencies(Result(f"delivered end to end, {name}", sent / took, "1/s", goal=DELIVER_GOAL, cpu_us=cpu_us), spans),
-        Result(f"memory at rest, {name}", rest, "MB", most=MEMORY_GOAL),
+        latencies(Result(f"delivered end to end, {name}", sent / took, "1/s", goal=DELIVER_GOAL, cpu_us=cpu_us), spans),
+        Result(f"memory before, {name}", rest, "MB", most=MEMORY_GOAL),
         Result(f"memory after {sent} deliveries, {name}", after, "MB", most=MEMORY_GOAL),
     ]  # fmt: skip
+
+
+def memory_rows(postgres: PostgresServer | None, size: Size) -> list[Result]:
+    """``hub serve`` with everything on and nothing to do."""
+    with fresh(postgres) as (folder, url):
+        settings = bench_settings(folder, url, delivers=True)
+        begin = time.perf_counter()
+        with hub_serve(settings) as hub:
+            started = time.perf_counter() - begin
+            time.sleep(min(1.0, size.seconds))
+            rest = hub.resident_mb
+    name = "postgresql" if postgres else "sqlite"
+    return [
+        Result(f"start on an empty database, {name}", started, "s"),
+        Result(f"memory at rest, {name}", rest, "MB", most=MEMORY_GOAL),
+    ]
 
 
 def _until_delivered(settings: Settings, count: int, *, patience_s: float) -> None:
@@ -163,7 +186,7 @@ def _spans(settings: Settings) -> list[float]:
     return [(finished - created).total_seconds() for created, finished in rows]
 
 
-def _latencies(result: Result, seconds: list[float]) -> Result:
+def latencies(result: Result, seconds: list[float]) -> Result:
     p50, p95, p99 = (1000 * percentile(seconds, share) for share in (0.50, 0.95, 0.99))
     return result._replace(p50_ms=p50, p95_ms=p95, p99_ms=p99)
 
@@ -171,6 +194,3 @@ def _latencies(result: Result, seconds: list[float]) -> Result:
 def _require(load: Load, statuses: set[int]) -> None:
     if set(load.statuses) != statuses:
         raise RuntimeError(f"the answers were {dict(load.statuses)}, not all of {statuses}")
-
-
-__all__ = ["Measured", "Size", "accept_rows", "deliver_rows"]
