@@ -46,8 +46,8 @@ AXES: Final[dict[Axis, tuple[str, str]]] = {
 # Whose certificate a finding on a path is about, where one signature has two.
 _WHOSE: Final = {"seal": ("签章人", "signer"), "seal-maker": ("制章人", "seal maker")}
 _MARKS: Final = {Indication.PASSED: "✓", Indication.FAILED: "✗", Indication.INDETERMINATE: "?"}
-# Facts of a finding that a person wants to see beside its text: names of files.
-_SHOWN_DATA: Final = ("changed", "missing", "files")
+# Facts of a finding that a person wants to see beside its text: names of files, and what exactly is malformed.
+_SHOWN_DATA: Final = ("changed", "missing", "files", "why")
 
 
 def report_to_json(report: Report) -> dict[str, object]:

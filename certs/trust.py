@@ -117,7 +117,9 @@ class TrustStore:
     def without(self, fingerprint: str) -> TrustStore:
         """A store without the anchor whose fingerprint begins so (at least 8 digits, and one anchor only)."""
         wanted = fingerprint.lower().replace(":", "")
-        found = [a for a in self.anchors if len(wanted) >= 8 and a.fingerprint.startswith(wanted)]
+        if len(wanted) < 8:
+            raise BadConfiguration("name an anchor by the first 8 digits of its fingerprint, or more")
+        found = [a for a in self.anchors if a.fingerprint.startswith(wanted)]
         if len(found) != 1:
             raise BadConfiguration(f"{len(found)} anchors have a fingerprint that begins with {wanted[:16]}")
         return replace(self, anchors=tuple(a for a in self.anchors if a is not found[0]))

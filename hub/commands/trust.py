@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from certs.errors import BadConfiguration
 from certs.trust import PURPOSES, Anchor, TrustStore, read_certificate
@@ -21,7 +19,7 @@ from hub.working_days import SHANGHAI
 
 app = typer.Typer(help="信任根 / certificates that are trusted, and for what", no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead of a table")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead of text")]
 
 
 @app.command("list")
@@ -31,13 +29,13 @@ def list_anchors(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([_facts(anchor) for anchor in anchors], ensure_ascii=False, indent=2))
         return
-    table = Table("SHA-256", "label", "subject", "purposes", "valid until", "trusted until")
-    for anchor in anchors:
-        until = _day(anchor.expires_at) if anchor.expires_at else ""
-        purposes = " ".join(sorted(anchor.purposes))
-        subject, valid = anchor.cert.subject_text, _day(anchor.cert.not_after)
-        table.add_row(anchor.fingerprint, anchor.label, subject, purposes, valid, until)
-    Console().print(table)
+    if not anchors:
+        typer.echo("没有信任根 / no anchors; add one: hub trust add FILE --purpose seal")
+    for anchor in anchors:  # no table: a fingerprint that is cut off to fit the screen cannot be compared
+        until = f"  信任至 / trusted until {_day(anchor.expires_at)}" if anchor.expires_at else ""
+        typer.echo(anchor.fingerprint)
+        typer.echo(f"  {anchor.label or '-'}  {anchor.cert.subject_text}")
+        typer.echo(f"  {' '.join(sorted(anchor.purposes))}  有效至 / valid until {_day(anchor.cert.not_after)}{until}")
 
 
 @app.command("add")

@@ -34,7 +34,9 @@ def verify_files(
     at: Annotated[
         datetime | None,
         typer.Option(
-            help="judge as of this time: Asia/Shanghai unless it ends with Z or +08:00; default: now", formats=TIMES
+            metavar="TIME",
+            help="judge as of this time: Asia/Shanghai unless it ends with Z or +08:00; default: now",
+            formats=TIMES,
         ),
     ] = None,
     language: Annotated[Literal["zh", "en"], typer.Option("--lang", help="language of the text")] = "zh",

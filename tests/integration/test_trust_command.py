@@ -78,3 +78,14 @@ def test_problems_end_with_one(certificate: Path) -> None:
     assert [p["kind"] for p in json.loads(checked.output)] == ["stray"]
     (folder / "trust.json").write_text("{")
     assert RUN.invoke(app, ["list"]).exit_code == 1
+
+
+def test_a_list_for_people_shows_whole_fingerprints(certificate: Path) -> None:
+    assert "hub trust add" in RUN.invoke(app, ["list"]).output
+    fingerprint = RUN.invoke(app, ["add", str(certificate), "--purpose", "seal"], input="y\n").output.split()[-1]
+    listed = RUN.invoke(app, ["list"]).output
+    assert listed.splitlines()[0] == fingerprint
+    assert "seal" in listed
+    short = RUN.invoke(app, ["remove", fingerprint[:2]])
+    assert short.exit_code == 1
+    assert "8 digits" in short.output
