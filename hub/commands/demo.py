@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from hub.demo import evidence_scene
 from hub.demo.play import Play, Run
 from hub.demo.stage import StageFailed, stage
 from hub.demo.summary import judge, table
@@ -29,6 +30,7 @@ def demo() -> None:
         with stage() as built:
             screen.print(f"枢纽 hub: {built.url}    启动用时 started in {time.monotonic() - began:.1f} s")
             play_began = time.monotonic()
+            evidence_scene.prepare(built)
             with Live(console=screen, auto_refresh=False, transient=True) as live:
 
                 def watch(runs: list[Run]) -> None:
@@ -36,7 +38,9 @@ def demo() -> None:
                         live.update(progress(runs, time.monotonic() - play_began), refresh=True)
 
                 runs = Play(built, watch).run()
+            shown = evidence_scene.play(built)
             rows = judge(built, runs)
+            rows.insert(-1, shown)  # the audit log stays last
             screen.print(table(rows, time.monotonic() - play_began))
             good = all(row.as_expected for row in rows)
             if interactive:

@@ -66,6 +66,10 @@ class RestCaller:
                 return found
             path = f"/v1/transfers?limit=100&cursor={page['nextCursor']}"
 
+    def post(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Any signed POST: status and JSON."""
+        return self._call("POST", path, json.dumps(body).encode())
+
     def _call(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, Any]]:
         url = self._url + path
         headers = {"Content-Type": "application/json"} if body else {}

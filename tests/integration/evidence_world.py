@@ -54,7 +54,7 @@ REGION = "370102"
 TEACHER = "370105001001"  # identity, household, education, Putonghua
 HIRING = "370105002002"  # no consent needed: the enterprise's licence, the handler's identity
 PURPOSE = "teacher-qualification"
-LEASE = timedelta(seconds=8)
+LEASE = timedelta(seconds=6)
 
 
 @dataclass

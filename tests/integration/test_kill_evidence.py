@@ -95,7 +95,7 @@ def test_killed_while_it_asks(world: World, word: str, when: killing.When, then:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("word", ["evidence.answer:partial", "delivery.claim:attempting", "evidence.follow-up:held"])
+@pytest.mark.parametrize("word", ["evidence.answer:partial", "delivery.attempt:begun", "evidence.follow-up:held"])
 def test_killed_while_it_follows_up(world: World, word: str, when: killing.When) -> None:
     name, index = prepared(world)
     world.peers.library.fail("down")

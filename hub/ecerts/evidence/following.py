@@ -134,7 +134,8 @@ class FollowUps:
         done = 0
         for row in store.orphans(tx.conn, tx.now, limit=limit):
             file = self.views.open(row, store.documents(tx.conn, row.id), self.items.current())
-            if file is None:
+            if file is None:  # what was sealed of it has been dropped: nobody can be answered any more
+                store.update_request(tx.conn, row.id, {"state": EvidenceCaseState.ANSWERED.value})
                 continue
             self.settle(tx, file, [])
             tx.audit.append(AuditEntry(ACTOR, "evidence.hand-over", row.id, "pending"))
@@ -246,7 +247,7 @@ class FollowUps:
         return Prepared(got, self.row_of(file.documents[document], document, got))
 
     def record(self, tx: Tx, finished: Sequence[Finished]) -> None:
-        for one in finished:
+        for one in sorted(finished, key=lambda one: one.case_id):  # locked in one order on every node
             file = self.load(tx, one.case_id)
             if file is None:
                 continue
