@@ -116,6 +116,12 @@ def insert(conn: Connection, table: sa.Table, rows: Sequence[Values]) -> None:
         conn.execute(sa.insert(table), rows)
 
 
+# Made once: building a statement and its cache key costs more than running it. What is set follows from the parameters.
+_UPDATE_CASE = sa.update(t.cases).where(t.cases.c.id == sa.bindparam("b_id"))
+_UPDATE_STEP = sa.update(t.steps).where(
+    t.steps.c.case_id == sa.bindparam("b_case_id"), t.steps.c.name == sa.bindparam("b_name")
+)
+
 # --- cases --------------------------------------------------------------------------------------------------------------
 
 
@@ -152,7 +158,7 @@ def _case(row: RowMapping) -> CaseRow:
 
 
 def update_case(conn: Connection, case_id: str, values: Values) -> None:
-    conn.execute(sa.update(t.cases).where(t.cases.c.id == case_id).values(values))
+    conn.execute(_UPDATE_CASE, {"b_id": case_id, **values})
 
 
 # --- steps and evidence -------------------------------------------------------------------------------------------------
@@ -178,7 +184,7 @@ def load_steps(conn: Connection, case_ids: Iterable[str]) -> dict[str, list[Step
 
 
 def update_step(conn: Connection, case_id: str, name: str, values: Values) -> None:
-    conn.execute(sa.update(t.steps).where(t.steps.c.case_id == case_id, t.steps.c.name == name).values(values))
+    conn.execute(_UPDATE_STEP, {"b_case_id": case_id, "b_name": name, **values})
 
 
 def load_evidence(conn: Connection, case_ids: Iterable[str]) -> dict[str, list[EvidenceRow]]:

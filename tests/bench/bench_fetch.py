@@ -1,4 +1,4 @@
-"""E-certificates fetched from the library (a simulator in a process of its own) and verified, as for a case; beside fetching alone."""
+"""E-certificates fetched from the library (a simulator, its own process) and verified, as for a case; beside fetching alone."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def fresh(postgres: PostgresServer | None) -> Iterator[tuple[Path, str | None]]:
 
 
 def accept_rows(postgres: PostgresServer | None, size: Size) -> list[Result]:
-    """Signed transfers over REST, all checks on, by the flows that ship: a case with its steps, evidence and eight planned deliveries."""
+    """Signed transfers over REST, all checks on, by the flows that ship: each opens a case with its first five deliveries."""
     name = "postgresql" if postgres else "sqlite"
     with fresh(postgres) as (folder, url):
         settings = bench_settings(folder, url, delivers=False)
@@ -117,7 +117,7 @@ def deliver_rows(postgres: PostgresServer | None, size: Size) -> list[Result]:
                     "--hub-key-file",
                     str(own.http_public),
                 ],
-            )  # fmt: skip
+            )
         )
         party.register(settings, registry.url)
         messages = party.messages(settings.effective_public_url, count)

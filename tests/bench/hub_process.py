@@ -1,4 +1,4 @@
-"""A real ``hub serve`` with one registered county, its registry (a simulator) where something is to be delivered, and signed messages."""
+"""A real ``hub serve`` with one registered system and its registry, and messages that the system has signed."""
 
 from __future__ import annotations
 

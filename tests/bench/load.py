@@ -1,6 +1,7 @@
 """The load generator: a process of its own that sends requests made beforehand over kept connections, and times each answer.
 
-It knows just enough HTTP for that (status line, Content-Length), so that it takes little of the processors it shares with the server.
+It knows just enough HTTP for that (status line, Content-Length), so that it takes little of the processors
+that it shares with the server.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def fire(port: int, requests: Sequence[bytes], connections: int, seconds: float)
 
 
 def _fire(port: int, requests: Sequence[bytes], connections: int, seconds: float) -> Load:
-    import uvloop  # noqa: PLC0415  only this process needs it
+    import uvloop
 
     return uvloop.run(_all(port, requests, connections, seconds))
 
