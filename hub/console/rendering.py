@@ -112,6 +112,8 @@ class Pages:
                 return self._flow_title(value, language)
             case "role":
                 return text(value, language)
+            case "region" if value in REGIONS:
+                return _region(value)
             case "limitAt":
                 return _moment(value)
         if key in _DIGESTS and len(value) == 64:
