@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from certs import der
-from certs.algorithms import cms_algorithm, digest_name
+from certs.algorithms import cms_algorithm, digest_name, key_weakness
 from certs.der import Element, Malformed
 from certs.digests import digest
 from certs.errors import BadKey, CertsError
@@ -281,6 +281,9 @@ def _signature(
     signer: SignerInfo, cert: SigningCert, signed_bytes: bytes, digest_algorithm: str, policy: Policy
 ) -> SignatureAlgorithm:
     """Step 3."""
+    weakness = key_weakness(cert.spki, policy)
+    if weakness:
+        raise _Refused(Axis.SIGNATURE, SubIndication.CRYPTO_CONSTRAINTS_FAILURE, "policy", *weakness)
     algorithm = cms_algorithm(signer.algorithm, digest_algorithm, cert.spki)
     if algorithm is None or not policy.allows(algorithm) or not cert.public_key.fits(algorithm):
         zh, en = (

@@ -60,10 +60,8 @@ def sm2_rows() -> list[Row]:
             sm2.sign(key, MESSAGE)
 
         for count in (1, 2) if (os.cpu_count() or 1) > 1 else (1,):
-            floors, figures = zip(
-                *((openssl_speed(count), threads(verify, count) if count > 1 else alone(verify)) for _ in range(3)),
-                strict=True,
-            )
+            turns = [(openssl_speed(count), threads(verify, count) if count > 1 else alone(verify)) for _ in range(3)]
+            floors, figures = zip(*turns, strict=True)
             floor = max((one for one in floors if one), default=0.0)
             figure = max(figures)
             ratio = figure / floor if floor else 0.0
