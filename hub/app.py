@@ -35,6 +35,8 @@ from hub.deliveries.dispatch import Dispatcher
 from hub.deliveries.model import Handlers
 from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.check import EcertChecker
+from hub.ecerts.collect.assembly import CollectParts, collect_parts
+from hub.ecerts.collect.reconcile import Reconciler
 from hub.ecerts.evidence.assembly import EvidenceParts, evidence_parts
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.trust import TrustFolder
@@ -45,6 +47,7 @@ from hub.health.routes import health_router
 from hub.housekeeping import Chore, Housekeeping
 from hub.intake import verifications
 from hub.intake.assembly import create_gate, install_intake
+from hub.intake.collect import collect_router
 from hub.intake.cursors import Cursors
 from hub.intake.ecert_rest import ecert_router
 from hub.intake.evidence import evidence_router
@@ -80,6 +83,7 @@ class CaseRooms:
     handlers: Handlers
     trust: TrustFolder
     evidence: EvidenceParts
+    collect: CollectParts
 
 
 def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
@@ -87,7 +91,9 @@ def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
     checker = EcertChecker(trust.store, load_policy(settings.policy), trust.fetchers)
     rooms = Rooms(vault, load_flows(settings.flows_dir), Directory(db))
     evidence = evidence_parts(db, vault, rooms.directory, checker, OwnKeys.ensure(settings.state_dir).http)
-    return CaseRooms(rooms, {**outcome_handlers(db, rooms, checker), **evidence.handlers}, trust, evidence)
+    collect = collect_parts(db, vault, rooms.directory, checker, settings.state_dir / "collect", settings.node)
+    handlers = {**outcome_handlers(db, rooms, checker), **evidence.handlers, **collect.handlers}
+    return CaseRooms(rooms, handlers, trust, evidence, collect)
 
 
 class Hub:
@@ -106,6 +112,8 @@ class Hub:
         self.dispatcher = Dispatcher.from_settings(settings, self.db, self.vault, handlers, self.adapters)
         self.prober = Prober(self.db, self.dispatcher.adapter_of, settings.probe_interval_s)
         self.evidence = cases.evidence.service(self.adapters)
+        self.collect = cases.collect
+        self.reconciler = Reconciler(self.db, self.vault, self.dispatcher.adapter_of)
         self.items, self.authorizations = ItemCatalogue(self.db), Authorizations(self.db, self.vault)
         self.operators = Operators(self.db)
         self.metrics = Metrics(self.db)
@@ -116,6 +124,7 @@ class Hub:
                 Chore("evidence", LIMITS_EVERY_S, self.evidence.keep_house),
                 Chore("evidence-purge", HOURLY_S, self.evidence.purge),
                 Chore("authorizations-purge", HOURLY_S, self.authorizations.purge),
+                Chore("collect-reconcile", DAILY_S, self._reconcile, waits_s=HOURLY_S),
                 Chore("anchor", ANCHOR_EVERY_S, self._anchor, waits_s=ANCHOR_EVERY_S),
             ]
         )
@@ -129,6 +138,10 @@ class Hub:
         gate = create_gate(settings, self.db, CallerDirectory(self.db), self.metrics.observe)
         install_intake(self.app, gate, settings, self.vault, CaseService(self.db, self.rooms), self._answer_signer())
         self.app.include_router(evidence_router(gate, self.evidence))
+        largest_batch = settings.max_batch_mb * 2**20
+        self.app.include_router(
+            collect_router(gate, self.collect.collections, Cursors(self.vault.session_key), largest_batch)
+        )
         cursors = Cursors(self.vault.session_key)
         self.app.include_router(ecert_router(gate, self.items, self.authorizations, cursors))
         verifier = Verifier(cases.trust, settings.policy)
@@ -147,6 +160,7 @@ class Hub:
         if self.settings.role != "api":
             self.dispatcher.start()
             self.prober.start()
+        self.collect.worker.start()
         self.housekeeping.start()
         log.info("started", role=self.settings.role, node=self.settings.node, sm2=sm2.backend_name())
 
@@ -154,6 +168,7 @@ class Hub:
         """Let running attempts end, then close; what is not done is found by the next start."""
         self.prober.stop()
         self.housekeeping.stop()
+        self.collect.worker.stop()
         self.dispatcher.stop()
         self.evidence.close()
         self.db.close()
@@ -165,6 +180,9 @@ class Hub:
         await asyncio.to_thread(self.start)
         yield
         await asyncio.to_thread(self.stop)
+
+    def _reconcile(self) -> None:
+        self.reconciler.run(repair=False, actor=f"node:{self.settings.node}")
 
     def _anchor(self) -> None:
         with self.db.read() as conn:

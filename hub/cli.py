@@ -8,6 +8,7 @@ import typer
 
 from hub.commands import (
     audit,
+    collect,
     deliveries,
     demo,
     endpoints,
@@ -40,6 +41,7 @@ app.add_typer(operators.app, name="operators")
 app.add_typer(trust.app, name="trust")
 app.add_typer(audit.app, name="audit")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(collect.app, name="collect")
 app.add_typer(items.app, name="items")
 app.add_typer(notices.app, name="notices")
 

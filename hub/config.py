@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     )
     sm2_backend: Literal["auto", "libcrypto", "gmssl"] = Field("auto", description="Which SM2 implementation to use")
     max_body_kb: int = Field(1024, description="Largest message that intake reads")
+    max_batch_mb: int = Field(2048, ge=1, description="Largest batch file that collecting takes")
     max_document_mb: int = Field(
         64, ge=1, le=64, description="Largest file that is verified for a caller or in the console"
     )

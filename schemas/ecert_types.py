@@ -11,13 +11,17 @@ from importlib.resources import files
 
 @dataclass(frozen=True, slots=True)
 class EcertType:
-    """``placeholder`` marks a code that could not be confirmed and must be replaced before going live."""
+    """``placeholder`` marks a code that could not be confirmed and must be replaced before going live.
+
+    ``collect``: issuing systems hand certificates of this type in for the provincial library.
+    """
 
     key: str
     code: str
     title_zh: str
     title_en: str
     placeholder: bool
+    collect: bool = False
 
 
 @cache

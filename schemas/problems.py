@@ -269,6 +269,13 @@ EVIDENCE_THROTTLED = _kind(
         "is told to the administrator"),
 )  # fmt: skip
 
+# Collecting
+COLLECTION_UNKNOWN = _kind(
+    "collection-unknown", 404, _CALLER, False,
+    zh=("没有此归集批次", "检查批次编号; 只能查询本系统提交的归集"),
+    en=("There is no such collection", "Check the id; only collections of your own system can be seen"),
+)  # fmt: skip
+
 # What we are
 HUB_BUSY = _kind(
     "hub-busy", 503, _CALLER, True,

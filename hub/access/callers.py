@@ -31,6 +31,7 @@ class Service(StrEnum):
     TRANSFER_DECIDE = "transfer.decide"  # decide the steps that are its own
     VERIFICATION = "verification"  # have a document verified
     EVIDENCE = "evidence"  # fetch e-certificates by way of the hub
+    ECERT_COLLECT = "ecert.collect"  # hand in e-certificates for the provincial library
     AUTHORIZATION_ISSUE = "authorization.issue"  # for holders: codes, consents, revocation, uses
     AUTHORIZATION_REDEEM = "authorization.redeem"  # at a counter: take an authorization code
 

@@ -24,9 +24,11 @@ from adapters.contract import (
     AdapterError,
     Capability,
     CaseEvent,
+    Collection,
     Deadline,
     Deliverer,
     DeliveryStatus,
+    EcertCollector,
     EcertFetcher,
     EnrolmentFetcher,
     EnrolmentQuery,
@@ -63,6 +65,7 @@ BODIES: Final[dict[Kind, type[Canonical]]] = {
     Kind.EVIDENCE_ECERT: EcertQuery,
     Kind.EVIDENCE_PERSON: PersonQuery,
     Kind.EVIDENCE_ENROLMENT: EnrolmentQuery,
+    Kind.COLLECT: Collection,
 }
 NEEDED: Final[dict[Kind, Capability]] = {
     Kind.STEP: Capability.DELIVER,
@@ -74,6 +77,7 @@ NEEDED: Final[dict[Kind, Capability]] = {
     Kind.EVIDENCE_ECERT: Capability.FETCH_ECERT,
     Kind.EVIDENCE_PERSON: Capability.VERIFY_PERSON,
     Kind.EVIDENCE_ENROLMENT: Capability.FETCH_ENROLMENT,
+    Kind.COLLECT: Capability.COLLECT,
 }
 QUESTIONS: Final = frozenset(kind for kind, model in BODIES.items() if model in (EcertQuery, PersonQuery, EnrolmentQuery))
 # asking those twice changes nothing at the peer
@@ -135,6 +139,10 @@ class Attempter:
                 return cast(PersonVerifier, adapter).verify_person(body, deadline)
             case EnrolmentQuery():
                 return cast(EnrolmentFetcher, adapter).fetch_enrolment(body, deadline)
+            case Collection():
+                if claimed.in_doubt and not manifest.idempotent and not claimed.replayed:
+                    raise _MustNotSend  # there is no asking after one collection: an operator looks at the reconciliation
+                return cast(EcertCollector, adapter).collect(body, deadline)
             case TransferStep() | StepCancelled() | CaseEvent():
                 if claimed.in_doubt and not manifest.idempotent:
                     known = self._ask(claimed, adapter, body, deadline)

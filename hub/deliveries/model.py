@@ -27,6 +27,7 @@ class Kind(StrEnum):
     EVIDENCE_ECERT = "evidence-ecert"
     EVIDENCE_PERSON = "evidence-person"
     EVIDENCE_ENROLMENT = "evidence-enrolment"
+    COLLECT = "collect"  # collect(Collection)
 
 
 class State(StrEnum):

@@ -1,0 +1,164 @@
+"""What issuing systems ask for: hand in one certificate or a file of many, see how it stands and what is wrong with which cell.
+
+Taken is what was committed: the file lies sealed on the disk before its batch is written, and both before the answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Final
+
+from hub.access import replay
+from hub.access.callers import Caller, Service
+from hub.cases.routing import Directory
+from hub.db import AuditEntry, Database, Tx
+from hub.ecerts.collect import files, store
+from hub.ecerts.collect import model as m
+from hub.ecerts.collect.records import Record
+from hub.ecerts.collect.rows import RowMaker, faults_from, record_context
+from hub.ids import new_id
+from hub.vault import Vault
+from schemas.problems import COLLECTION_UNKNOWN, MESSAGE_ID_CONFLICT, MESSAGE_REPLAYED, HubProblem
+
+LIBRARY: Final = "ecert-library"  # the service of the endpoint that collects
+
+
+class Collections:
+    """Shared by every thread. ``folder``: where files lie until they are checked; ``wake`` tells the worker."""
+
+    def __init__(
+        self, db: Database, vault: Vault, directory: Directory, maker: RowMaker, folder: Path, node: str
+    ) -> None:
+        self.db, self.vault, self.maker = db, vault, maker
+        self.folder, self.node = folder, node
+        self._directory = directory
+        self.wake: Callable[[], None] = lambda: None
+
+    def path(self, batch_id: str) -> Path:
+        return self.folder / batch_id
+
+    # --- handing in -----------------------------------------------------------------------------------------------------
+
+    def take_one(self, caller: Caller, request: m.CollectionRequest, *, digest: str) -> m.CollectionAccepted:
+        """One certificate, checked at once. The same message again gets the same answer."""
+        caller.require(Service.ECERT_COLLECT, request.region)
+        endpoint_id = self._directory.route(LIBRARY, request.region).endpoint_id
+        batch_id = new_id("col")
+        raw = {**request.values, "action": request.action.value}
+        made = self.maker.make(batch_id, endpoint_id, files.RawRow(1, raw, ()), request.file)
+        values = self._batch(batch_id, caller, request.message_id, request.region, endpoint_id, "one", digest)
+        faulty = made.state is m.RowState.FAULTY
+        state = m.BatchState.DONE if faulty else m.BatchState.DELIVERING
+
+        def write(tx: Tx) -> m.CollectionAccepted | None:
+            if self._known(tx, caller, request.message_id, digest) is not None:
+                return None
+            times = {"received_at": tx.now, "checked_at": tx.now, "finished_at": tx.now if faulty else None}
+            store.add_batch(tx.conn, {**values, **times, "state": state.value, "rows_read": 1, "next_row": 2})
+            store.add_rows(tx.conn, [made.values])
+            tx.audit.append(_entry(caller, batch_id, made.state.value, request.region, "one", digest))
+            return made.accepted(batch_id)
+
+        accepted = self.db.write(write)
+        if accepted is None:
+            return self._again(caller, request.message_id)
+        self.wake()
+        return accepted
+
+    def take_file(
+        self, caller: Caller, message_id: str, region: str, form: str, file: IO[bytes], digest: str
+    ) -> m.CollectionView:
+        """A batch, to be checked row by row by the worker. The same message with the same file again gets its view."""
+        caller.require(Service.ECERT_COLLECT, region)
+        endpoint_id = self._directory.route(LIBRARY, region).endpoint_id
+        with self.db.read() as conn:
+            before = store.batch_by_message(conn, caller.system_id, message_id)
+        batch_id = new_id("col")
+        if before is None:
+            files.keep(self.vault, file, self.path(batch_id))
+        digest = hashlib.sha256(f"{region}\n{form}\n{digest}".encode()).hexdigest()
+        values = self._batch(batch_id, caller, message_id, region, endpoint_id, form, digest)
+
+        def write(tx: Tx) -> str:
+            known = self._known(tx, caller, message_id, digest)
+            if known is not None:
+                return known.id
+            values.update(received_at=tx.now, state=m.BatchState.CHECKING.value, rows_read=0, next_row=0)
+            store.add_batch(tx.conn, values)
+            tx.audit.append(_entry(caller, batch_id, "taken", region, form, digest))
+            return batch_id
+
+        try:
+            taken = self.db.write(write)
+        except HubProblem:
+            self.path(batch_id).unlink(missing_ok=True)
+            raise
+        if taken != batch_id:
+            self.path(batch_id).unlink(missing_ok=True)
+        self.wake()
+        return self.view(caller, taken)
+
+    def _batch(
+        self, batch_id: str, caller: Caller, message_id: str, region: str, endpoint_id: str, form: str, digest: str
+    ) -> store.Values:
+        return {"id": batch_id, "system_id": caller.system_id, "message_id": message_id, "digest": digest,
+                "region": region, "endpoint_id": endpoint_id, "form": form, "node": self.node}  # fmt: skip
+
+    @staticmethod
+    def _known(tx: Tx, caller: Caller, message_id: str, digest: str) -> store.BatchRow | None:
+        """The same message, taken before. HubProblem for a replayed signature and for other contents under its id."""
+        if replay.used(tx, [caller.nonces])[0]:
+            raise HubProblem(MESSAGE_REPLAYED)
+        known = store.batch_by_message(tx.conn, caller.system_id, message_id)
+        if known is not None and known.digest != digest:
+            raise HubProblem(MESSAGE_ID_CONFLICT)
+        return known
+
+    def _again(self, caller: Caller, message_id: str) -> m.CollectionAccepted:
+        with self.db.read() as conn:
+            known = store.batch_by_message(conn, caller.system_id, message_id)
+            rows = store.rows_of(conn, known.id) if known is not None else []
+        if known is None or not rows:
+            raise HubProblem(COLLECTION_UNKNOWN)
+        row = rows[0]
+        record = Record.model_validate_json(self.vault.open(row.record_sealed, record_context(known.id, row.row)))
+        identifier = record.ecert.metadata.identifier if record.ecert is not None else None
+        assigned = identifier is not None and "identifier" not in record.raw
+        return m.CollectionAccepted(id=known.id, state=m.RowState(row.state), identifier=identifier, assigned=assigned,
+                                    faults=faults_from(row.row, row.faults))  # fmt: skip
+
+    # --- looking --------------------------------------------------------------------------------------------------------
+
+    def view(self, caller: Caller, batch_id: str) -> m.CollectionView:
+        """HubProblem(COLLECTION_UNKNOWN) for what is not the caller's."""
+        caller.require_somewhere(Service.ECERT_COLLECT)
+        with self.db.read() as conn:
+            row = store.batch(conn, batch_id)
+            counts = store.counts(conn, batch_id)
+        if row is None or row.system_id != caller.system_id:
+            raise HubProblem(COLLECTION_UNKNOWN)
+        by_state = {state.value: counts.get(state, 0) for state in m.RowState}
+        return m.CollectionView.model_validate(
+            {"id": row.id, "message_id": row.message_id, "state": row.state, "reason": row.reason, "rows": row.rows_read,
+             "received_at": row.received_at, "checked_at": row.checked_at, "finished_at": row.finished_at, **by_state}
+        )  # fmt: skip
+
+    def reports(self, caller: Caller, batch_id: str, after: int, limit: int) -> tuple[list[m.RowReport], int | None]:
+        """Rows with faults and refused ones, after a row; and after which row the next page begins."""
+        self.view(caller, batch_id)
+        with self.db.read() as conn:
+            rows = store.reports(conn, batch_id, after, limit + 1)
+        page = [
+            m.RowReport(
+                row=row.row, state=m.RowState(row.state), code=row.code, faults=faults_from(row.row, row.faults)
+            )
+            for row in rows[:limit]
+        ]
+        return page, page[-1].row if len(rows) > limit else None
+
+
+def _entry(caller: Caller, batch_id: str, outcome: str, region: str, form: str, digest: str) -> AuditEntry:
+    detail = {"region": region, "form": form, "digest": digest}
+    return AuditEntry(f"system:{caller.system_id}", "collect.take", batch_id, outcome, detail)

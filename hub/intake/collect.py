@@ -1,0 +1,252 @@
+"""REST: ``/v1/collections``. A batch file is spooled while it comes, verified over all of it, and never whole in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from pathlib import Path
+from typing import IO, Any, Final
+
+from fastapi import APIRouter
+from pydantic import TypeAdapter, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hub.access.callers import Service
+from hub.ecerts.collect import files
+from hub.ecerts.collect.model import CollectionAccepted, CollectionRequest, CollectionView, RowReportPage
+from hub.ecerts.collect.service import Collections
+from hub.intake.cursors import Cursors
+from hub.intake.gate import Exchange, Gate
+from hub.intake.openapi import ANY, ANY_BODY, LANGUAGE, SECURITY, Document, body_of, publish, responses_of
+from hub.intake.operations import digest_of
+from hub.intake.rest import (
+    PAGE_DEFAULT,
+    PAGE_MAX,
+    add_route,
+    admit_without_body,
+    answer,
+    caller_of,
+    parameter_fault,
+    read_message,
+)
+from schemas import problems as p
+from schemas.fields import MessageId, RegionCode
+from schemas.problems import (
+    COLLECTION_UNKNOWN,
+    HUB_BUSY,
+    MEDIA_TYPE_REFUSED,
+    MESSAGE_TOO_LARGE,
+    MESSAGE_UNREADABLE,
+    HubProblem,
+)
+
+TAG: Final = "归集 Collecting"
+FORMS: Final = {
+    "text/csv": "csv",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "application/zip": "zip",
+}
+AT_ONCE: Final = 2  # files that one node takes at the same time
+QUIET_S: Final = 30.0  # a sender that says nothing for so long is given up
+BUSY_RETRY_S: Final = 10
+_ID: Final = re.compile(r"col_[0-9a-hjkmnp-tv-z]{26}")
+_MESSAGE_ID: Final = TypeAdapter(MessageId)
+_REGION: Final = TypeAdapter(RegionCode)
+
+EXAMPLE: Final[dict[str, Any]] = {
+    "messageId": "jszg-20260901-000031",
+    "region": "370102",
+    "action": "issue",
+    "values": {
+        "type": "teacher-qualification", "number": "20183710211000123", "holderName": "王建国", "holderCodeType": "111",
+        "holderCode": "370102198501011233", "issuerName": "历下区教育局", "issuerCode": "370102", "issuedOn": "2018-6-5",
+    },
+}  # fmt: skip
+
+
+def _path(name: str = "id") -> dict[str, object]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _query(name: str, text: str, *, required: bool = False, type_: str = "string") -> dict[str, object]:
+    return {"name": name, "in": "query", "required": required, "description": text, "schema": {"type": type_}}
+
+
+TAKE_ONE: Final = Document(
+    "CollectOne",
+    "归集一份证照 Collect one certificate",
+    "Checked at once. 202 also with state faulty: the row is kept as it came, and the faults say why it is not passed on.",
+    202,
+    responses_of(202, CollectionAccepted, "Committed", [*ANY_BODY, p.MESSAGE_ID_CONFLICT, p.NO_ROUTE]),
+    {"requestBody": body_of(CollectionRequest, EXAMPLE), "parameters": [LANGUAGE], "security": SECURITY},
+)
+TAKE_FILE: Final = Document(
+    "CollectBatch",
+    "批量归集 Collect a batch",
+    "CSV, Excel or a zip of one such table and its OFDs, as the raw body; checked row by row afterwards. "
+    "Progress is at the Location.",
+    202,
+    responses_of(202, CollectionView, "Committed", [*ANY_BODY, p.MESSAGE_ID_CONFLICT, p.NO_ROUTE]),
+    {
+        "requestBody": {
+            "required": True,
+            "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in FORMS},
+        },
+        "parameters": [
+            _query("messageId", "Idempotency: the same id with the same file is the same batch", required=True),
+            _query("region", "Region code of the issuing system", required=True),
+            LANGUAGE,
+        ],
+        "security": SECURITY,
+    },
+)
+VIEW: Final = Document(
+    "QueryCollection",
+    "查询归集进度 Query a collection",
+    "Counts of rows by state. Certificates handed in one by one are found here too.",
+    200,
+    responses_of(200, CollectionView, "As it stands", [COLLECTION_UNKNOWN, *ANY]),
+    {"parameters": [_path(), LANGUAGE], "security": SECURITY},
+)
+REPORTS: Final = Document(
+    "ListCollectionFaults",
+    "查询归集差错 List the faults of a collection",
+    "Rows with faults and rows that the library refused, by row and column. Follow nextCursor until it is absent.",
+    200,
+    responses_of(200, RowReportPage, "One page", [COLLECTION_UNKNOWN, p.MESSAGE_INVALID, p.PAGE_CURSOR_INVALID, *ANY]),
+    {
+        "parameters": [
+            _path(),
+            _query("limit", "Rows of a page, 1 to 100", type_="integer"),
+            _query("cursor", "nextCursor of the page before"),
+            LANGUAGE,
+        ],
+        "security": SECURITY,
+    },
+)
+
+
+def collect_router(gate: Gate, collections: Collections, cursors: Cursors, largest: int) -> APIRouter:
+    """``largest``: bytes of a batch file."""
+    publish(CollectionRequest, "validation")
+    for model in (CollectionAccepted, CollectionView, RowReportPage):
+        publish(model, "serialization")
+    router = APIRouter()
+    places = asyncio.Semaphore(AT_ONCE)
+
+    def location(exchange: Exchange, batch_id: str) -> dict[str, str]:
+        return {"Location": f"{gate.base_url(exchange.request)}/v1/collections/batches/{batch_id}"}
+
+    async def take_one(exchange: Exchange) -> Response:
+        request = await read_message(gate, exchange, CollectionRequest)
+        caller, digest = caller_of(exchange), digest_of(request)
+        taken = await asyncio.to_thread(lambda: collections.take_one(caller, request, digest=digest))
+        return answer(taken, 202, location(exchange, taken.id))
+
+    async def take_file(exchange: Exchange) -> Response:
+        headers = exchange.request.headers
+        form = FORMS.get(headers.get("content-type", "").partition(";")[0].strip().lower())
+        if form is None or headers.get("content-encoding", "identity").lower() != "identity":
+            raise HubProblem(MEDIA_TYPE_REFUSED, ", ".join(FORMS))
+        if places.locked():
+            raise HubProblem(HUB_BUSY, "collect-files", retry_after_s=BUSY_RETRY_S)
+        async with places:
+            return await _take(exchange, form)
+
+    async def _take(exchange: Exchange, form: str) -> Response:
+        folder: Path = collections.folder
+        with files.spool(folder) as file:
+            await _receive(exchange.request, file, largest)
+            with files.as_bytes(file) as whole:
+                exchange.body = whole
+                try:
+                    await gate.admit(exchange)
+                    digest = await asyncio.to_thread(lambda: hashlib.sha256(whole).hexdigest())
+                finally:
+                    exchange.body = b""
+            caller = caller_of(exchange)
+            message_id, region = _asked(exchange.request)
+            caller.require(Service.ECERT_COLLECT, region)
+            view = await asyncio.to_thread(
+                lambda: collections.take_file(caller, message_id, region, form, file, digest)
+            )
+        return answer(view, 202, location(exchange, view.id))
+
+    async def view(exchange: Exchange) -> Response:
+        await admit_without_body(gate, exchange)
+        caller, batch_id = caller_of(exchange), _id(exchange)
+        return answer(await asyncio.to_thread(collections.view, caller, batch_id))
+
+    async def reports(exchange: Exchange) -> Response:
+        await admit_without_body(gate, exchange)
+        caller, batch_id = caller_of(exchange), _id(exchange)
+        cursor, limit = _page(exchange.request)
+        scope = f"collect\n{caller.system_id}\n{batch_id}"
+        after = int(cursors.read(cursor, scope=scope)) if cursor is not None else 0
+        page, following = await asyncio.to_thread(collections.reports, caller, batch_id, after, limit)
+        next_cursor = cursors.make(str(following), scope=scope) if following is not None else None
+        return answer(RowReportPage(items=tuple(page), next_cursor=next_cursor))
+
+    add_route(router, gate, "POST", "/v1/collections", TAKE_ONE, take_one, TAG)
+    add_route(router, gate, "POST", "/v1/collections/batches", TAKE_FILE, take_file, TAG)
+    add_route(router, gate, "GET", "/v1/collections/batches/{id}", VIEW, view, TAG)
+    add_route(router, gate, "GET", "/v1/collections/batches/{id}/faults", REPORTS, reports, TAG)
+    return router
+
+
+async def _receive(request: Request, file: IO[bytes], largest: int) -> None:
+    """To the disk, part by part."""
+    size = 0
+    parts = request.stream().__aiter__()
+    while True:
+        try:
+            part = await asyncio.wait_for(anext(parts), QUIET_S)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise HubProblem(MESSAGE_UNREADABLE, f"body-timeout: nothing came for {QUIET_S:.0f} s") from None
+        size += len(part)
+        if size > largest:
+            raise HubProblem(MESSAGE_TOO_LARGE, f"at most {largest} bytes")
+        await asyncio.to_thread(file.write, part)
+
+
+def _asked(request: Request) -> tuple[str, str]:
+    given = request.query_params
+    for name in given:
+        if name not in ("messageId", "region") or len(given.getlist(name)) != 1:
+            raise parameter_fault(
+                name if name in ("messageId", "region") else "?", "未知或重复的参数", "unknown or doubled"
+            )
+    try:
+        message_id = _MESSAGE_ID.validate_python(given.get("messageId", ""))
+    except ValidationError:
+        raise parameter_fault(
+            "messageId", "1 至 64 位字母、数字或 . _ : -", "1 to 64 letters, digits or . _ : -"
+        ) from None
+    try:
+        return message_id, _REGION.validate_python(given.get("region", ""))
+    except ValidationError:
+        raise parameter_fault("region", "区域代码不存在", "the region code is not known") from None
+
+
+def _page(request: Request) -> tuple[str | None, int]:
+    given = request.query_params
+    for name in given:
+        if name not in ("cursor", "limit") or len(given.getlist(name)) != 1:
+            raise parameter_fault(
+                name if name in ("cursor", "limit") else "?", "未知或重复的参数", "unknown or doubled"
+            )
+    limit = given.get("limit", str(PAGE_DEFAULT))
+    if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= PAGE_MAX):
+        raise parameter_fault("limit", f"应为 1 至 {PAGE_MAX} 的整数", f"must be a whole number from 1 to {PAGE_MAX}")
+    return given.get("cursor"), int(limit)
+
+
+def _id(exchange: Exchange) -> str:
+    text: str = exchange.request.path_params["id"]
+    if not _ID.fullmatch(text):
+        raise HubProblem(COLLECTION_UNKNOWN)
+    return text

@@ -1,0 +1,182 @@
+"""Collecting on a real database, in front of the real simulator of the provincial library. Also a process that tests kill.
+
+``python -m tests.integration.collect_world URL FOLDER``: checks and delivers until nothing is left to do.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from adapters.ecert_share.simulator import endpoint as library_endpoint
+from adapters.registry import create, manifest
+from adapters.simulator_process import SimulatorProcess
+from certs.policy import load_policy
+from certs.signing_cert import SigningCert
+from certs.trust import Anchor, TrustStore
+from hub import tables as t
+from hub.access import registration
+from hub.access.callers import Caller, Method, Nonce, Service
+from hub.access.endpoints import EndpointSpec, add_endpoint
+from hub.audit.chain import AuditChain
+from hub.cases.routing import Directory
+from hub.config import Settings
+from hub.db import Database, Tx
+from hub.deliveries.adapters import AdapterCache
+from hub.deliveries.attempt import Attempter
+from hub.deliveries.breaker import BreakerPolicy
+from hub.deliveries.dispatch import Dispatcher
+from hub.deliveries.model import Kind
+from hub.deliveries.outcomes import Recorder
+from hub.deliveries.retry import RetryPolicy
+from hub.deliveries.store import target
+from hub.ecerts.check import EcertChecker
+from hub.ecerts.collect.assembly import collect_parts
+from hub.ecerts.collect.model import BatchState
+from hub.ecerts.collect.reconcile import Reconciler
+from hub.ecerts.trust import TrustFolder
+from schemas.numbers import assign_resident_id
+from tests.conftest import AUDIT_KEY
+from tests.delivering import VAULT
+
+SYSTEM, REGION = "jszg", "370102"
+LEASE = timedelta(seconds=6)
+HEADINGS = ("type", "number", "holderName", "holderCodeType", "holderCode", "issuerName", "issuerCode", "issuedOn")
+
+
+def values(index: int, **changes: str) -> dict[str, str]:
+    """A teacher qualification that has no fault."""
+    holder = assign_resident_id(REGION, datetime(1990, 1, 1).date(), 1 + index % 999)
+    made = {"type": "teacher-qualification", "number": f"201837021{index:08d}", "holderName": f"示例教师{index}",
+            "holderCodeType": "111", "holderCode": holder, "issuerName": "历下区教育局", "issuerCode": REGION,
+            "issuedOn": "2018-06-05"}  # fmt: skip
+    return {**made, **changes}
+
+
+def table(rows: list[dict[str, str]], *, encoding: str = "utf-8-sig") -> bytes:
+    names = list(dict.fromkeys([*HEADINGS, *(name for row in rows for name in row)]))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode(encoding)
+
+
+def caller(*, nonce: str | None = None, system: str = SYSTEM, region: str = "370000") -> Caller:
+    nonces = (Nonce(nonce, datetime.now(UTC) + timedelta(minutes=5)),) if nonce else ()
+    return Caller(system, "k", Method.HTTP_SIGNATURE, frozenset({(Service.ECERT_COLLECT.value, region)}), nonces)
+
+
+def trust_anchors(folder: Path) -> None:
+    """What the simulator exported becomes the hub's trust."""
+    root = SigningCert.from_pem((folder / "anchors" / "root.pem").read_bytes())
+    TrustStore().with_anchor(Anchor(root, frozenset({"seal", "seal-maker"}), datetime.now(UTC))).save(folder / "trust")
+    for source, name in ((folder / "anchors" / "issuing.pem", "issuers"),
+                         *((one, "crls") for one in (folder / "anchors").glob("*.crl"))):  # fmt: skip
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / source.name).write_bytes(source.read_bytes())
+
+
+def register(tx: Tx, folder: Path, url: str) -> None:
+    for system in ("province", SYSTEM, "stranger"):
+        registration.add_system(tx, "test", system, system)
+    library = library_endpoint(url, folder / "library")
+    spec = EndpointSpec("library", "province", "ecert_share", "ecert-library", "370000", url,
+                        dict(library.settings), dict(library.secrets), timeout_s=4)  # fmt: skip
+    add_endpoint(tx, "test", VAULT, manifest("ecert_share"), spec, lease_s=60)
+
+
+def start_library(folder: Path, *arguments: str) -> SimulatorProcess:
+    return SimulatorProcess(
+        "adapters.ecert_share.simulator",
+        ["--keys", str(folder / "library"), "--export-anchors", str(folder / "anchors"), *arguments],
+    )
+
+
+@dataclass
+class World:
+    db: Database
+    folder: Path  # the state folder
+
+    def __post_init__(self) -> None:
+        trust = TrustFolder.of(Settings(state_dir=self.folder))
+        self.checker = EcertChecker(trust.store, load_policy("strict"), trust.fetchers)
+        self.adapters = AdapterCache(VAULT, create)
+        self.renew()
+
+    def renew(self) -> None:
+        """As after a restart."""
+        self.parts = collect_parts(self.db, VAULT, Directory(self.db), self.checker, self.folder / "collect", "n1")
+        self.collections = self.parts.collections
+
+    def take(self, content: bytes, *, form: str = "csv", message_id: str = "m-1", who: Caller | None = None) -> str:
+        import hashlib
+
+        from hub.ecerts.collect import files
+
+        with files.spool(self.folder / "collect") as file:
+            file.write(content)
+            digest = hashlib.sha256(content).hexdigest()
+            return self.collections.take_file(who or caller(), message_id, REGION, form, file, digest).id
+
+    @contextmanager
+    def worker(self) -> Iterator[None]:
+        handlers = dict.fromkeys(Kind, self.parts.handlers[Kind.COLLECT])
+        retry, breaker = RetryPolicy(base_s=0.1, cap_s=0.3, limit=50), BreakerPolicy(failures=50, open_s=0.2)
+        attempter = Attempter(VAULT, self.adapters, handlers, retry)
+        dispatcher = Dispatcher(self.db, attempter, Recorder(handlers, breaker, "w"), node="w", workers=4, lease=LEASE)
+        dispatcher.start()
+        self.parts.worker.start()
+        try:
+            yield
+        finally:
+            self.parts.worker.stop()
+            dispatcher.stop()
+            self.renew()
+
+    def until_done(self, *batches: str, timeout_s: float = 60.0) -> None:
+        end = time.monotonic() + timeout_s
+        for batch_id in batches:
+            while (view := self.collections.view(caller(), batch_id)).state not in (
+                BatchState.DONE,
+                BatchState.UNREADABLE,
+            ):
+                assert time.monotonic() < end, view
+                time.sleep(0.05)
+
+    def reconciler(self) -> Reconciler:
+        def adapter_of(endpoint_id: str):  # type: ignore[no-untyped-def]
+            with self.db.read() as conn:
+                found = target(conn, endpoint_id)
+            assert found is not None
+            return self.adapters.of(found)
+
+        return Reconciler(self.db, VAULT, adapter_of)
+
+    def idle(self) -> bool:
+        with self.db.read() as conn:
+            query = sa.select(sa.func.count()).where(t.collect_batches.c.state.in_(("checking", "delivering")))
+            return conn.execute(query).scalar_one() == 0
+
+
+def main() -> None:
+    url, folder = sys.argv[1:]
+    db = Database(url, chain_audit=AuditChain(AUDIT_KEY).append)
+    world = World(db, Path(folder))
+    with world.worker():
+        while not world.idle():
+            time.sleep(0.05)
+    db.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""Collecting: rows judged and kept raw, identifiers assigned, seals verified, delivered once, reconciled and repaired; kills."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from openpyxl import Workbook
+
+from adapters.contract import CollectAction
+from adapters.ecert_share.holdings import Holdings
+from adapters.population import family
+from adapters.simulator_process import SimulatorProcess
+from hub import tables as t
+from hub.db import Database
+from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, RowState
+from hub.intake.operations import digest_of
+from schemas.ecert_types import ecert_types
+from schemas.numbers import CheckVerdict, EcertIdentifier
+from schemas.problems import ACCESS_DENIED, COLLECTION_UNKNOWN, MESSAGE_ID_CONFLICT, MESSAGE_REPLAYED, HubProblem
+from tests.integration import collect_world, killing
+from tests.integration.collect_world import REGION, World, caller, table, values
+from tests.integration.killing import When
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> Iterator[World]:
+    """With a library of its own: what was collected in one test is not held in another."""
+    with collect_world.start_library(tmp_path) as library:
+        collect_world.trust_anchors(tmp_path)
+        database.write(lambda tx: collect_world.register(tx, tmp_path, library.url))
+        made = World(database, tmp_path)
+        made.library = library  # type: ignore[attr-defined]
+        yield made
+        made.adapters.close()
+
+
+def one(world: World, message_id: str = "m-1", action: CollectAction = CollectAction.ISSUE, **changes: str):  # type: ignore[no-untyped-def]
+    request = CollectionRequest(message_id=message_id, region=REGION, action=action, values=values(1, **changes))
+    return world.collections.take_one(caller(), request, digest=digest_of(request))
+
+
+def refused(problem: pytest.ExceptionInfo[HubProblem]) -> str:
+    return problem.value.kind.code
+
+
+def test_one_by_one(world: World) -> None:
+    taken = one(world)
+    assert (taken.state, taken.assigned, taken.faults) == (RowState.WAITING, True, ())
+    assert EcertIdentifier.parse(str(taken.identifier)).check is CheckVerdict.PASSED
+    assert one(world) == taken  # the same message again
+    with pytest.raises(HubProblem) as other:
+        one(world, number="20183702100000002")
+    assert refused(other) == MESSAGE_ID_CONFLICT.code
+    changed = one(world, "m-2", CollectAction.CHANGE, holderName="改名")
+    revoked = one(world, "m-3", CollectAction.REVOKE)
+    assert changed.identifier == revoked.identifier == taken.identifier
+    with world.worker():
+        world.until_done(taken.id, changed.id, revoked.id)
+    found = world.reconciler().run(repair=False, actor="test")
+    assert [(one.ours, one.theirs, one.differences) for one in found] == [(1, 1, ())]
+    with world.db.read() as conn:
+        assert conn.execute(sa.select(t.collected.c.standing)).scalars().all() == ["revoked"]
+        sealed = b"".join(conn.execute(sa.select(t.collect_rows.c.record_sealed)).scalars())
+        texts = "".join(str(row) for row in conn.execute(sa.select(t.audit)))
+    assert "示例教师".encode() not in sealed
+    assert "示例教师" not in texts
+
+
+def test_raw_values_go_on_and_faults_are_told_by_row_and_column(world: World) -> None:
+    rows = [
+        values(1, issuedOn="2021-1-5"),
+        values(2, holderCode="370102199001010000"),  # wrong check digit
+        values(3, type="no-such-type"),
+        values(4, holderName=""),
+        values(5),
+        values(5),  # doubled
+        values(6, identifier="1.2.3"),
+        values(7, file="a.ofd"),  # no zip
+        values(8, type="教师资格证书", colour="red"),
+    ]
+    batch_id = world.take(table(rows, encoding="gb18030"))
+    with world.worker():
+        world.until_done(batch_id)
+    view = world.collections.view(caller(), batch_id)
+    assert (view.state, view.rows, view.delivered, view.faulty) == (BatchState.DONE, 9, 4, 5)
+    reports, following = world.collections.reports(caller(), batch_id, 0, 100)
+    told = {(fault.row, fault.column, fault.rule, fault.blocking) for report in reports for fault in report.faults}
+    assert following is None
+    assert told == {
+        (2, "issuedOn", "date-format", False),
+        (3, "holderCode", "resident-id-check", False),
+        (4, "type", "type-not-collected", True),
+        (5, "holderName", "missing", True),
+        (7, "", "doubled", True),
+        (8, "identifier", "identifier-format", True),
+        (9, "file", "file-without-zip", True),
+        (10, "colour", "column-unknown", False),
+    }
+    assert not list((world.folder / "collect").iterdir())  # the file is gone once it is checked
+    first, following = world.collections.reports(caller(), batch_id, 0, 3)
+    assert following == first[-1].row
+    with pytest.raises(HubProblem) as foreign:
+        world.collections.view(caller(system="stranger"), batch_id)
+    assert refused(foreign) == COLLECTION_UNKNOWN.code
+
+
+def test_rights_replays_and_conflicts(world: World) -> None:
+    with pytest.raises(HubProblem) as denied:
+        world.take(table([values(1)]), who=caller(region="370200"))
+    assert refused(denied) == ACCESS_DENIED.code
+    batch_id = world.take(table([values(1)]), who=caller(nonce="n-1"))
+    with pytest.raises(HubProblem) as replayed:
+        world.take(table([values(1)]), who=caller(nonce="n-1"))
+    assert refused(replayed) == MESSAGE_REPLAYED.code
+    assert world.take(table([values(1)]), who=caller(nonce="n-2")) == batch_id
+    with pytest.raises(HubProblem) as conflict:
+        world.take(table([values(2)]))
+    assert refused(conflict) == MESSAGE_ID_CONFLICT.code
+    assert len(list((world.folder / "collect").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "reason"),
+    [
+        (b"", "csv", "empty"),
+        (b"number\n1\n", "csv", "headings"),
+        (b'type,number\n"a', "csv", "not-a-table"),
+        (b"type,number\n\xff\xff\xff", "csv", "encoding"),
+        (b"PK\x03\x04", "zip", "not-a-zip"),
+        (b"PK\x03\x04", "xlsx", "not-an-excel-file"),
+    ],
+)
+def test_files_that_are_none(world: World, content: bytes, form: str, reason: str) -> None:
+    batch_id = world.take(content, form=form)
+    with world.worker():
+        world.until_done(batch_id)
+    view = world.collections.view(caller(), batch_id)
+    assert (view.state, view.reason) == (BatchState.UNREADABLE, reason)
+
+
+def test_excel_and_zip_with_documents(world: World) -> None:
+    """A sealed document that says what its row says goes on; one that is altered, or somebody else's, does not."""
+    from datetime import UTC, datetime
+
+    from adapters.ecert_share.simulator import Authority
+
+    holdings = Holdings(Authority(world.folder / "library" / "authority", datetime.now(UTC)))
+    kind = ecert_types()["diploma"]
+    rows, files_ = [], {}
+    for index in (1, 41, 42, 3):
+        holder = holdings.holder(family(REGION, index).guardian.id_number, "111")
+        assert holder is not None
+        holding = holdings.of(holder, kind)[-1]
+        data = holding.metadata
+        name = f"{index}.ofd"
+        files_[name] = holdings.file(holding)
+        rows.append({"type": "diploma", "identifier": str(data.identifier), "number": str(data.number),
+                     "holderName": str(data.holder_name), "holderCodeType": "111", "holderCode": str(data.holder_code),
+                     "issuerName": str(data.issuer_name), "issuerCode": str(data.issuer_code), "file": name})  # fmt: skip
+    rows[3]["file"] = "gone.ofd"
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("rows.csv", table(rows))
+        for name, content in files_.items():
+            packed.writestr(name, content)
+    book = Workbook()
+    book.active.append(list(values(0)))  # type: ignore[union-attr]
+    book.active.append(list(values(7).values()))  # type: ignore[union-attr]
+    excel = io.BytesIO()
+    book.save(excel)
+    first = world.take(archive.getvalue(), form="zip")
+    second = world.take(excel.getvalue(), form="xlsx", message_id="m-2")
+    with world.worker():
+        world.until_done(first, second)
+    reports, _ = world.collections.reports(caller(), first, 0, 10)
+    blocking = {fault.row: fault.rule for report in reports for fault in report.faults if fault.blocking}
+    assert blocking.pop(5) == "file-missing"
+    assert blocking.pop(4) in ("file-holder-mismatch", "file-holder-code-mismatch")
+    assert blocking.pop(3).startswith("file-")
+    assert blocking == {}
+    assert world.collections.view(caller(), first).delivered == 1
+    assert world.collections.view(caller(), second).delivered == 1
+
+
+def test_reconciliation_finds_and_repairs(world: World) -> None:
+    batch_id = world.take(table([values(index) for index in range(250)]))
+    with world.worker():
+        world.until_done(batch_id)
+    with world.db.engine.begin() as conn:  # our account is altered: the library differs by a digest and a standing
+        some = conn.execute(
+            sa.select(t.collected.c.identifier_index).order_by(t.collected.c.identifier_index).limit(2)
+        ).scalars()
+        digest, standing = some.all()
+        conn.execute(sa.update(t.collected).where(t.collected.c.identifier_index == digest).values(digest="f" * 64))
+        conn.execute(
+            sa.update(t.collected).where(t.collected.c.identifier_index == standing).values(standing="revoked")
+        )
+    (found,) = world.reconciler().run(repair=True, actor="test")
+    assert sorted(one.kind for one in found.differences) == [DifferenceKind.DIGEST, DifferenceKind.STANDING]
+    assert (found.ours, found.theirs, found.repaired) == (250, 250, 2)
+    with world.worker():
+        world.until_done(batch_id)
+    (after,) = world.reconciler().run(repair=False, actor="test")
+    assert after.differences == ()
+
+
+def test_a_library_that_lost_everything_is_filled_again(world: World, tmp_path: Path) -> None:
+    batch_id = world.take(table([values(index) for index in range(120)]))
+    with world.worker():
+        world.until_done(batch_id)
+    with collect_world.start_library(tmp_path) as empty:
+        with world.db.engine.begin() as conn:
+            conn.execute(sa.update(t.endpoints).values(base_url=empty.url))
+        (found,) = world.reconciler().run(repair=True, actor="test")
+        assert {one.kind for one in found.differences} == {DifferenceKind.MISSING}
+        assert (found.theirs, found.repaired) == (0, 120)
+        with world.worker():
+            world.until_done(batch_id)
+        (after,) = world.reconciler().run(repair=False, actor="test")
+        assert (after.ours, after.theirs, after.differences) == (120, 120, ())
+
+
+def test_lost_answers_are_one_effect(world: World) -> None:
+    library: SimulatorProcess = world.library  # type: ignore[attr-defined]
+    batch_id = world.take(table([values(index) for index in range(300)]))
+    library.fail("reset-after", times=3)
+    with world.worker():
+        world.until_done(batch_id)
+    assert world.collections.view(caller(), batch_id).delivered == 300
+    assert set(library.effects().values()) == {1}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    "word", ["collect.check:checked", "collect.checked:checked", "collect.send:queued", "collect.delivered:delivered"]
+)
+def test_killed_at_each_write_boundary(world: World, database_url: str, when: When, word: str) -> None:
+    """Nothing is lost and nothing is doubled, whatever commit the process dies at."""
+    library: SimulatorProcess = world.library  # type: ignore[attr-defined]
+    batch_id = world.take(table([values(index) for index in range(450)]))
+    number = 1 if word.startswith("collect.checked") else 2
+    process = killing.start(
+        "tests.integration.collect_world", (database_url, str(world.folder)),
+        environment=killing.killed_at(when, number, word), stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    process.communicate(timeout=60)
+    assert killing.was_killed(process)
+    with world.worker():
+        world.until_done(batch_id)
+    view = world.collections.view(caller(), batch_id)
+    assert (view.rows, view.delivered) == (450, 450)
+    assert set(library.effects().values()) == {1}
+    (found,) = world.reconciler().run(repair=False, actor="test")
+    assert (found.ours, found.theirs, found.differences) == (450, 450, ())
