@@ -39,7 +39,7 @@ def test_every_text_that_a_template_asks_for_is_there(template: str) -> None:
     [("delivery", State), ("kind", Kind), ("evidence", EvidenceState), ("step", StepState), ("event", EventType)],
 )
 def test_every_state_has_its_words(family: str, values: type[State]) -> None:
-    assert {value.value for value in values} == set(WORDS[family])
+    assert {value.value for value in values} <= set(WORDS[family])
 
 
 def test_keys_that_are_made_of_values_are_there() -> None:
