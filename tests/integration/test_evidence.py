@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -232,6 +233,18 @@ def test_the_same_message_again_gets_the_same_answer(world: World) -> None:
     uses = world.rows(t.data_uses)
     assert {use.ecert_type for use in uses} == {"id-card", "degree", "putonghua-level"}
     assert {use.outcome for use in uses} == {"held"}
+
+
+def test_the_same_message_many_times_at_once_is_one_request(world: World) -> None:
+    world.consent(28)
+    request = world.request(28)
+    with ThreadPoolExecutor(8) as pool:
+        answers = [one.result() for one in [pool.submit(world.ask, request) for _ in range(8)]]
+    assert len({answer.id for answer in answers}) == 1
+    assert {answer.state.value for answer in answers} <= {"open", "answered"}
+    assert len([one for one in answers if one.state == "answered"]) >= 1
+    assert len(world.rows(t.data_uses)) == 3
+    assert len(world.audited("evidence.answer")) == 1
 
 
 def test_a_replayed_signature_and_a_strangers_question_are_refused(world: World) -> None:

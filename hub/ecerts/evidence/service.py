@@ -113,9 +113,8 @@ class EvidenceService:
         ).result()
         if isinstance(begun, HubProblem):
             raise begun
-        if begun.owner is not None:
-            self._run(begun.request_id, begun.owner, deadline)
-        return self._answer(begun.request_id)
+        answer = None if begun.owner is None else self._run(begun.request_id, begun.owner, deadline)
+        return answer or self._answer(begun.request_id)
 
     def _begin_many(self, tx: Tx, items: Sequence[_Begin]) -> list[_Begun | HubProblem]:
         replayed = replay.used(tx, [item.caller.nonces for item in items])
@@ -262,19 +261,19 @@ class EvidenceService:
 
     # --- fetching ---------------------------------------------------------------------------------------------------------
 
-    def _run(self, request_id: str, owner: str, deadline: Deadline) -> None:
-        """Steps 3 and 4."""
+    def _run(self, request_id: str, owner: str, deadline: Deadline) -> EvidenceAnswer | None:
+        """Steps 3 and 4. None if another run, or keep_house, was quicker: what it committed stands."""
         with self._db.read() as conn:
             row = store.request(conn, request_id)
             rows = store.documents(conn, request_id)
         file = None if row is None else self._views.open(row, rows, self._items.current())
         if file is None or file.row.owner != owner:
-            return
+            return None
         available = [document for document, known in file.known.items() if known.standing is Standing.AVAILABLE]
         asked = questions(file.request, file.item, file.grounds, file.endpoints, available)
         fetched = self._fetcher.run(file.item.requirements, file.known, asked, file.row.region, deadline)
         finish = self._finish_of(file, fetched, self._db.clock())
-        self._db.submit(self._finish_many, finish).result()
+        return self._db.submit(self._finish_many, finish).result()
 
     def _finish_of(self, file: EvidenceFile, fetched: Fetched, now: datetime) -> _Finish:
         """Everything that can be done before the commit: sealing."""
@@ -295,15 +294,13 @@ class EvidenceService:
         reused = sum(got.reused for got in fetched.got.values())
         return _Finish(file, tuple(rows.values()), tuple(rows), tuple(keep), reused)
 
-    def _finish_many(self, tx: Tx, runs: Sequence[_Finish]) -> list[None]:
-        for run in runs:
-            self._finish(tx, run)
-        return [None] * len(runs)
+    def _finish_many(self, tx: Tx, runs: Sequence[_Finish]) -> list[EvidenceAnswer | None]:
+        return [self._finish(tx, run) for run in runs]
 
-    def _finish(self, tx: Tx, run: _Finish) -> None:
+    def _finish(self, tx: Tx, run: _Finish) -> EvidenceAnswer | None:
         before = run.file.row
         if not store.finish(tx.conn, before.id, before.owner, {"state": EvidenceCaseState.PENDING.value}):
-            return  # another run, or keep_house, was quicker: what it committed stands
+            return None
         file, answer = self._follow_ups.settle(tx, run.file, run.rows, tell=False)
         for values in run.keep:
             store.keep(tx.conn, values)
@@ -317,6 +314,7 @@ class EvidenceService:
         }
         word = "complete" if answer.complete else "partial"
         tx.audit.append(AuditEntry(f"system:{file.row.system_id}", "evidence.answer", file.row.id, word, detail))
+        return answer
 
     # --- reading ----------------------------------------------------------------------------------------------------------
 
