@@ -10,6 +10,7 @@ from adapters.cloudevents.client import CloudEvents
 from adapters.contract import Adapter, Endpoint, Manifest
 from adapters.county_rest.client import CountyRest
 from adapters.ecert_share.client import EcertShare
+from adapters.ecert_usefor.client import EcertUsefor
 from adapters.identity.client import Identity
 
 ADAPTERS: Final[Mapping[str, type[Adapter]]] = {
@@ -17,6 +18,7 @@ ADAPTERS: Final[Mapping[str, type[Adapter]]] = {
     "cloudevents": CloudEvents,
     "county_rest": CountyRest,
     "ecert_share": EcertShare,
+    "ecert_usefor": EcertUsefor,
     "identity": Identity,
 }
 

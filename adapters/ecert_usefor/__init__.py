@@ -1,0 +1,1 @@
+"""E-certificate library of another province: CertificateID, CertificateType, CertificateHolderCode, UseFor."""
