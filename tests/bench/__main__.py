@@ -15,12 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import bench_certs, bench_messages
+from tests.bench.bench_evidence import evidence_rows
 from tests.bench.bench_fetch import fetch_rows
 from tests.bench.bench_hub import Size, accept_rows, deliver_rows, memory_rows
 from tests.bench.table import Result, heading, line, shortfalls
 from tests.databases import PostgresServer, postgres_server
 
-ROWS = ("accept", "deliver", "memory", "fetch", "certs", "messages")
+ROWS = ("accept", "deliver", "memory", "fetch", "evidence", "certs", "messages")
 DATABASES = ("sqlite", "postgresql")
 
 
@@ -47,6 +48,8 @@ def measure(only: str | None, database: str | None, size: Size) -> Iterator[list
                         yield on_hub[name](postgres, size)
     if "fetch" in chosen:
         yield fetch_rows(size)
+    if "evidence" in chosen:
+        yield evidence_rows(size)
     if "certs" in chosen:
         yield plain(bench_certs.rows())
     if "messages" in chosen:

@@ -80,19 +80,21 @@ def find_grounds(
     """The basis of each document that has one. A record rests on what allows its holder's certificates, else another holder's."""
     found: dict[Evidence, Basis] = {}
     wanted = documents_of(item)
-    for document in wanted:
-        holder = holder_for(request, document)
-        if holder is None or document.type in RECORDS:
-            continue
-        basis = _basis(authorizations, conn, request, holder, item, system_id, at, document.type)
-        if basis is not None:
-            found[document] = basis
+    for holder in request.holders:
+        own = [one for one in wanted if one.role.value == holder.role.value and one.type not in RECORDS]
+        types = tuple(one.type for one in own)
+        whole = (
+            _basis(authorizations, conn, request, holder, item, system_id, at, types) if 0 < len(own) <= 20 else None
+        )
+        for document in own:  # one basis for all, else whichever covers each
+            one = whole or _basis(authorizations, conn, request, holder, item, system_id, at, (document.type,))
+            if one is not None:
+                found[document] = one
     for document in wanted:
         if document.type in RECORDS and holder_for(request, document) is not None:
-            own = [basis for other, basis in found.items() if other.role is document.role]
-            any_ = own or list(found.values())
-            if any_:
-                found[document] = any_[0]
+            same = [basis for other, basis in found.items() if other.role is document.role]
+            if same or found:
+                found[document] = (same or list(found.values()))[0]
     return found
 
 
@@ -104,7 +106,7 @@ def _basis(
     item: Item,
     system_id: str,
     at: datetime,
-    ecert_type: str,
+    ecert_types_: tuple[str, ...],
 ) -> Basis | None:
     basis = holder.basis or request.basis
     if basis.kind is BasisKind.LAW:
@@ -113,9 +115,7 @@ def _basis(
     return authorizations.find_basis(
         conn,
         holder=holder_of(holder),
-        wanted=m.Wanted(
-            ecert_types=(ecert_type,), purpose=request.purpose, region=request.region, item=item.basic_code
-        ),
+        wanted=m.Wanted(ecert_types=ecert_types_, purpose=request.purpose, region=request.region, item=item.basic_code),
         system_id=system_id,
         at=at,
         authorization_id=basis.reference if basis.kind is BasisKind.AUTHORIZATION else None,
