@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import sys
 import time
@@ -40,6 +41,7 @@ from hub.deliveries.outcomes import Recorder
 from hub.deliveries.retry import RetryPolicy
 from hub.deliveries.store import target
 from hub.ecerts.check import EcertChecker
+from hub.ecerts.collect import files
 from hub.ecerts.collect.assembly import collect_parts
 from hub.ecerts.collect.model import BatchState
 from hub.ecerts.collect.reconcile import Reconciler
@@ -119,10 +121,6 @@ class World:
         self.collections = self.parts.collections
 
     def take(self, content: bytes, *, form: str = "csv", message_id: str = "m-1", who: Caller | None = None) -> str:
-        import hashlib
-
-        from hub.ecerts.collect import files
-
         with files.spool(self.folder / "collect") as file:
             file.write(content)
             digest = hashlib.sha256(content).hexdigest()

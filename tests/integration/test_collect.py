@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
+import secrets
 import subprocess
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from httpx import Response
 from openpyxl import Workbook
 
 from adapters.contract import CollectAction
 from adapters.ecert_share.holdings import Holdings
+from adapters.ecert_share.sealing import Authority
 from adapters.population import family
 from adapters.simulator_process import SimulatorProcess
+from certs.http_signatures import sign_request
+from certs.keys import PrivateKey, SignatureAlgorithm
 from hub import tables as t
-from hub.db import Database
+from hub.access import registration
+from hub.access.callers import CallerDirectory, KeyKind, Service
+from hub.access.key_files import KeyMaterial
+from hub.config import Settings
+from hub.db import Database, Tx
 from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, RowState
+from hub.intake.assembly import create_gate
+from hub.intake.collect import collect_router
+from hub.intake.cursors import Cursors
 from hub.intake.operations import digest_of
 from schemas.ecert_types import ecert_types
 from schemas.numbers import CheckVerdict, EcertIdentifier
@@ -146,10 +163,6 @@ def test_files_that_are_none(world: World, content: bytes, form: str, reason: st
 
 def test_excel_and_zip_with_documents(world: World) -> None:
     """A sealed document that says what its row says goes on; one that is altered, or somebody else's, does not."""
-    from datetime import UTC, datetime
-
-    from adapters.ecert_share.simulator import Authority
-
     holdings = Holdings(Authority(world.folder / "library" / "authority", datetime.now(UTC)))
     kind = ecert_types()["diploma"]
     rows, files_ = [], {}
@@ -258,3 +271,54 @@ def test_killed_at_each_write_boundary(world: World, database_url: str, when: Wh
     assert set(library.effects().values()) == {1}
     (found,) = world.reconciler().run(repair=False, actor="test")
     assert (found.ours, found.theirs, found.differences) == (450, 450, ())
+
+
+# --- over HTTP ----------------------------------------------------------------------------------------------------------------
+
+
+def test_over_http(world: World) -> None:
+    """The routes of the hub with a real signature, over all of a spooled file too."""
+    key = PrivateKey.generate(SignatureAlgorithm.ECDSA_P256_SHA256)
+
+    def grant(tx: Tx) -> None:
+        material = KeyMaterial(KeyKind.HTTP, key.public_key.spki, hashlib.sha256(key.public_key.spki).hexdigest())
+        registration.add_key(tx, "test", collect_world.SYSTEM, material, key_id="k-1")
+        registration.grant(tx, "test", collect_world.SYSTEM, [Service.ECERT_COLLECT.value], "370000")
+
+    world.db.write(grant)
+    app = FastAPI()
+    gate = create_gate(Settings(state_dir=world.folder), world.db, CallerDirectory(world.db))
+    app.include_router(collect_router(gate, world.collections, Cursors(b"c" * 32), 4 << 20))
+    client = TestClient(app, base_url="http://hub.test")
+
+    def send(method: str, path: str, body: bytes = b"", media: str = "application/json", **spoil: bytes) -> Response:
+        url = f"http://hub.test{path}"
+        headers = {"content-type": media} if body else {}
+        nonce = secrets.token_hex(12)
+        signed = sign_request(method, url, list(headers.items()), body, key=key, key_id="k-1",
+                              created=datetime.now(UTC), nonce=nonce)  # fmt: skip
+        response: Response = client.request(
+            method, url, headers={**headers, **signed}, content=spoil.get("other", body)
+        )
+        return response
+
+    one_ = {"messageId": "h-1", "region": REGION, "values": values(1, issuedOn="2018-6-5")}
+    taken = send("POST", "/v1/collections", json.dumps(one_).encode())
+    assert taken.status_code == 202, taken.text
+    assert [fault["column"] for fault in taken.json()["faults"]] == ["issuedOn"]
+    content = table([values(index) for index in range(2, 400)] + [values(400, holderName="")])
+    path = f"/v1/collections/batches?messageId=h-2&region={REGION}"
+    assert send("POST", path, content, "text/csv", other=content[:-2]).status_code == 401
+    batch = send("POST", path, content, "text/csv")
+    assert batch.status_code == 202, batch.text
+    assert send("POST", path, b"x" * (5 << 20), "text/csv").status_code == 413
+    assert send("POST", path, content, "text/plain").status_code == 415
+    assert send("POST", path.replace("370102", "379999"), content, "text/csv").status_code == 422
+    with world.worker():
+        world.until_done(batch.json()["id"], taken.json()["id"])
+    where = batch.headers["location"].removeprefix("http://hub.test")
+    seen = send("GET", where).json()
+    assert (seen["state"], seen["rows"], seen["delivered"], seen["faulty"]) == ("done", 399, 398, 1)
+    page = send("GET", f"{where}/faults?limit=1").json()
+    assert [(row["row"], row["faults"][0]["column"]) for row in page["items"]] == [(400, "holderName")]
+    assert send("GET", "/v1/collections/batches/col_x").status_code == 404

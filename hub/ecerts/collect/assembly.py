@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.cases.routing import Directory
 from hub.db import Database
 from hub.deliveries.model import Handlers, Kind
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.collect.rows import RowMaker
 from hub.ecerts.collect.service import Collections
 from hub.ecerts.collect.work import CollectOutcomes, CollectWorker
+from hub.ecerts.evidence.planning import Routes
 from hub.vault import Vault
 
 
@@ -23,7 +23,7 @@ class CollectParts:
 
 
 def collect_parts(
-    db: Database, vault: Vault, directory: Directory, checker: EcertChecker, folder: Path, node: str
+    db: Database, vault: Vault, directory: Routes, checker: EcertChecker, folder: Path, node: str
 ) -> CollectParts:
     """``folder``: where batch files lie, sealed, until they are checked."""
     collections = Collections(db, vault, directory, RowMaker(vault, checker, db.clock), folder, node)

@@ -12,12 +12,12 @@ from typing import IO, Final
 
 from hub.access import replay
 from hub.access.callers import Caller, Service
-from hub.cases.routing import Directory
 from hub.db import AuditEntry, Database, Tx
 from hub.ecerts.collect import files, store
 from hub.ecerts.collect import model as m
 from hub.ecerts.collect.records import Record
 from hub.ecerts.collect.rows import RowMaker, faults_from, record_context
+from hub.ecerts.evidence.planning import Routes
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.problems import COLLECTION_UNKNOWN, MESSAGE_ID_CONFLICT, MESSAGE_REPLAYED, HubProblem
@@ -28,9 +28,7 @@ LIBRARY: Final = "ecert-library"  # the service of the endpoint that collects
 class Collections:
     """Shared by every thread. ``folder``: where files lie until they are checked; ``wake`` tells the worker."""
 
-    def __init__(
-        self, db: Database, vault: Vault, directory: Directory, maker: RowMaker, folder: Path, node: str
-    ) -> None:
+    def __init__(self, db: Database, vault: Vault, directory: Routes, maker: RowMaker, folder: Path, node: str) -> None:
         self.db, self.vault, self.maker = db, vault, maker
         self.folder, self.node = folder, node
         self._directory = directory
