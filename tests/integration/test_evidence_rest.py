@@ -54,7 +54,8 @@ class Node:
 
         self.hub.db.write(write)
         ItemCatalogue(self.hub.db).import_example(actor="test")
-        self.consent(Authorizations(self.hub.db, self.hub.vault), 1)
+        for index in range(1, AT_ONCE + 8):
+            self.consent(Authorizations(self.hub.db, self.hub.vault), index)
         self.server = uvicorn.Server(uvicorn.Config(self.hub.app, port=port, log_level="warning"))
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
@@ -176,12 +177,12 @@ def test_more_requests_than_places_are_told_to_come_again(node: Node, simulators
     codes: list[int] = []
     lock = threading.Lock()
 
-    def one() -> None:
-        status = node.send("POST", "/v1/evidence", body(deadlineS=2)).status_code
+    def one(index: int) -> None:  # each about another holder: one holder's limit is not what is meant here
+        status = node.send("POST", "/v1/evidence", body(index, deadlineS=2)).status_code
         with lock:
             codes.append(status)
 
-    threads = [threading.Thread(target=one) for _ in range(AT_ONCE + 4)]
+    threads = [threading.Thread(target=one, args=(index,)) for index in range(2, AT_ONCE + 6)]
     for thread in threads:
         thread.start()
     time.sleep(0.7)
@@ -189,7 +190,7 @@ def test_more_requests_than_places_are_told_to_come_again(node: Node, simulators
     for thread in threads:
         thread.join()
     simulators.library.fail("none")
-    assert set(codes) <= {202, 429, 503}
+    assert set(codes) == {202, 503}
     assert 503 in codes
 
 
