@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 
 import psycopg
@@ -12,6 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from hub.tables import UtcTime, to_micros
 
 READERS = 32  # connections for reading; the writer has its own
 WRITER = {"hub_writer": True}  # execution options of a connection that will write
@@ -66,6 +71,47 @@ def _sqlite(url: URL) -> Engine:
         conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get("hub_writer") else "BEGIN")
 
     return engine
+
+
+def insert_many(conn: Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert rows that have the same columns, the driver's executemany: the hot tables, at half of SQLAlchemy's cost.
+
+    Times become what :class:`hub.tables.UtcTime` stores; columns that no row names get their default.
+    """
+    if rows:
+        statement, columns = _insert_statement(table, tuple(rows[0]), conn.dialect.paramstyle)
+        conn.exec_driver_sql(statement, [tuple(read(row) for read in columns) for row in rows])
+
+
+Reader = Callable[[Mapping[str, object]], object]
+
+
+@lru_cache(maxsize=64)
+def _insert_statement(table: sa.Table, names: tuple[str, ...], paramstyle: str) -> tuple[str, tuple[Reader, ...]]:
+    readers: dict[str, Reader] = {}
+    for column in table.columns:
+        if column.name in names:
+            readers[column.name] = (
+                _time_of(column.name) if isinstance(column.type, UtcTime) else itemgetter(column.name)
+            )
+        elif isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar:
+            value = column.default.arg
+            readers[column.name] = _constant(to_micros(value) if isinstance(value, datetime) else value)
+    mark = "?" if paramstyle == "qmark" else "%s"
+    listed, marks = ", ".join(f'"{name}"' for name in readers), ", ".join([mark] * len(readers))
+    return f'INSERT INTO "{table.name}" ({listed}) VALUES ({marks})', tuple(readers.values())  # noqa: S608  our own names
+
+
+def _time_of(name: str) -> Reader:
+    def read(row: Mapping[str, object]) -> object:
+        value = row[name]
+        return to_micros(value) if isinstance(value, datetime) else value
+
+    return read
+
+
+def _constant(value: object) -> Reader:
+    return lambda _row: value
 
 
 def is_transient(error: DBAPIError) -> bool:

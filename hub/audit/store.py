@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
+from hub.engine import insert_many
 
 HEAD = 1
 PAGE = 5_000
@@ -52,7 +53,7 @@ def read_head(conn: Connection) -> Head:
 
 
 def append(conn: Connection, rows: Sequence[Row], head: Head) -> None:
-    conn.execute(sa.insert(t.audit), [{name: getattr(row, name) for name in Row.__dataclass_fields__} for row in rows])
+    insert_many(conn, t.audit, [{name: getattr(row, name) for name in Row.__dataclass_fields__} for row in rows])
     conn.execute(sa.update(t.audit_head).where(t.audit_head.c.id == HEAD).values(seq=head.seq, mac=head.mac))
 
 

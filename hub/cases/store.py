@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from hub import tables as t
+from hub.engine import insert_many
 from schemas.transfers import CaseState, EvidenceState, StepState
 
 Values = dict[str, object]
@@ -112,8 +113,7 @@ def open_subjects(conn: Connection, indexes: Iterable[str]) -> dict[str, str]:
 
 
 def insert(conn: Connection, table: sa.Table, rows: Sequence[Values]) -> None:
-    if rows:
-        conn.execute(sa.insert(table), rows)
+    insert_many(conn, table, rows)
 
 
 # Made once: building a statement and its cache key costs more than running it. What is set follows from the parameters.

@@ -79,7 +79,9 @@ NEEDED: Final[dict[Kind, Capability]] = {
     Kind.EVIDENCE_ENROLMENT: Capability.FETCH_ENROLMENT,
     Kind.COLLECT: Capability.COLLECT,
 }
-QUESTIONS: Final = frozenset(kind for kind, model in BODIES.items() if model in (EcertQuery, PersonQuery, EnrolmentQuery))
+QUESTIONS: Final = frozenset(
+    kind for kind, model in BODIES.items() if model in (EcertQuery, PersonQuery, EnrolmentQuery)
+)
 # asking those twice changes nothing at the peer
 
 log = structlog.get_logger(__name__)

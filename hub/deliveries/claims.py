@@ -25,6 +25,7 @@ from hub.db import AuditEntry, Tx
 from hub.deliveries.breaker import Breaker, on_claim, room
 from hub.deliveries.model import Claimed, Kind, State, Target, Word
 from hub.deliveries.retry import opens_at
+from hub.engine import insert_many
 
 d, e, a = t.deliveries, t.endpoints, t.attempts
 
@@ -233,8 +234,9 @@ def _lease(tx: Tx, request: ClaimRequest, rows: Sequence[SomeRow], endpoints: di
             for one in claimed
         ],
     )
-    tx.conn.execute(
-        sa.insert(a),
+    insert_many(
+        tx.conn,
+        a,
         [
             {
                 "delivery_id": one.id,

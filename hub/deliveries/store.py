@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Row
 from hub import tables as t
 from hub.db import AuditEntry, Tx
 from hub.deliveries.model import TRANSITIONS, Finished, Handlers, Kind, NewDelivery, State, Target
+from hub.engine import insert_many
 from hub.ids import new_id
 from hub.vault import Vault
 
@@ -58,7 +59,7 @@ def enqueue(tx: Tx, vault: Vault, deliveries: Sequence[NewDelivery]) -> list[str
             }
         )
     if rows:
-        tx.conn.execute(sa.insert(t.deliveries), rows)
+        insert_many(tx.conn, t.deliveries, rows)
         tx.wake_workers = True
     return [str(row["id"]) for row in rows]
 
