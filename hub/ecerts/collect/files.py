@@ -21,9 +21,6 @@ from pathlib import Path
 from typing import IO, Final, cast
 from xml.etree.ElementTree import ParseError
 
-from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
-
 from hub.ecerts.collect.model import RowFault
 from hub.ecerts.collect.records import BY_HEADING
 from hub.vault import Vault, VaultError
@@ -230,6 +227,9 @@ def _encoding(file: IO[bytes]) -> str:
 
 
 def _excel(file: IO[bytes]) -> Iterator[tuple[int, list[str], list[int]]]:
+    from openpyxl import load_workbook  # half a second that a hub which reads no workbook need not spend
+    from openpyxl.utils.exceptions import InvalidFileException
+
     try:
         with zipfile.ZipFile(file) as parts:
             if sum(part.file_size for part in parts.infolist()) > MAX_TABLE:

@@ -11,10 +11,6 @@ from datetime import date, datetime
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
-from openpyxl import Workbook, load_workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.utils.exceptions import InvalidFileException
-
 MAX_BYTES = 20 * 1024 * 1024
 MAX_UNPACKED = 200 * 1024 * 1024  # of the parts of an Excel file, before it is opened
 MAX_ROWS = 50_000
@@ -88,6 +84,9 @@ def _csv_rows(path: Path) -> Iterator[Row]:
 
 
 def _excel_rows(path: Path) -> Iterator[Row]:
+    from openpyxl import load_workbook  # half a second that a hub which reads no workbook need not spend
+    from openpyxl.utils.exceptions import InvalidFileException
+
     broken = TableError("不是可读的 Excel 文件", "not a readable Excel file")
     try:
         with zipfile.ZipFile(path) as parts:
@@ -160,6 +159,9 @@ def write_table(path: Path, heading: Sequence[str], rows: Iterator[Sequence[str]
             writer.writerow(heading)
             writer.writerows(rows)
     elif suffix == ".xlsx":
+        from openpyxl import Workbook
+        from openpyxl.cell import WriteOnlyCell
+
         book = Workbook(write_only=True)
         sheet = book.create_sheet("items")
         sheet.append(list(heading))

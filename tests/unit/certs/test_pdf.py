@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -146,7 +147,8 @@ def test_a_pdf_that_pyhanko_signed_itself_passes(kind: str, pades: bool) -> None
     kinds = SigSeedSubFilter.PADES if pades else SigSeedSubFilter.ADOBE_PKCS7_DETACHED
     metadata = PdfSignatureMetadata(field_name="one", subfilter=kinds, md_algorithm="sha256")
     writer = IncrementalPdfFileWriter(io.BytesIO(blank()))
-    pdf = sign_pdf(writer, metadata, signer=signer).getvalue()
+    with ThreadPoolExecutor(1) as pool:  # pyHanko starts an event loop, and a browser test may have one in this thread
+        pdf = pool.submit(sign_pdf, writer, metadata, signer=signer).result().getvalue()
     # pyHanko writes the signing time of its clock; the certificate is valid then too
     at = datetime.now(UTC) + timedelta(seconds=5)
     given = {"policy": POLICY, "revocation": RevocationSource(), "at": at}
