@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -157,8 +158,9 @@ class Versioned(Canonical):
     placeholder: bool = False  # a code that could not be confirmed: to be replaced before going live
 
     @property
+    @abstractmethod
     def key(self) -> str:
-        raise NotImplementedError
+        """What the versions of one entry have in common."""
 
     @model_validator(mode="after")
     def _ends_after_it_begins(self) -> Versioned:
