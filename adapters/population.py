@@ -40,6 +40,13 @@ _SCHOOLS: Final = (
 )
 _STATUSES: Final = {7: EnrolmentStatus.SUSPENDED, 13: EnrolmentStatus.DISCIPLINE, 18: EnrolmentStatus.GRADUATING}
 
+_WHY_NOT: Final = {
+    EnrolmentStatus.SUSPENDED: "该生处于休学状态, 不予转学",
+    EnrolmentStatus.DISCIPLINE: "该生处于处分期, 不予转学",
+    EnrolmentStatus.GRADUATING: "毕业年级不予转学",
+    EnrolmentStatus.LEFT: "该生已离校",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class School:
@@ -67,6 +74,11 @@ class Family:
     school: School
     grade: int
     status: EnrolmentStatus
+
+    @property
+    def why_not(self) -> str | None:
+        """Why the student may not transfer now, in a registry's words; None if nothing is in the way."""
+        return _WHY_NOT.get(self.status)
 
     @property
     def record(self) -> EnrolmentRecord:

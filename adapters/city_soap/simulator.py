@@ -38,7 +38,6 @@ from certs.xml.key_info import KnownCertificates
 from certs.xml.wsse import verify_envelope
 from certs.xml.wsse_sign import sign_envelope
 from certs.xml.zeep_plugin import SignaturePlugin
-from schemas.ecerts import EnrolmentStatus
 from schemas.regions import REGIONS
 from schemas.transfers import Decision, DecisionOutcome
 
@@ -46,12 +45,6 @@ VERSION: Final = "2.1.7"
 PATH: Final = "/services/sjjh"
 CALLBACK_S: Final = 5.0
 CALLBACK_PAUSES: Final = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0, 20.0, 30.0)
-_WHY_NOT: Final = {
-    EnrolmentStatus.SUSPENDED: "该生处于休学状态, 不予转学",
-    EnrolmentStatus.DISCIPLINE: "该生处于处分期, 不予转学",
-    EnrolmentStatus.GRADUATING: "毕业年级不予转学",
-    EnrolmentStatus.LEFT: "该生已离校",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +205,7 @@ class Registry:
         found = self._ours(student.id_number)
         if found is None or found.student.name != student.name:
             return "学籍信息不符"
-        return _WHY_NOT.get(found.status)
+        return found.why_not
 
     def _keep(self, task: Task) -> None:
         self._tasks[task.key] = task

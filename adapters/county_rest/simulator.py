@@ -27,18 +27,11 @@ from adapters.wire import Wire
 from certs.errors import MessageRefused
 from certs.http_signatures import verify_request
 from certs.keys import PrivateKey, PublicKey
-from schemas.ecerts import EnrolmentStatus
 from schemas.regions import REGIONS
 from schemas.transfers import Decision, DecisionOutcome
 
 CALLBACK_S: Final = 5.0
 CALLBACK_PAUSES: Final = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0, 20.0, 30.0)
-_WHY_NOT: Final = {
-    EnrolmentStatus.SUSPENDED: "该生处于休学状态, 不予转学",
-    EnrolmentStatus.DISCIPLINE: "该生处于处分期, 不予转学",
-    EnrolmentStatus.GRADUATING: "毕业年级不予转学",
-    EnrolmentStatus.LEFT: "该生已离校",
-}
 
 
 @dataclass(slots=True)
@@ -193,7 +186,7 @@ class Registry:
         family = find_family(student.id_number, seed=self.options.seed)
         if family is None or family.school.region != self.options.region or family.student.name != student.name:
             return "学籍信息不符"
-        return _WHY_NOT.get(family.status)
+        return family.why_not
 
     def _later(self, application: Application) -> None:
         task = asyncio.ensure_future(self._decide_later(application))
