@@ -19,7 +19,7 @@ FILES = [path for path in HUB.rglob("*.py") if path.name not in SQL_ROOMS and "m
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(HUB)) for path in FILES])
 def test_sql_stands_in_the_stores(path: Path) -> None:
-    if path.relative_to(HUB).as_posix() == "tables.py":
+    if path.parent.name == "tables":
         return  # conditions of partial indexes
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if (
@@ -31,7 +31,7 @@ def test_sql_stands_in_the_stores(path: Path) -> None:
 
 
 def test_bytes_rest_sealed() -> None:
-    """A column of bytes is either sealed or a public key; see the head of hub/tables.py."""
+    """A column of bytes is either sealed or a public key; see the head of hub/tables."""
     plain = {
         f"{table.name}.{column.name}"
         for table in t.metadata.sorted_tables

@@ -1,0 +1,52 @@
+"""Every table of the hub, a file for each room. A migration in ``hub/migrations`` makes each change; a test compares the two.
+
+``*_sealed`` columns hold ciphertext (see :mod:`hub.vault`); no other column may hold personal data.
+"""
+
+from hub.tables.access import nonces, rights, system_keys, systems
+from hub.tables.audit_log import audit, audit_head
+from hub.tables.base import UtcTime, metadata, to_micros
+from hub.tables.case import cases, events, evidence, messages, steps, subscriptions
+from hub.tables.collect import collect_batches, collect_rows, collected
+from hub.tables.delivery import attempts, deliveries
+from hub.tables.ecerts import authorizations, catalogue, consents, data_uses, extension_notices, subject_queries
+from hub.tables.endpoint import endpoints
+from hub.tables.evidence_service import evidence_documents, evidence_requests, kept_ecerts, system_purposes
+from hub.tables.operator import login_links, operator_sessions, operators
+
+__all__ = [
+    "UtcTime",
+    "attempts",
+    "audit",
+    "audit_head",
+    "authorizations",
+    "cases",
+    "catalogue",
+    "collect_batches",
+    "collect_rows",
+    "collected",
+    "consents",
+    "data_uses",
+    "deliveries",
+    "endpoints",
+    "events",
+    "evidence",
+    "evidence_documents",
+    "evidence_requests",
+    "extension_notices",
+    "kept_ecerts",
+    "login_links",
+    "messages",
+    "metadata",
+    "nonces",
+    "operator_sessions",
+    "operators",
+    "rights",
+    "steps",
+    "subject_queries",
+    "subscriptions",
+    "system_keys",
+    "system_purposes",
+    "systems",
+    "to_micros",
+]

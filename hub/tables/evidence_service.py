@@ -1,0 +1,76 @@
+"""The evidence service: requests, documents, what is kept (hub.ecerts.evidence)."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, ForeignKey, Index, LargeBinary, String, Table, Text, UniqueConstraint, text
+
+from hub.tables.base import UtcTime, metadata
+
+system_purposes = Table(  # what each caller may ask evidence for; data/evidence.toml says which fields that opens
+    "system_purposes",
+    metadata,
+    Column("system_id", ForeignKey("systems.id"), primary_key=True),
+    Column("purpose", String(40), primary_key=True),
+    Column("granted_at", UtcTime, nullable=False),
+    Column("granted_by", String(100), nullable=False),
+)
+
+evidence_requests = Table(
+    "evidence_requests",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("system_id", ForeignKey("systems.id"), nullable=False),
+    Column("message_id", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),  # of the message: another one under its id is a conflict
+    Column("subject_index", String(64), nullable=False),
+    Column("item_code", String(40), nullable=False),
+    Column("region", String(6), nullable=False),
+    Column("case_reference", String(64), nullable=False),  # the caller's
+    Column("purpose", String(40), nullable=False),
+    Column("state", String(16), nullable=False),  # open | pending | answered
+    Column("asked_at", UtcTime, nullable=False),
+    Column("owned_until", UtcTime, nullable=False),  # while open: until then its fetches are under way in one process
+    Column("owner", String(64), nullable=False),  # the token of that run: only it may record what came of it
+    Column("answered_at", UtcTime),
+    Column("answer_digest", String(64)),  # of what was handed out last
+    Column("predicate", Text),
+    Column("purge_at", UtcTime, nullable=False, index=True),  # then everything sealed of it is dropped
+    Column("grounds", Text, nullable=False),  # JSON by role: consent, authorization or clause, and the types it covers
+    Column("request_sealed", LargeBinary),
+    UniqueConstraint("system_id", "message_id"),
+    Index("ix_evidence_requests_subject_index_asked_at", "subject_index", "asked_at"),
+    Index("ix_evidence_requests_system_id_asked_at", "system_id", "asked_at"),
+    Index(
+        "ix_evidence_requests_open", "owned_until",
+        postgresql_where=text("state = 'open'"), sqlite_where=text("state = 'open'"),
+    ),
+)  # fmt: skip
+
+evidence_documents = Table(
+    "evidence_documents",
+    metadata,
+    Column("request_id", ForeignKey("evidence_requests.id"), primary_key=True),
+    Column("document", String(64), primary_key=True),  # type, or type@role
+    Column("standing", String(32), nullable=False),  # hub.ecerts.solver.Standing
+    Column("reason", String(100)),
+    Column("notice", String(64)),
+    Column("endpoint_id", String(64)),
+    Column("followed_up", Boolean, nullable=False),  # a delivery goes on asking
+    Column("checked_at", UtcTime),
+    Column("content_sha256", String(64)),
+    Column("identifier_index", String(64), index=True),  # keyed hash: who relied on this certificate
+    Column("document_sealed", LargeBinary),
+    Column("report", Text),
+)
+
+kept_ecerts = Table(  # documents kept for a while by data/evidence.toml; their status is asked at each use
+    "kept_ecerts",
+    metadata,
+    Column("holder_index", String(64), primary_key=True),
+    Column("type_code", String(32), primary_key=True),
+    Column("endpoint_id", String(64), primary_key=True),
+    Column("identifier_index", String(64), nullable=False, index=True),
+    Column("fetched_at", UtcTime, nullable=False),
+    Column("keep_until", UtcTime, nullable=False, index=True),
+    Column("document_sealed", LargeBinary, nullable=False),
+)
