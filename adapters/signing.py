@@ -10,7 +10,7 @@ from typing import Self
 
 from adapters.contract import Endpoint, PeerMisconfigured
 from certs.errors import BadKey
-from certs.http_signatures import sign_request
+from certs.http.signatures import sign_request
 from certs.keys import PrivateKey
 
 

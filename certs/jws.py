@@ -20,16 +20,16 @@ from joserfc.errors import JoseError
 from joserfc.jws import CompactSignature, JWSRegistry, extract_compact
 from joserfc.util import urlsafe_b64decode
 
+from certs.cms.signed_data import signer_of
 from certs.errors import BadKey, CertsError, MessageRefused
 from certs.keys import PublicKey, SignatureAlgorithm
 from certs.keys import Signer as SigningKey
-from certs.paths import validate_path
 from certs.policy import Policy
 from certs.report import Axis, Finding, Indication, Report, SubIndication
-from certs.revocation import RevocationSource
-from certs.signed_data import signer_of
-from certs.signing_cert import SigningCert
 from certs.trust import TrustStore
+from certs.x509.paths import validate_path
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 SM2_NAME: Final = "SM2SM3"
 ALGORITHMS: Final = {

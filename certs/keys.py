@@ -145,7 +145,7 @@ class PublicKey:
     @classmethod
     def from_certificate(cls, certificate: bytes) -> PublicKey:
         """The subject's key of a DER certificate, taken from the raw bytes: broken names do not matter."""
-        from certs.signing_cert import SigningCert
+        from certs.x509.signing_cert import SigningCert
 
         return SigningCert.from_der(certificate).public_key
 

@@ -5,7 +5,7 @@ every other algorithm go one way. Steps (ISO 32000-2, 12.8; ETSI EN 319 142-1):
 
 1. The file is read, within pyHanko's limits for untrusted files, and its filled signature fields are listed.
 2. For each: the ByteRange begins at 0 and leaves out exactly the hexadecimal string of /Contents.
-3. The message inside is verified over those bytes (:mod:`certs.cms`), or the token (:mod:`certs.timestamps`).
+3. The message inside is verified over those bytes (:mod:`certs.cms.verify`), or the token (:mod:`certs.cms.timestamps`).
 4. Coverage: bytes after the ByteRange are later revisions; pyHanko's difference analysis says what they did.
 
 What the document security store carries (certificates, CRLs, OCSP answers) helps, and is believed no more than what is
@@ -33,14 +33,14 @@ from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature, extract_c
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
 from certs import der
-from certs.cms import verify_signed_data
+from certs.cms.timestamps import verify_timestamp
+from certs.cms.verify import verify_signed_data
 from certs.errors import CertsError
 from certs.policy import Policy
 from certs.report import Axis, Finding, Indication, Report, Signer, SubIndication
-from certs.revocation import RevocationSource
-from certs.signing_cert import SigningCert
-from certs.timestamps import verify_timestamp
 from certs.trust import TrustStore
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 logging.getLogger("pyhanko").setLevel(logging.CRITICAL)  # it quotes the document, which may name people
 

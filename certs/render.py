@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Final
 
+from certs.ofd.seals import BEIJING
 from certs.report import Axis, Finding, Indication, Report, Signer
-from certs.seals import BEIJING
 
 _WORDS: Final[dict[str, tuple[str, str]]] = {
     "PASSED": ("通过", "PASSED"),

@@ -18,9 +18,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from certs.algorithms import key_weakness
 from certs.errors import BadConfiguration, BadKey
-from certs.path_checks import USES
 from certs.policy import Policy
-from certs.signing_cert import SigningCert
+from certs.x509.path_checks import USES
+from certs.x509.signing_cert import SigningCert
 
 INDEX: Final = "trust.json"
 PURPOSES: Final = frozenset(USES) - {"ocsp", "crl"}  # those are never trusted by themselves

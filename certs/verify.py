@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Final
 
 from certs.findings import Findings
-from certs.ofd_verify import verify_ofd
+from certs.ofd.verify import verify_ofd
 from certs.policy import Policy
 from certs.report import Axis, Report, SubIndication
-from certs.revocation import RevocationSource
-from certs.signing_cert import SigningCert
 from certs.trust import TrustStore
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 _COMPACT_JWS: Final = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\s*\Z")
@@ -53,7 +53,7 @@ def verify(document: bytes, *, policy: Policy, at: datetime, trust: TrustStore, 
             extra_certs=fetchers.certs,
         )
     if kind == "cms":
-        from certs.cms import verify_cms
+        from certs.cms.verify import verify_cms
 
         return verify_cms(
             document, trust=trust, policy=policy, revocation=revocation, at=at, extra_certs=fetchers.certs

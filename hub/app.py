@@ -16,7 +16,7 @@ from adapters.registry import create
 from certs import sm2
 from certs.keys import PrivateKey
 from certs.policy import load_policy
-from certs.signing_cert import SigningCert
+from certs.x509.signing_cert import SigningCert
 from hub.access.callers import CallerDirectory
 from hub.access.operators import Operators
 from hub.audit.chain import AuditChain, write_anchor

@@ -40,7 +40,7 @@ from adapters.wire import Wire as HttpWire
 from adapters.wire import WireResponse, check_status, unreadable
 from certs.errors import BadKey, MessageRefused
 from certs.keys import PrivateKey
-from certs.signing_cert import SigningCert
+from certs.x509.signing_cert import SigningCert
 from certs.xml.key_info import KnownCertificates
 from certs.xml.wsse import verify_envelope
 from certs.xml.wsse_sign import sign_envelope

@@ -27,7 +27,7 @@ from adapters.contract import (
     StatusAsker,
 )
 from adapters.harness import Call, Harness, Refusal, RoundTrip, Setup
-from certs.authority import new_root
+from certs.issuing.authority import new_root
 from certs.keys import SignatureAlgorithm
 from certs.pkcs8 import armour
 from schemas.base import Canonical

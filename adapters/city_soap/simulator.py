@@ -32,7 +32,7 @@ from adapters.population import Family, find_family
 from adapters.simulation import Simulation, argument_parser, run
 from certs.errors import MessageRefused
 from certs.keys import PrivateKey
-from certs.signing_cert import SigningCert
+from certs.x509.signing_cert import SigningCert
 from certs.xml.dsig import KeyResolver
 from certs.xml.key_info import KnownCertificates
 from certs.xml.wsse import verify_envelope

@@ -17,7 +17,7 @@ from adapters.cloudevents import mapping
 from adapters.json_wire import JsonObject, read_object, write_object
 from adapters.simulation import Simulation, argument_parser, run
 from certs.errors import MessageRefused
-from certs.http_signatures import verify_request
+from certs.http.signatures import verify_request
 from certs.keys import PublicKey
 
 EVENTS_KEPT: Final = 10_000

@@ -25,7 +25,7 @@ from adapters.signing import RequestSigner
 from adapters.simulation import Simulation, argument_parser, run
 from adapters.wire import Wire
 from certs.errors import MessageRefused
-from certs.http_signatures import verify_request
+from certs.http.signatures import verify_request
 from certs.keys import PrivateKey, PublicKey
 from schemas.regions import REGIONS
 from schemas.transfers import Decision, DecisionOutcome

@@ -26,7 +26,7 @@ from typing import Final
 from adapters.ecert_share.mapping import STATUS_FIELD, Record, metadata_to_wire
 from adapters.ecert_share.sealing import Authority
 from adapters.population import Family, family, find_family
-from certs.ofd_write import pack, unpack
+from certs.ofd.write import pack, unpack
 from schemas.ecert_types import EcertType, ecert_types
 from schemas.ecerts import EcertMetadata
 from schemas.numbers import EcertIdentifier, credit_code_check

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from certs.authority import Identity, SealAuthority
+from certs.issuing.authority import Identity, SealAuthority
 from certs.keys import PrivateKey
-from certs.ofd_write import SignOptions, sign_ofd, write_ecert
+from certs.ofd.seal_write import Picture, make_seal
+from certs.ofd.seals import Seal
+from certs.ofd.write import SignOptions, sign_ofd, write_ecert
 from certs.pkcs8 import armour
-from certs.seal_write import Picture, make_seal
-from certs.seals import Seal
-from certs.signing_cert import SigningCert
+from certs.x509.signing_cert import SigningCert
 from schemas.ecerts import EcertMetadata
 
 _PICTURE: Final = Picture(

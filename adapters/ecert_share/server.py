@@ -18,7 +18,7 @@ from adapters.ecert_share.library import ENCRYPTED, PUSH, SUMMARY, TOKEN_OPERATI
 from adapters.ecert_share.mapping import AUTHENTICATION_FAILED, STATUS_FIELD, USE_CAUSE_LIMIT, Json, status_of
 from certs import sm2
 from certs.errors import DecryptionFailed
-from certs.ofd_metadata import read_ecert_fields
+from certs.ofd.metadata import read_ecert_fields
 from schemas.code_tables import HOLDER_CODE_TYPES
 from schemas.ecert_types import EcertType
 

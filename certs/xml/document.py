@@ -23,15 +23,15 @@ from typing import Final
 from lxml import etree
 
 from certs.algorithms import key_weakness
+from certs.cms.signed_data import signer_of
 from certs.errors import BadKey, CertsError, MessageRefused
 from certs.findings import Findings
-from certs.paths import validate_path
 from certs.policy import Policy
 from certs.report import Axis, Indication, Report, Signer, SubIndication
-from certs.revocation import RevocationSource
-from certs.signed_data import signer_of
-from certs.signing_cert import SigningCert
 from certs.trust import TrustStore
+from certs.x509.paths import validate_path
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 from certs.xml.algorithms import DSIG
 from certs.xml.dsig import SignedXml, Transform, parse_message, verify_signature
 from certs.xml.key_info import KeyReference, KnownCertificates, SigningKey, read_base64, read_key_info

@@ -19,8 +19,8 @@ from lxml import etree
 
 from certs.errors import MessageRefused
 from certs.keys import PublicKey
-from certs.names import normalised
-from certs.signing_cert import SigningCert
+from certs.x509.names import normalised
+from certs.x509.signing_cert import SigningCert
 from certs.xml.algorithms import DSIG
 
 _DS: Final = f"{{{DSIG}}}"

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from lxml import etree
 
 from certs.errors import MessageRefused
-from certs.http_signatures import MAX_CLOCK_SKEW, SignedMessage, verify_request
+from certs.http.signatures import MAX_CLOCK_SKEW, SignedMessage, verify_request
 from certs.keys import PublicKey
 from certs.xml.dsig import DEFAULT_POLICY
 from certs.xml.key_info import KnownCertificates

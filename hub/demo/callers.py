@@ -13,8 +13,8 @@ import requests
 import zeep
 import zeep.exceptions
 
-from certs.http_signatures import sign_request
-from certs.signing_cert import SigningCert
+from certs.http.signatures import sign_request
+from certs.x509.signing_cert import SigningCert
 from certs.xml.key_info import KnownCertificates
 from certs.xml.zeep_plugin import SignaturePlugin
 from hub.demo.cast import Party

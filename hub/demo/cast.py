@@ -13,7 +13,7 @@ from pathlib import Path
 from adapters.ecert_share.simulator import load_access
 from adapters.population import family
 from adapters.simulator_process import SimulatorProcess
-from certs.authority import new_root
+from certs.issuing.authority import new_root
 from certs.keys import PrivateKey, SignatureAlgorithm
 from certs.pkcs8 import armour
 from hub.demo.scenario import HUANGDAO, LIXIA, SCENES, ZHANGQIU, Twist

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO
 
 from adapters.registry import manifest
-from certs.signing_cert import SigningCert
 from certs.trust import Anchor, TrustStore
+from certs.x509.signing_cert import SigningCert
 from hub.access.parties_file import load_parties, read_parties
 from hub.app import open_database, open_vault
 from hub.config import Settings

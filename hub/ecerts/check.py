@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from adapters.contract import EcertDocument
-from certs.ofd_metadata import read_ecert_fields
+from certs.ofd.metadata import read_ecert_fields
 from certs.policy import Policy
 from certs.report import Indication, Report, SubIndication
 from certs.trust import TrustStore

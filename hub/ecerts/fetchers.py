@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 import structlog
 
-from certs.revocation import RevocationSource
+from certs.x509.revocation import RevocationSource
 
 TIMEOUT_S = 3.0
 MAX_BYTES = 32 * 1024 * 1024

@@ -12,9 +12,9 @@ from pathlib import Path
 import structlog
 
 from certs.errors import CertsError
-from certs.signing_cert import SigningCert
 from certs.trust import TrustStore, read_certificate
 from certs.verify import Fetchers
+from certs.x509.signing_cert import SigningCert
 from hub.config import Settings
 from hub.ecerts.fetchers import RevocationFetchers
 

@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from certs import crl, keys, path_checks, seals, signing_cert, sm2
+from certs import keys, sm2
 from certs.digests import digest
 from certs.keys import SignatureAlgorithm
-from certs.ofd_write import SignOptions, sign_ofd, unpack
+from certs.ofd import seals
+from certs.ofd.write import SignOptions, sign_ofd, unpack
 from certs.sm2 import BackendName
+from certs.x509 import crl, path_checks, signing_cert
 from tests.bench.bench_messages import Row, row, show
 from tests.unit.certs.ofd_cases import NOW, unsigned, world
 

@@ -16,9 +16,9 @@ from adapters.ecert_share.simulator import endpoint
 from adapters.registry import create
 from adapters.simulator_process import SimulatorProcess
 from certs.policy import load_policy
-from certs.signing_cert import SigningCert
 from certs.trust import Anchor, TrustStore
 from certs.verify import Fetchers
+from certs.x509.signing_cert import SigningCert
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.fetchers import RevocationFetchers
 from hub.ecerts.trust import read_issuers

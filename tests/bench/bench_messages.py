@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from certs.http_signatures import ALGORITHMS, sign_request, verify_request
+from certs.http.signatures import ALGORITHMS, sign_request, verify_request
 from certs.keys import PrivateKey, SignatureAlgorithm
 from certs.xml.dsig import verify_xml
 from certs.xml.key_info import KnownCertificates

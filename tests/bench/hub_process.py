@@ -19,7 +19,7 @@ import psutil
 from adapters.population import STUDENTS, transfer
 from adapters.registry import manifest
 from adapters.simulator_process import ROOT
-from certs.http_signatures import sign_request
+from certs.http.signatures import sign_request
 from certs.keys import PrivateKey, SignatureAlgorithm
 from certs.pkcs8 import armour
 from hub.access.parties_file import load_parties, read_parties

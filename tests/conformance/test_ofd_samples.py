@@ -14,16 +14,16 @@ import pytest
 
 from certs.digests import digest
 from certs.errors import CertsError
-from certs.ofd_metadata import read_ecert_fields
-from certs.ofd_verify import verify_ofd
+from certs.ofd.metadata import read_ecert_fields
+from certs.ofd.seal_verify import algorithm_of
+from certs.ofd.seals import parse_seal, parse_seal_signature
+from certs.ofd.verify import verify_ofd
 from certs.policy import Policy, load_policy
 from certs.render import report_to_html, report_to_text
 from certs.report import Axis, Indication, SubIndication
-from certs.revocation import RevocationSource
-from certs.seal_verify import algorithm_of
-from certs.seals import parse_seal, parse_seal_signature
-from certs.signing_cert import SigningCert
 from certs.trust import TrustStore
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 AT = datetime(2026, 10, 1, tzinfo=UTC)
 PASSED, FAILED, UNSURE = Indication.PASSED, Indication.FAILED, Indication.INDETERMINATE

@@ -19,17 +19,17 @@ from typing import NamedTuple
 import cryptography_vectors
 import pytest
 
-from certs.crl import parse_crl
 from certs.der import Malformed
 from certs.errors import BadKey
-from certs.names import normalised
-from certs.path_policies import PolicyInputs
-from certs.paths import PathResult, validate_path
 from certs.policy import Policy
 from certs.report import Indication
-from certs.revocation import RevocationSource
-from certs.signing_cert import SigningCert
 from certs.trust import TrustStore
+from certs.x509.crl import parse_crl
+from certs.x509.names import normalised
+from certs.x509.path_policies import PolicyInputs
+from certs.x509.paths import PathResult, validate_path
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 SUITE = Path(cryptography_vectors.__file__).parent / "x509" / "PKITS_data"
 CASES = json.loads((Path(__file__).parent / "data" / "pkits.json").read_text())

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
-from certs.authority import Identity, new_root
+from certs.issuing.authority import Identity, new_root
 from certs.keys import SignatureAlgorithm
-from certs.path_checks import TIME_STAMPING
 from certs.trust import TrustStore
+from certs.x509.path_checks import TIME_STAMPING
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

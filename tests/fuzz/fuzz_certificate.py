@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from certs.errors import BadKey
-from certs.paths import validate_path
 from certs.policy import Policy
 from certs.report import Indication
-from certs.revocation import RevocationSource
-from certs.signing_cert import SigningCert
+from certs.x509.paths import validate_path
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 from tests.fuzz.chains import NOW, world
 from tests.fuzz.engine import run
 

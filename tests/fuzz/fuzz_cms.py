@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from certs.cms import verify_cms
-from certs.issue_messages import issue_timestamp, sign_message
+from certs.cms.verify import verify_cms
+from certs.issuing.messages import issue_timestamp, sign_message
 from certs.policy import Policy
 from certs.report import Indication
-from certs.revocation import RevocationSource
+from certs.x509.revocation import RevocationSource
 from tests.fuzz.chains import NOW, world
 from tests.fuzz.engine import run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from certs.errors import MessageRefused
-from certs.http_signatures import sign_request, verify_request
+from certs.http.signatures import sign_request, verify_request
 from tests.fuzz.engine import run
 from tests.unit.certs.messages import NOW, key_of
 

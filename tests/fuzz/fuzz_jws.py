@@ -5,7 +5,7 @@ from __future__ import annotations
 from certs.errors import MessageRefused
 from certs.jws import check_jws, sign_jws, verify_jws
 from certs.policy import Policy
-from certs.revocation import RevocationSource
+from certs.x509.revocation import RevocationSource
 from tests.fuzz.chains import NOW, world
 from tests.fuzz.engine import run
 

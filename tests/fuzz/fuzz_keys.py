@@ -7,7 +7,7 @@ from contextlib import suppress
 from certs.errors import BadConfiguration, BadKey
 from certs.keys import PrivateKey, PublicKey, SignatureAlgorithm, load_pkcs12
 from certs.policy import parse_policy
-from certs.signing_cert import SigningCert
+from certs.x509.signing_cert import SigningCert
 from tests.fuzz.chains import world
 from tests.fuzz.engine import run
 

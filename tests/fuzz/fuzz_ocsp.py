@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from certs.issue_ocsp import CertStatus, issue_ocsp_response
-from certs.paths import validate_path
+from certs.issuing.ocsp import CertStatus, issue_ocsp_response
 from certs.policy import Policy
 from certs.report import Indication
-from certs.revocation import RevocationSource
+from certs.x509.paths import validate_path
+from certs.x509.revocation import RevocationSource
 from tests.fuzz.chains import NOW, world
 from tests.fuzz.engine import run
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 
-from certs.ofd_metadata import read_ecert_fields
-from certs.ofd_write import SignOptions, pack, unpack
+from certs.ofd.metadata import read_ecert_fields
+from certs.ofd.write import SignOptions, pack, unpack
 from certs.render import report_to_html, report_to_json, report_to_text
 from certs.report import Indication
 from tests.fuzz.engine import run

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from certs.issue_messages import sign_message
+from certs.issuing.messages import sign_message
 from certs.pdf import verify_pdf
 from certs.policy import Policy
 from certs.report import Report
-from certs.revocation import RevocationSource
+from certs.x509.revocation import RevocationSource
 from tests.fuzz.chains import NOW, world
 from tests.fuzz.engine import run
 from tests.unit.certs.pdfs import blank, embed

@@ -6,11 +6,11 @@ from contextlib import suppress
 
 from certs.der import Malformed
 from certs.findings import Findings
-from certs.ofd_write import SignOptions, unpack
+from certs.ofd.seal_verify import Context, verify_seal_signature
+from certs.ofd.seals import parse_seal, parse_seal_signature
+from certs.ofd.write import SignOptions, unpack
 from certs.policy import Policy
 from certs.report import Indication, worst
-from certs.seal_verify import Context, verify_seal_signature
-from certs.seals import parse_seal, parse_seal_signature
 from tests.fuzz.engine import run
 from tests.unit.certs.ofd_cases import NOW, world
 

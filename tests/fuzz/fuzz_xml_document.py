@@ -6,7 +6,7 @@ from lxml import etree
 
 from certs.policy import Policy
 from certs.report import Indication
-from certs.revocation import RevocationSource
+from certs.x509.revocation import RevocationSource
 from certs.xml.document import verify_xml_document
 from certs.xml.dsig import parse_message
 from certs.xml.sign import sign_element

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from adapters.contract import EcertDocument, PersonAnswer
 from adapters.population import family, transfer
-from certs.authority import SealAuthority
-from certs.ofd_write import SignOptions, sign_ofd, write_ecert
+from certs.issuing.authority import SealAuthority
+from certs.ofd.seal_write import Picture, make_seal
+from certs.ofd.write import SignOptions, sign_ofd, write_ecert
 from certs.policy import Policy
-from certs.seal_write import Picture, make_seal
 from certs.trust import Anchor, TrustStore
 from certs.verify import Fetchers
 from hub import tables as t

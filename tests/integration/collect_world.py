@@ -22,8 +22,8 @@ from adapters.ecert_share.simulator import endpoint as library_endpoint
 from adapters.registry import create, manifest
 from adapters.simulator_process import SimulatorProcess
 from certs.policy import load_policy
-from certs.signing_cert import SigningCert
 from certs.trust import Anchor, TrustStore
+from certs.x509.signing_cert import SigningCert
 from hub import tables as t
 from hub.access import registration
 from hub.access.callers import Caller, Method, Nonce, Service

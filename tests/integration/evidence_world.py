@@ -20,8 +20,8 @@ from adapters.population import family
 from adapters.registry import create, manifest
 from adapters.simulator_process import SimulatorProcess
 from certs.policy import load_policy
-from certs.signing_cert import SigningCert
 from certs.trust import Anchor, TrustStore
+from certs.x509.signing_cert import SigningCert
 from hub import tables as t
 from hub.access import registration
 from hub.access.callers import Caller, Method, Nonce, Service

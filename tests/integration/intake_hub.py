@@ -22,8 +22,8 @@ from fastapi import FastAPI
 from sqlalchemy.engine import Connection
 
 from adapters.contract import Capability, Manifest
-from certs.authority import Identity, new_root
-from certs.http_signatures import sign_request
+from certs.http.signatures import sign_request
+from certs.issuing.authority import Identity, new_root
 from certs.keys import PrivateKey, SignatureAlgorithm
 from hub.access import registration
 from hub.access.callers import CallerDirectory, KeyKind, Service

@@ -165,7 +165,7 @@ def test_an_altered_document_ends_the_case(world: World) -> None:
     request = world.request()
     case_id = world.submit(request).case_id
     good = world.document(request, "household-register")
-    from certs.ofd_write import pack, unpack
+    from certs.ofd.write import pack, unpack
 
     members = unpack(good.content)
     members["Doc_0/Pages/Page_0/Content.xml"] = members["Doc_0/Pages/Page_0/Content.xml"].replace(

@@ -24,7 +24,7 @@ from adapters.ecert_share.holdings import Holdings
 from adapters.ecert_share.sealing import Authority
 from adapters.population import family
 from adapters.simulator_process import SimulatorProcess
-from certs.http_signatures import sign_request
+from certs.http.signatures import sign_request
 from certs.keys import PrivateKey, SignatureAlgorithm
 from hub import tables as t
 from hub.access import registration

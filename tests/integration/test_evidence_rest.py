@@ -16,7 +16,7 @@ import httpx
 import pytest
 import uvicorn
 
-from certs.http_signatures import sign_request
+from certs.http.signatures import sign_request
 from certs.keys import PrivateKey, SignatureAlgorithm
 from hub.access import registration
 from hub.access.callers import KeyKind, Service

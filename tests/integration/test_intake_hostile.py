@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from certs.authority import Identity
+from certs.issuing.authority import Identity
 from certs.xml.wsse_sign import sign_envelope
 from hub.access.callers import KeyKind
 from hub.intake.openapi import EXAMPLE_TRANSFER

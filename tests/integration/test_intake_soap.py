@@ -12,7 +12,7 @@ import httpx
 import pytest
 from lxml import etree
 
-from certs.authority import Identity
+from certs.issuing.authority import Identity
 from certs.keys import SignatureAlgorithm
 from certs.xml.key_info import KnownCertificates
 from certs.xml.wsse import SOAP_1_1, SOAP_1_2, verify_envelope

@@ -21,8 +21,8 @@ import sqlalchemy as sa
 
 from adapters.population import transfer
 from adapters.registry import manifest
-from certs.signing_cert import SigningCert
 from certs.trust import Anchor, TrustStore
+from certs.x509.signing_cert import SigningCert
 from hub import tables as t
 from hub.access.parties_file import load_parties, read_parties
 from hub.app import open_database, open_vault

@@ -18,7 +18,7 @@ from hypothesis.errors import Unsatisfiable
 from requests.auth import AuthBase
 from schemathesis.generation import GenerationMode
 
-from certs.http_signatures import sign_request
+from certs.http.signatures import sign_request
 from certs.keys import PrivateKey, SignatureAlgorithm
 from hub.access import registration
 from hub.access.callers import KeyKind, Service

@@ -18,8 +18,8 @@ import pytest
 import zeep
 from zeep.exceptions import Fault
 
-from certs.authority import Identity
 from certs.errors import MessageRefused
+from certs.issuing.authority import Identity
 from certs.keys import PublicKey
 from certs.xml.key_info import KeyReference, SigningKey
 from certs.xml.zeep_plugin import SignaturePlugin

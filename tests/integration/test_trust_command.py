@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from certs.authority import new_root
+from certs.issuing.authority import new_root
 from certs.trust import TrustStore
 from hub.commands.context import open_hub
 from hub.commands.trust import app
@@ -61,7 +61,7 @@ def test_an_anchor_is_added_listed_and_removed(certificate: Path) -> None:
 def test_what_is_not_confirmed_or_not_known_is_not_trusted(
     certificate: Path, arguments: list[str], answer: str
 ) -> None:
-    from certs.signing_cert import SigningCert
+    from certs.x509.signing_cert import SigningCert
 
     right = SigningCert.from_der(certificate.read_bytes()).fingerprint
     done = RUN.invoke(app, ["add", str(certificate), *(right if a == "given" else a for a in arguments)], input=answer)

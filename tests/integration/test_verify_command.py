@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from certs.ofd_write import SignOptions, sign_ofd
+from certs.ofd.write import SignOptions, sign_ofd
 from certs.trust import TrustStore
 from hub.cli import app
 from tests.unit.certs.ofd_cases import NOW, unsigned, world

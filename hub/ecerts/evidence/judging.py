@@ -19,7 +19,7 @@ from adapters.contract import (
     PeerRefused,
     PersonAnswer,
 )
-from certs.ofd_metadata import read_ecert_fields
+from certs.ofd.metadata import read_ecert_fields
 from certs.render import report_to_json
 from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.check import EcertChecker

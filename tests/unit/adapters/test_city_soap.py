@@ -34,7 +34,7 @@ from adapters.contract import (
 from adapters.population import family, transfer
 from adapters.simulator_process import SimulatorProcess
 from adapters.wire import WireResponse
-from certs.authority import Identity, new_root
+from certs.issuing.authority import Identity, new_root
 from certs.keys import SignatureAlgorithm
 from certs.pkcs8 import armour
 from certs.xml.key_info import KnownCertificates

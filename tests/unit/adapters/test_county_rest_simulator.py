@@ -17,7 +17,7 @@ from adapters.contract import Deadline, DeliveryStatus, Endpoint, PeerMisconfigu
 from adapters.county_rest.client import CountyRest
 from adapters.harness import write_key_pair
 from adapters.simulator_process import SimulatorFailed, SimulatorProcess
-from certs.http_signatures import verify_request
+from certs.http.signatures import verify_request
 from certs.keys import PublicKey, SignatureAlgorithm
 from schemas.transfers import Decision, DecisionOutcome
 from tests.contract.hostile_peer import HostilePeer

@@ -20,13 +20,13 @@ from adapters.ecert_share.mapping import AuthorizationState
 from adapters.population import RARE_NAMES, Family, family
 from adapters.simulator_process import SimulatorProcess
 from adapters.wire import WireResponse
-from certs.ofd_metadata import read_ecert_fields
+from certs.ofd.metadata import read_ecert_fields
 from certs.policy import load_policy
 from certs.report import Indication, SubIndication
-from certs.revocation import RevocationSource
-from certs.signing_cert import SigningCert
 from certs.trust import TrustStore
 from certs.verify import Fetchers, verify
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertQuery, EcertStatus, UseCause
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from certs.authority import Identity, SealAuthority
+from certs.issuing.authority import Identity, SealAuthority
 from certs.keys import SignatureAlgorithm
-from certs.ofd_verify import verify_ofd
-from certs.ofd_write import SignOptions, sign_ofd, write_ecert
+from certs.ofd.seal_write import Picture, Structure, make_seal
+from certs.ofd.seals import Seal
+from certs.ofd.verify import verify_ofd
+from certs.ofd.write import SignOptions, sign_ofd, write_ecert
 from certs.policy import Policy
 from certs.report import Axis, Finding, Report
-from certs.revocation import RevocationSource
-from certs.seal_write import Picture, Structure, make_seal
-from certs.seals import Seal
 from certs.trust import TrustStore
+from certs.x509.revocation import RevocationSource
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 FIELDS = {

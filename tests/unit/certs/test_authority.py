@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from certs.authority import Identity, SealAuthority, algorithm_identifier, new_root
 from certs.errors import BadKey
+from certs.issuing.authority import Identity, SealAuthority, algorithm_identifier, new_root
 from certs.keys import PrivateKey, SignatureAlgorithm
-from certs.ofd_verify import verify_ofd
-from certs.ofd_write import SignOptions, sign_ofd
+from certs.ofd.seal_write import Picture, make_seal
+from certs.ofd.verify import verify_ofd
+from certs.ofd.write import SignOptions, sign_ofd
 from certs.pkcs8 import armour
 from certs.policy import Policy
 from certs.report import Indication
-from certs.revocation import RevocationSource
-from certs.seal_write import Picture, make_seal
-from certs.signing_cert import SigningCert
 from certs.trust import TrustStore
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 from .ofd_cases import NOW, unsigned, world
 

@@ -8,17 +8,17 @@ import pytest
 from lxml import etree
 
 from certs import keys, sm2
-from certs.cms import verify_cms
+from certs.cms.verify import verify_cms
 from certs.errors import BadConfiguration, BadKey
-from certs.issue_messages import issue_timestamp, sign_message
+from certs.issuing.messages import issue_timestamp, sign_message
 from certs.jws import check_jws, sign_jws
 from certs.keys import SignatureAlgorithm
-from certs.ofd_write import SignOptions
+from certs.ofd.seal_write import Structure
+from certs.ofd.write import SignOptions
 from certs.policy import Policy
 from certs.report import Indication
-from certs.revocation import RevocationSource
-from certs.seal_write import Structure
 from certs.trust import TrustStore
+from certs.x509.revocation import RevocationSource
 from certs.xml.wsse import verify_envelope
 from certs.xml.wsse_sign import sign_envelope
 from tests.fuzz.chains import NOW as THEN

@@ -11,18 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from certs import cms, crl, der, ocsp, ofd, ofd_metadata, paths, pdf, seals, signed_data, signing_cert, timestamps
+from certs import der, pdf
+from certs.cms import signed_data, timestamps
+from certs.cms import verify as cms
 from certs.der import Malformed
 from certs.errors import BadKey, CertsError, MessageRefused
-from certs.issue_messages import sign_message
+from certs.issuing.messages import sign_message
 from certs.jws import MAX_CHAIN, check_jws
-from certs.ofd_write import pack, unpack
-from certs.path_policies import MAX_POLICIES
+from certs.ofd import metadata as ofd_metadata
+from certs.ofd import package as ofd
+from certs.ofd import seals
+from certs.ofd.seals import parse_seal, parse_seal_signature
+from certs.ofd.write import pack, unpack
 from certs.policy import Policy
 from certs.report import Axis, Indication, Report, SubIndication
-from certs.revocation import MAX_ANSWERS, MAX_LISTS, RevocationSource
-from certs.seals import parse_seal, parse_seal_signature
 from certs.verify import MAX_DOCUMENT_BYTES, Fetchers, verify
+from certs.x509 import crl, ocsp, paths, signing_cert
+from certs.x509.path_policies import MAX_POLICIES
+from certs.x509.revocation import MAX_ANSWERS, MAX_LISTS, RevocationSource
 from certs.xml import document as xml_document
 from certs.xml.algorithms import DSIG
 from tests.fuzz.chains import world as chains

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 from certs import der
-from certs.authority import Identity, new_root
-from certs.cms import verify_cms, verify_signed_data
-from certs.issue_messages import issue_timestamp, sign_message
+from certs.cms.signed_data import MESSAGE_DIGEST
+from certs.cms.timestamps import TimestampResult, verify_timestamp
+from certs.cms.verify import verify_cms, verify_signed_data
+from certs.issuing.authority import Identity, new_root
+from certs.issuing.messages import issue_timestamp, sign_message
 from certs.keys import PrivateKey, SignatureAlgorithm
-from certs.path_checks import TIME_STAMPING
 from certs.policy import Policy
 from certs.report import Axis, Indication, Report, SubIndication
-from certs.revocation import RevocationSource
-from certs.signed_data import MESSAGE_DIGEST
-from certs.signing_cert import SigningCert
-from certs.timestamps import TimestampResult, verify_timestamp
 from certs.trust import TrustStore
+from certs.x509.path_checks import TIME_STAMPING
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BEGIN, END = NOW - timedelta(days=100), NOW + timedelta(days=1000)

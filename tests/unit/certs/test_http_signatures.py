@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from certs import http_signatures as hs
 from certs.errors import BadKey, MessageRefused
-from certs.http_signatures import content_digest, sign_request, sign_response, verify_request, verify_response
+from certs.http import signatures as hs
+from certs.http.signatures import content_digest, sign_request, sign_response, verify_request, verify_response
 from certs.keys import PublicKey
 from tests.unit.certs.messages import NOW, KeyKind, key_of, raw_key
 

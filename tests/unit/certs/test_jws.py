@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from joserfc import jwk, jws
 
-from certs.authority import new_root
 from certs.errors import BadKey, MessageRefused
+from certs.issuing.authority import new_root
 from certs.jws import ALGORITHMS, SM2_NAME, check_jws, sign_jws, verify_jws
 from certs.keys import PrivateKey, SignatureAlgorithm
 from certs.policy import Policy
 from certs.report import Indication, SubIndication
-from certs.revocation import RevocationSource
 from certs.trust import TrustStore
+from certs.x509.revocation import RevocationSource
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PAYLOAD = '{"收":"到"}'.encode()

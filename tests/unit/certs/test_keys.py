@@ -15,7 +15,7 @@ from cryptography.x509 import load_der_x509_certificate
 from certs.errors import BadKey
 from certs.keys import SPECS, PrivateKey, PublicKey, SignatureAlgorithm, load_pkcs12
 from certs.pkcs8 import armour
-from certs.signing_cert import SigningCert
+from certs.x509.signing_cert import SigningCert
 
 from .ofd_cases import world
 

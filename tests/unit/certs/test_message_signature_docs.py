@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-SOURCES = [ROOT / "schemas/safe_xml.py", *(ROOT / "certs").glob("http_*.py"), *(ROOT / "certs/xml").glob("*.py")]
+SOURCES = [ROOT / "schemas/safe_xml.py", *(ROOT / "certs/http").glob("*.py"), *(ROOT / "certs/xml").glob("*.py")]
 PAGE = (ROOT / "docs/protocol/message-signatures.md").read_text()
 
 
@@ -22,6 +22,6 @@ def test_every_reason_word_is_documented_and_no_other() -> None:
 
 
 def test_every_algorithm_name_is_documented() -> None:
-    from certs.http_signatures import ALGORITHMS
+    from certs.http.signatures import ALGORITHMS
 
     assert all(f"`{name}`" in PAGE for name in ALGORITHMS)

@@ -11,12 +11,12 @@ import zipfile
 import pytest
 
 from certs.der import Malformed
-from certs.ofd import OfdLimits, OfdPackage, resolve
-from certs.ofd_metadata import read_ecert_fields
-from certs.ofd_write import SignOptions, pack, sign_ofd, unpack
+from certs.ofd.metadata import read_ecert_fields
+from certs.ofd.package import OfdLimits, OfdPackage, resolve
+from certs.ofd.seals import parse_seal, parse_seal_signature, parse_time
+from certs.ofd.write import SignOptions, pack, sign_ofd, unpack
 from certs.policy import Policy
 from certs.report import Axis, Indication, SubIndication
-from certs.seals import parse_seal, parse_seal_signature, parse_time
 from certs.trust import TrustStore
 from certs.verify import Fetchers, format_of, verify
 

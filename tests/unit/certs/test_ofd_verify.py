@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from certs import der, sm2
-from certs.authority import SealAuthority
 from certs.errors import BadConfiguration
-from certs.issue_messages import issue_timestamp
+from certs.issuing.authority import SealAuthority
+from certs.issuing.messages import issue_timestamp
 from certs.keys import SignatureAlgorithm
-from certs.ofd_write import SignOptions, pack, sign_ofd, unpack
+from certs.ofd.seal_write import Structure
+from certs.ofd.write import SignOptions, pack, sign_ofd, unpack
 from certs.policy import Policy, load_policy
 from certs.report import Axis, Indication, Report, SubIndication
-from certs.seal_write import Structure
 from certs.trust import TrustStore
 
 from .ofd_cases import NOW, on, revocation, unsigned, world

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from certs import der
+from certs.cms.timestamps import TimestampResult, verify_timestamp
 from certs.policy import Policy
 from certs.report import Indication, SubIndication
-from certs.revocation import RevocationSource
-from certs.signing_cert import SigningCert
-from certs.timestamps import TimestampResult, verify_timestamp
 from certs.trust import TrustStore
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 OPENSSL = shutil.which("openssl")
 pytestmark = pytest.mark.skipif(OPENSSL is None, reason="the OpenSSL command line is not installed")

@@ -7,16 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from certs import der, extensions
-from certs.authority import Identity, encode_name, extension, new_root
+from certs import der
+from certs.issuing.authority import Identity, encode_name, extension, new_root
 from certs.keys import SignatureAlgorithm
-from certs.path_checks import CODE_SIGNING, OCSP_SIGNING, SERVER_AUTH, TIME_STAMPING
-from certs.paths import LIMITS, PathResult, validate_path
 from certs.policy import Policy
 from certs.report import Indication, SubIndication
-from certs.revocation import RevocationSource
-from certs.signing_cert import SigningCert
 from certs.trust import TrustStore
+from certs.x509 import extensions
+from certs.x509.path_checks import CODE_SIGNING, OCSP_SIGNING, SERVER_AUTH, TIME_STAMPING
+from certs.x509.paths import LIMITS, PathResult, validate_path
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BEGIN, END = NOW - timedelta(days=100), NOW + timedelta(days=1000)

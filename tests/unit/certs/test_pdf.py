@@ -17,15 +17,15 @@ from pyhanko.sign import PdfSignatureMetadata, SimpleSigner, sign_pdf
 from pyhanko.sign.fields import SigSeedSubFilter
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
-from certs.authority import Identity, new_root
-from certs.issue_messages import issue_timestamp, sign_message
+from certs.issuing.authority import Identity, new_root
+from certs.issuing.messages import issue_timestamp, sign_message
 from certs.keys import SignatureAlgorithm
-from certs.path_checks import TIME_STAMPING
 from certs.pdf import verify_pdf
 from certs.policy import Policy
 from certs.report import Axis, Indication, Report, SubIndication
-from certs.revocation import RevocationSource
 from certs.trust import TrustStore
+from certs.x509.path_checks import TIME_STAMPING
+from certs.x509.revocation import RevocationSource
 from tests.unit.certs.pdfs import blank, embed
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from certs.authority import Identity, new_root
 from certs.errors import BadConfiguration, BadKey
+from certs.issuing.authority import Identity, new_root
 from certs.jws import check_jws, sign_jws
 from certs.keys import PrivateKey, SignatureAlgorithm
 from certs.pkcs11 import TokenKey

@@ -7,11 +7,11 @@ import json
 import pytest
 
 from certs.errors import BadConfiguration
-from certs.ofd_write import SignOptions, pack, unpack
+from certs.ofd.write import SignOptions, pack, unpack
 from certs.policy import NAMED, Policy, load_policy, parse_policy
 from certs.render import AXES, report_to_html, report_to_json, report_to_text
 from certs.report import Axis, Indication
-from certs.revocation import RevocationSource
+from certs.x509.revocation import RevocationSource
 
 from .ofd_cases import world
 

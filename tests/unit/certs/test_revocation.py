@@ -9,19 +9,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from certs import extensions
-from certs.authority import Identity, extension, new_root
-from certs.crl import MAX_CRL_BYTES, Reason, parse_crl
 from certs.der import Malformed
-from certs.issue_ocsp import CertStatus, issue_ocsp_response
+from certs.issuing.authority import Identity, extension, new_root
+from certs.issuing.ocsp import CertStatus, issue_ocsp_response
 from certs.keys import SignatureAlgorithm
-from certs.ocsp import parse_response
-from certs.path_checks import OCSP_SIGNING
-from certs.paths import PathResult, validate_path
 from certs.policy import Policy
 from certs.report import Axis, Finding, Indication, SubIndication
-from certs.revocation import RevocationSource
 from certs.trust import TrustStore
+from certs.x509 import extensions
+from certs.x509.crl import MAX_CRL_BYTES, Reason, parse_crl
+from certs.x509.ocsp import parse_response
+from certs.x509.path_checks import OCSP_SIGNING
+from certs.x509.paths import PathResult, validate_path
+from certs.x509.revocation import RevocationSource
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BEGIN, END = NOW - timedelta(days=100), NOW + timedelta(days=1000)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from certs import der
-from certs.authority import encode_name, extension
 from certs.errors import BadKey
-from certs.extensions import BASIC_CONSTRAINTS
+from certs.issuing.authority import encode_name, extension
 from certs.keys import SignatureAlgorithm
 from certs.pkcs8 import armour
-from certs.signing_cert import SigningCert, readable_name
+from certs.x509.extensions import BASIC_CONSTRAINTS
+from certs.x509.signing_cert import SigningCert, readable_name
 
 from .ofd_cases import world
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from certs.authority import Identity, new_root
 from certs.errors import BadConfiguration
+from certs.issuing.authority import Identity, new_root
 from certs.trust import INDEX, Anchor, TrustStore
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

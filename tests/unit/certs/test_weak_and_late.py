@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from certs.cms import verify_cms
-from certs.issue_messages import issue_timestamp, sign_message
-from certs.ofd_write import SignOptions
+from certs.cms.verify import verify_cms
+from certs.issuing.messages import issue_timestamp, sign_message
+from certs.ofd.write import SignOptions
 from certs.policy import Policy
 from certs.report import Axis, Indication, SubIndication
-from certs.revocation import RevocationSource
-from certs.signing_cert import SigningCert
 from certs.trust import Anchor, TrustStore
 from certs.verify import Fetchers, verify
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 from tests.fuzz.chains import world as chains
 from tests.unit.certs.ofd_cases import NOW, on, world
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from lxml import etree
 
-from certs.authority import Identity, new_root
-from certs.issue_messages import sign_message
+from certs.issuing.authority import Identity, new_root
+from certs.issuing.messages import sign_message
 from certs.keys import SignatureAlgorithm
 from certs.policy import Policy
 from certs.report import Axis, Indication, Report, SubIndication

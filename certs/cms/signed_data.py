@@ -7,7 +7,7 @@ Steps for one signer, as in RFC 5652, 5.4 and 5.6:
    attributes re-tagged as a SET. Without: the signature is over the content itself.
 3. The algorithm is allowed, the digest algorithms agree, and the key made the signature (SM2 with the default user id).
 
-Whether the certificate is trusted is for :mod:`certs.cms` and :mod:`certs.timestamps`. BER streams are read too.
+Whether the certificate is trusted is for :mod:`certs.cms.verify` and :mod:`certs.cms.timestamps`. BER streams are read too.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from certs.der import Element, Malformed
 from certs.digests import digest
 from certs.errors import BadKey, CertsError
 from certs.keys import SignatureAlgorithm
-from certs.names import same_name
 from certs.policy import Policy
 from certs.report import Axis, Finding, Indication, Signer, SubIndication
-from certs.signing_cert import SigningCert
+from certs.x509.names import same_name
+from certs.x509.signing_cert import SigningCert
 
 MAX_SIGNERS = 16
 MAX_CERTS = 64

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
-from certs import extensions
 from certs.der import Malformed
-from certs.names import NameTrees, constrained_names, same_name
-from certs.path_policies import PolicyGraph, PolicyInputs
 from certs.report import Axis, Finding, Indication, SubIndication
-from certs.signing_cert import SigningCert
+from certs.x509 import extensions
+from certs.x509.names import NameTrees, constrained_names, same_name
+from certs.x509.path_policies import PolicyGraph, PolicyInputs
+from certs.x509.signing_cert import SigningCert
 
 ANY_EXTENDED_KEY_USAGE = "2.5.29.37.0"
 _PKIX = "1.3.6.1.5.5.7.3."

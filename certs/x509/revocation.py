@@ -4,7 +4,7 @@ Fetchers are handed in. What they bring is believed only when it is signed by wh
 certificate, and is fresh at ``now``. What cannot be told is INDETERMINATE / TRY_LATER; :mod:`certs.policy` says whether
 that refuses (``hard``) or passes with a note (``soft``).
 
-Bounds: CRLs of up to 32 MiB (:data:`certs.crl.MAX_CRL_BYTES`), OCSP responses of up to 256 KiB, :data:`MAX_LISTS` CRLs
+Bounds: CRLs of up to 32 MiB (:data:`certs.x509.crl.MAX_CRL_BYTES`), OCSP responses of up to 256 KiB, :data:`MAX_LISTS` CRLs
 and :data:`MAX_ANSWERS` OCSP responses for one certificate, :data:`MAX_DEPTH` levels of signers of revocation data.
 """
 
@@ -16,16 +16,16 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Protocol
 
-from certs import crl as crls
-from certs import extensions, ocsp
-from certs.crl import ALL_REASONS, Crl, Entry, Reason, parse_crl
 from certs.der import Malformed
 from certs.errors import BadKey
-from certs.extensions import DIRECTORY, DistributionPoint, GeneralName, PointName
-from certs.names import same_name
-from certs.ocsp import OcspResponse, Single
 from certs.report import Indication, SubIndication
-from certs.signing_cert import SigningCert
+from certs.x509 import crl as crls
+from certs.x509 import extensions, ocsp
+from certs.x509.crl import ALL_REASONS, Crl, Entry, Reason, parse_crl
+from certs.x509.extensions import DIRECTORY, DistributionPoint, GeneralName, PointName
+from certs.x509.names import same_name
+from certs.x509.ocsp import OcspResponse, Single
+from certs.x509.signing_cert import SigningCert
 
 MAX_LISTS = 64
 MAX_ANSWERS = 8

@@ -1,6 +1,6 @@
 """OCSP requests and responses, read and written as bytes (RFC 6960, 4.1 and 4.2).
 
-No signature is judged here; :mod:`certs.revocation` does that. Certificate ids are made with SHA-1, SHA-256, SHA-384,
+No signature is judged here; :mod:`certs.x509.revocation` does that. Certificate ids are made with SHA-1, SHA-256, SHA-384,
 SHA-512 or SM3: here SHA-1 only names a certificate and protects nothing (RFC 6960, 4.3).
 """
 
@@ -11,10 +11,11 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives import hashes
 
-from certs import der, extensions
-from certs.crl import Reason
+from certs import der
 from certs.der import Element, Malformed
-from certs.extensions import Extension
+from certs.x509 import extensions
+from certs.x509.crl import Reason
+from certs.x509.extensions import Extension
 
 MAX_OCSP_BYTES = 256 * 1024
 MAX_RESPONSES = 256

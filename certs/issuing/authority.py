@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from certs import der, extensions
+from certs import der
 from certs.errors import BadKey
 from certs.keys import PrivateKey, PublicKey, SignatureAlgorithm
-from certs.signing_cert import SigningCert
+from certs.x509 import extensions
+from certs.x509.signing_cert import SigningCert
 
 _NULL: Final = b"\x05\x00"
 # The whole parameters of each algorithm: OID and what follows it.

@@ -6,7 +6,7 @@
    when the issuer's key did sign it (RFC 5280, 6.1.3 (a)(1, 4)).
 2. Judge each path: algorithms and key sizes by policy; validity at ``at`` (6.1.3 (a)(2)); names and constraints (b, c);
    policies (d-f); for issuers 6.1.4 (a-o); for the leaf 6.1.5 and what the purpose asks of usages.
-3. Judge revocation of every certificate below the anchor (6.3; :mod:`certs.revocation`).
+3. Judge revocation of every certificate below the anchor (6.3; :mod:`certs.x509.revocation`).
 4. Answer with the first path that passes, else with the one that came nearest.
 
 The caller owes: the signature over the document, and that ``at`` is the time the policy wants judged.
@@ -22,18 +22,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from certs import extensions
 from certs.algorithms import key_weakness, signature_algorithm
 from certs.der import Malformed
 from certs.errors import CertsError
-from certs.names import same_name
-from certs.path_checks import USES, Fault, Use, check_path
-from certs.path_policies import PolicyInputs
 from certs.policy import Policy
 from certs.report import Axis, Finding, Indication, SubIndication, worst
-from certs.revocation import RevocationCheck, RevocationSource, State, Status, verdict
-from certs.signing_cert import SigningCert
 from certs.trust import TrustStore
+from certs.x509 import extensions
+from certs.x509.names import same_name
+from certs.x509.path_checks import USES, Fault, Use, check_path
+from certs.x509.path_policies import PolicyInputs
+from certs.x509.revocation import RevocationCheck, RevocationSource, State, Status, verdict
+from certs.x509.signing_cert import SigningCert
 
 
 class Limits(NamedTuple):
@@ -86,7 +86,7 @@ def validate_path(
 
     ``at`` is the time when the signature is taken to have been made; ``now`` (default: ``at``) the time of verification,
     at which revocation data must be fresh. ``proven_time`` says that ``at`` is proven, by a timestamp for instance.
-    ``purpose`` is one of :data:`certs.path_checks.USES`; anchors must be trusted for it. Gives findings on the axes
+    ``purpose`` is one of :data:`certs.x509.path_checks.USES`; anchors must be trusted for it. Gives findings on the axes
     PATH, VALIDITY and REVOCATION. Raises nothing on bad certificates.
     """
     search = _Search(trust, policy, revocation, now or at, inputs or PolicyInputs())

@@ -13,7 +13,7 @@ For each signature that the document lists, in numbered steps:
 7. Over all signatures: every file is covered by one of them, but for what the policy lets be.
 
 ``Type="Sign"`` is a signature without a seal: a GB/T 35275 message, or a bare SM2 value over Signature.xml; steps 3 to 6 are
-then those of :mod:`certs.cms`, or a search among the certificates that the caller knows.
+then those of :mod:`certs.cms.verify`, or a search among the certificates that the caller knows.
 
 Nothing is raised on bad input: it is FAILED with FORMAT_FAILURE. Every step is judged even when an earlier one failed.
 """
@@ -26,11 +26,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from certs import der, sm2
-from certs.cms import verify_signed_data
+from certs.cms.verify import verify_signed_data
 from certs.der import Malformed
 from certs.errors import BadKey
 from certs.findings import Findings
-from certs.ofd import (
+from certs.ofd.package import (
     ListedSignature,
     OfdPackage,
     SignatureFile,
@@ -41,13 +41,13 @@ from certs.ofd import (
     resolve,
     text,
 )
+from certs.ofd.seal_verify import DIGEST_NAMES, Context, check_path, verify_seal_signature
+from certs.ofd.seals import Seal, parse_seal_signature
 from certs.policy import Policy
 from certs.report import Axis, Indication, Report, Signer, SubIndication
-from certs.revocation import RevocationSource
-from certs.seal_verify import DIGEST_NAMES, Context, check_path, verify_seal_signature
-from certs.seals import Seal, parse_seal_signature
-from certs.signing_cert import SigningCert
 from certs.trust import TrustStore
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 _FILES, _LIST, _FILE = "GB/T 33190-2016 7.1", "GB/T 33190-2016 18.1", "GB/T 33190-2016 18.2"
 _SHOWN = 20  # names in a finding

@@ -17,16 +17,16 @@ from datetime import datetime, timedelta
 
 from certs import der
 from certs.algorithms import digest_name
+from certs.cms.signed_data import TST_INFO, check_signer, names_certificate, parse_signed_data
 from certs.der import Malformed
 from certs.digests import digest
 from certs.errors import CertsError
-from certs.paths import validate_path
 from certs.policy import Policy
 from certs.report import Axis, Finding, Indication, SubIndication, worst
-from certs.revocation import SKEW, RevocationSource
-from certs.signed_data import TST_INFO, check_signer, names_certificate, parse_signed_data
-from certs.signing_cert import SigningCert
 from certs.trust import TrustStore
+from certs.x509.paths import validate_path
+from certs.x509.revocation import SKEW, RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 MAX_TOKEN_BYTES = 256 * 1024
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from certs.der import Malformed
-from certs.extensions import ANY_POLICY, PolicyConstraints
+from certs.x509.extensions import ANY_POLICY, PolicyConstraints
 
 MAX_POLICIES = 256  # policies or mappings that one certificate may name
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from certs import der, extensions
+from certs import der
 from certs.der import Malformed
-from certs.extensions import GeneralName, NameConstraints
+from certs.x509 import extensions
+from certs.x509.extensions import GeneralName, NameConstraints
 
 EMAIL_ADDRESS = "1.2.840.113549.1.9.1"
 EMPTY = b"\x30\x00"

@@ -1,6 +1,6 @@
 """Certificate revocation lists: reading, and whether one speaks about a certificate (RFC 5280, 5 and 6.3.3 (b)).
 
-No signature is judged here; :mod:`certs.revocation` does that. A list of up to :data:`MAX_CRL_BYTES` is read. Its
+No signature is judged here; :mod:`certs.x509.revocation` does that. A list of up to :data:`MAX_CRL_BYTES` is read. Its
 entries are walked only when they must be: if the bytes of the serial number stand nowhere in the list, and no entry has
 a critical extension, the certificate is not on it, and that is told by two searches at C speed.
 """
@@ -14,10 +14,18 @@ from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
 
-from certs import der, extensions
+from certs import der
 from certs.der import Element, Malformed
-from certs.extensions import DIRECTORY, DistributionPoint, Extension, GeneralName, IssuingDistributionPoint, PointName
-from certs.names import normalised, same_name
+from certs.x509 import extensions
+from certs.x509.extensions import (
+    DIRECTORY,
+    DistributionPoint,
+    Extension,
+    GeneralName,
+    IssuingDistributionPoint,
+    PointName,
+)
+from certs.x509.names import normalised, same_name
 
 MAX_CRL_BYTES = 32 * 1024 * 1024
 _REMEMBERED_BYTES = 256 * 1024

@@ -7,9 +7,7 @@ from datetime import datetime
 
 from certs import der
 from certs.algorithms import encode_digest
-from certs.authority import Identity, algorithm_identifier
-from certs.digests import digest
-from certs.signed_data import (
+from certs.cms.signed_data import (
     CONTENT_TYPE,
     DATA,
     GB_DATA,
@@ -21,7 +19,9 @@ from certs.signed_data import (
     SIGNING_TIME,
     TST_INFO,
 )
-from certs.signing_cert import SigningCert
+from certs.digests import digest
+from certs.issuing.authority import Identity, algorithm_identifier
+from certs.x509.signing_cert import SigningCert
 
 
 def sign_message(

@@ -20,7 +20,7 @@ from lxml import etree
 
 from certs.der import Malformed
 from certs.digests import digest
-from certs.zip_members import member_content
+from certs.ofd.zip_members import member_content
 from schemas.safe_xml import UnsafeXml, XmlLimits, parse
 
 # Both are met; the standard's own examples have the first.

@@ -1,4 +1,4 @@
-"""Making electronic seals and seal signatures of structures v1, v4 and v5; the reading side is :mod:`certs.seals`."""
+"""Making electronic seals and seal signatures of structures v1, v4 and v5; the reading side is :mod:`certs.ofd.seals`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from certs import der
-from certs.authority import ALGORITHM_OIDS, Identity, bit_string
 from certs.digests import digest
-from certs.seals import Seal, parse_seal
-from certs.signing_cert import SigningCert
+from certs.issuing.authority import ALGORITHM_OIDS, Identity, bit_string
+from certs.ofd.seals import Seal, parse_seal
+from certs.x509.signing_cert import SigningCert
 
 Structure = Literal["v1", "v4", "v5"]
 Stamp = Callable[[bytes], bytes]  # data -> timestamp token over it

@@ -22,7 +22,7 @@ import http_sf
 
 from certs.digests import digest
 from certs.errors import BadKey, MessageRefused
-from certs.http_components import Headers, Message
+from certs.http.components import Headers, Message
 from certs.keys import PublicKey, SignatureAlgorithm, Signer
 
 MAX_CLOCK_SKEW: Final = timedelta(seconds=60)

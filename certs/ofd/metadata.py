@@ -5,7 +5,7 @@ Rules:
 1. Sources are the ``CustomData`` elements of DocInfo in OFD.xml and the XML attachments that the document lists: leaf
    elements (or attributes ``name``/``value``) whose name is a wire name of :data:`WIRE_NAMES`.
 2. **In a signed document only files that a signature references are read.** Else somebody could put another holder into
-   an uncovered OFD.xml. Whether those signatures hold is for :mod:`certs.ofd_verify`.
+   an uncovered OFD.xml. Whether those signatures hold is for :mod:`certs.ofd.verify`.
 3. Where two sources disagree about a field, the field is left out: a caller then finds it missing, never wrong.
 4. A file with more than one document (DocBody) has no fields: which of them would be meant?
 """
@@ -18,7 +18,7 @@ from typing import Final
 from lxml import etree
 
 from certs.der import Malformed
-from certs.ofd import OfdPackage, child, children, doc_bodies, listed_signatures, read_signature, resolve, text
+from certs.ofd.package import OfdPackage, child, children, doc_bodies, listed_signatures, read_signature, resolve, text
 
 MAX_ATTACHMENTS: Final = 32
 MAX_VALUE: Final = 2000

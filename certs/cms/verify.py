@@ -3,7 +3,7 @@
 Steps for each signer:
 
 1. The message is read (RFC 5652, 5; GB/T 35275-2017, 8) and its content is there, inside or handed in.
-2. The signer's digest, attributes and signature (:func:`certs.signed_data.check_signer`).
+2. The signer's digest, attributes and signature (:func:`certs.cms.signed_data.check_signer`).
 3. A signature timestamp, if there is one, is over this signature value (RFC 3161, appendix A); it proves the time.
 4. The signer's certificate has a path to a trusted anchor at that time: the proven one, else the claimed signing time
    where the policy accepts claims, else the time of verification.
@@ -19,13 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from certs import der
-from certs.errors import BadKey, CertsError
-from certs.paths import validate_path
-from certs.pkcs8 import unarmour
-from certs.policy import Policy
-from certs.report import Axis, Finding, Indication, Report, Signer, SubIndication
-from certs.revocation import RevocationSource
-from certs.signed_data import (
+from certs.cms.signed_data import (
     DATA,
     GB_DATA,
     SIGNATURE_TIMESTAMP,
@@ -36,9 +30,15 @@ from certs.signed_data import (
     signer_of,
     single_value,
 )
-from certs.signing_cert import SigningCert
-from certs.timestamps import verify_timestamp
+from certs.cms.timestamps import verify_timestamp
+from certs.errors import BadKey, CertsError
+from certs.pkcs8 import unarmour
+from certs.policy import Policy
+from certs.report import Axis, Finding, Indication, Report, Signer, SubIndication
 from certs.trust import TrustStore
+from certs.x509.paths import validate_path
+from certs.x509.revocation import RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 

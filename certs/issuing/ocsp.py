@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from certs import der, ocsp
-from certs.authority import Identity, algorithm_identifier, bit_string
-from certs.crl import Reason
+from certs import der
 from certs.errors import BadKey
-from certs.signing_cert import SigningCert
+from certs.issuing.authority import Identity, algorithm_identifier, bit_string
+from certs.x509 import ocsp
+from certs.x509.crl import Reason
+from certs.x509.signing_cert import SigningCert
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One seal signature (SES_Signature) against the Signature.xml that it is over: steps 3 to 6 of :mod:`certs.ofd_verify`."""
+"""One seal signature (SES_Signature) against the Signature.xml that it is over: steps 3 to 6 of :mod:`certs.ofd.verify`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final
 
 from certs import der
 from certs.algorithms import key_weakness, signature_algorithm
+from certs.cms.timestamps import TimestampResult, verify_timestamp
 from certs.digests import digest
 from certs.errors import BadKey
 from certs.findings import Findings
 from certs.keys import SPECS, PublicKey, SignatureAlgorithm
-from certs.paths import validate_path
+from certs.ofd.seals import Seal, SealSignature
 from certs.policy import Policy
 from certs.report import Axis, Indication, Signer, SubIndication
-from certs.revocation import SKEW, RevocationSource
-from certs.seals import Seal, SealSignature
-from certs.signing_cert import SigningCert
-from certs.timestamps import TimestampResult, verify_timestamp
 from certs.trust import TrustStore
+from certs.x509.paths import validate_path
+from certs.x509.revocation import SKEW, RevocationSource
+from certs.x509.signing_cert import SigningCert
 
 _SEAL, _SIGN = "GB/T 38540-2020 6.3", "GB/T 38540-2020 7.3"
 # Some makers name the curve where the signature algorithm belongs.

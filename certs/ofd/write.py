@@ -1,7 +1,7 @@
 """Writing small OFD documents (GB/T 33190-2016) and signing them: what simulators, the demo and tests serve.
 
-``write_ecert`` makes a readable page of an e-certificate whose metadata a program can read too (:mod:`certs.ofd_metadata`).
-``sign_ofd`` adds a signature of any kind that :mod:`certs.ofd_verify` judges.
+``write_ecert`` makes a readable page of an e-certificate whose metadata a program can read too (:mod:`certs.ofd.metadata`).
+``sign_ofd`` adds a signature of any kind that :mod:`certs.ofd.verify` judges.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import PurePosixPath
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from certs.authority import Identity
 from certs.digests import digest
 from certs.errors import BadKey
-from certs.issue_messages import sign_message
-from certs.ofd_metadata import WIRE_NAMES
-from certs.seal_write import Stamp, seal_document
-from certs.seals import BEIJING, Seal
-from certs.signing_cert import SigningCert
+from certs.issuing.authority import Identity
+from certs.issuing.messages import sign_message
+from certs.ofd.metadata import WIRE_NAMES
+from certs.ofd.seal_write import Stamp, seal_document
+from certs.ofd.seals import BEIJING, Seal
+from certs.x509.signing_cert import SigningCert
 
 _NS: Final = 'xmlns:ofd="http://www.ofdspec.org/2016"'
 _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'

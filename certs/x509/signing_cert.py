@@ -12,12 +12,13 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Final
 
-from certs import der, extensions
+from certs import der
 from certs.der import Element, Malformed
 from certs.errors import BadKey
-from certs.extensions import Extension
 from certs.keys import PublicKey
 from certs.pkcs8 import unarmour
+from certs.x509 import extensions
+from certs.x509.extensions import Extension
 
 MAX_CERT_BYTES: Final = 64 * 1024
 # X.520 attribute types that people know by a short name (RFC 4514, 3).

@@ -14,7 +14,7 @@ from typing import Final
 
 from certs import der
 from certs.der import Element, Malformed, Reader
-from certs.signing_cert import readable_text
+from certs.x509.signing_cert import readable_text
 
 MAX_SEAL_BYTES: Final = 8 * 1024 * 1024
 MAX_LISTED: Final = 256
