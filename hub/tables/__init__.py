@@ -8,10 +8,16 @@ from hub.tables.audit_log import audit, audit_head
 from hub.tables.base import UtcTime, metadata, to_micros
 from hub.tables.case import cases, events, evidence, messages, steps, subscriptions
 from hub.tables.collect import collect_batches, collect_rows, collected
-from hub.tables.delivery import attempts, deliveries
+from hub.tables.delivery import attempts, deliveries, endpoint_calls
 from hub.tables.ecerts import authorizations, catalogue, consents, data_uses, extension_notices, subject_queries
 from hub.tables.endpoint import endpoints
-from hub.tables.evidence_service import evidence_documents, evidence_requests, kept_ecerts, system_purposes
+from hub.tables.evidence_service import (
+    evidence_documents,
+    evidence_requests,
+    kept_ecerts,
+    system_purposes,
+    throttled_callers,
+)
 from hub.tables.operator import login_links, operator_sessions, operators
 
 __all__ = [
@@ -28,6 +34,7 @@ __all__ = [
     "consents",
     "data_uses",
     "deliveries",
+    "endpoint_calls",
     "endpoints",
     "events",
     "evidence",
@@ -48,5 +55,6 @@ __all__ = [
     "system_keys",
     "system_purposes",
     "systems",
+    "throttled_callers",
     "to_micros",
 ]

@@ -80,6 +80,7 @@ data_uses = Table(  # what a holder's data was used for, as the holder may see i
     Column("ecert_type", String(64), nullable=False),
     Column("outcome", String(64), nullable=False),
     Column("digest", String(64)),  # of what was handed out
+    Column("cited", String(200)),  # the clause or consent that the caller named
     Index("ix_data_uses_holder_index_id", "holder_index", "id"),
 )
 

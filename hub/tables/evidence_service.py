@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, LargeBinary, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from hub.tables.base import UtcTime, metadata
 
@@ -61,6 +73,21 @@ evidence_documents = Table(
     Column("identifier_index", String(64), index=True),  # keyed hash: who relied on this certificate
     Column("document_sealed", LargeBinary),
     Column("report", Text),
+    Column(
+        "called_at", UtcTime
+    ),  # the first call, which no delivery made: it counts for the endpoint's health as attempts do
+    Column("call_ended_at", UtcTime),
+    Column("call_outcome", String(32)),  # as an attempt's
+    Index("ix_evidence_documents_endpoint_id_called_at", "endpoint_id", "called_at"),
+)
+
+throttled_callers = Table(  # who asked about too many holders, as the console and the metrics tell it
+    "throttled_callers",
+    metadata,
+    Column("system_id", String(64), primary_key=True),
+    Column("subjects", Integer, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=False),
 )
 
 kept_ecerts = Table(  # documents kept for a while by data/evidence.toml; their status is asked at each use
