@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from pydantic import Base64Bytes
+from pydantic import Base64Bytes, Field
 
 from schemas.base import Canonical
 from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, EnrolmentRecord, PersonMatch, UseCause
@@ -285,15 +285,26 @@ def bucket_digest(entries: Iterable[CollectedEntry]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+class ShownKind(StrEnum):
+    """What a holder shows on a phone that was issued on the library's side."""
+
+    AUTHORIZATION_CODE = "authorization-code"  # 授权码: stands for the person, who is then asked to agree
+    ECERT = "ecert"  # 亮证: stands for one e-certificate, and showing it is agreeing
+
+
 class PresentationRequest(Canonical):
     """A code that the holder shows, issued by the library's side, and the types that are asked for by it."""
 
-    shown_code: str
+    kind: ShownKind = ShownKind.AUTHORIZATION_CODE
+    shown_code: str = Field(repr=False)
     type_codes: tuple[str, ...]
+    use_cause: UseCause
 
 
 class PresentationBegun(Canonical):
-    reference: str
+    """The library's own name of the transaction. Whoever may ask the library can ask for the holder's certificates by it."""
+
+    reference: str = Field(repr=False)
 
 
 class PresentationState(StrEnum):
@@ -309,7 +320,7 @@ class PresentationStanding(Canonical):
 class PresentedQuery(Canonical):
     """The certificate of one type that the holder has authorized in a presentation."""
 
-    reference: str
+    reference: str = Field(repr=False)
     type_code: str
     use_cause: UseCause
 
@@ -437,7 +448,10 @@ class CollectedAsker(Adapter, Protocol):
 
 class PresentationBeginner(Adapter, Protocol):
     def begin_presentation(self, request: PresentationRequest, deadline: Deadline) -> PresentationBegun:
-        """Ask the holder of a shown code to authorize; ``PeerRefused("not-found")`` if the code is nobody's."""
+        """Ask the holder of a shown code to authorize; ``PeerRefused``: ``not-found`` if it is nobody's, ``expired`` if late.
+
+        The holder may be asked on the phone: a call that was sent and not answered is ``OutcomeUnknown``, and none follows it.
+        """
 
 
 class PresentationAsker(Adapter, Protocol):

@@ -24,6 +24,7 @@ from adapters.contract import (
     PresentationStanding,
     PresentationState,
     PresentedQuery,
+    ShownKind,
 )
 from adapters.ecert_share.library import Library, LinkExpired
 from adapters.ecert_share.mapping import (
@@ -39,11 +40,12 @@ from adapters.ecert_share.mapping import (
 from adapters.manifests import load_manifest
 from adapters.wire import unreadable
 from schemas.ecert_types import ecert_types
-from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus
+from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, UseCause
 
 DEFAULT_LINK_S: Final = 600
 DEFAULT_CATEGORY: Final = "公共服务"
 _MEDIA_TYPES: Final = ((b"PK\x03\x04", "application/ofd"), (b"%PDF-", "application/pdf"))
+_TRANSACTION, _ECERT = "trx:", "ecert:"
 _DIGITS: Final = re.compile(r"\d+", re.ASCII)
 
 
@@ -76,9 +78,7 @@ class EcertShare:
         PeerRefused(not-found, revoked, expired, restricted …) where there is none; the words are those of statuses.toml.
         """
         metadata, status = self._find(query, deadline)
-        if metadata.identifier is None:
-            raise unreadable("certificateIdentifier missing", has_effect=False)
-        content = self._load(metadata.identifier, use_cause_to_wire(query.use_cause, self._category), deadline)
+        content = self._load(_identifier(metadata), use_cause_to_wire(query.use_cause, self._category), deadline)
         return EcertDocument(content=content, media_type=_media_type(content), metadata=metadata, status=status)
 
     def ecert_status(self, query: EcertQuery, deadline: Deadline) -> EcertStanding:
@@ -104,28 +104,43 @@ class EcertShare:
             raise unreadable("the answer to CertCollect/summary", has_effect=False) from None
 
     def begin_presentation(self, request: PresentationRequest, deadline: Deadline) -> PresentationBegun:
-        """ChannelVerify/begin/verify."""
-        return PresentationBegun(
-            reference=self.library.begin_authorization(request.shown_code, request.type_codes, deadline)
-        )
+        """ChannelVerify/begin/verify; for a shown e-certificate queryCertInfoByQRcode, after which there is nothing to wait for."""
+        if request.kind is ShownKind.AUTHORIZATION_CODE:
+            trx = self.library.begin_authorization(request.shown_code, request.type_codes, deadline)
+            return PresentationBegun(reference=_TRANSACTION + trx)
+        data = {"qrcode": request.shown_code, "useCause": self._cause(request.use_cause)}
+        metadata, _ = _newest(self.library.query("queryCertInfoByQRcode", data, deadline))
+        if metadata.type_code not in request.type_codes:
+            raise PeerRefused("other-type-shown")
+        return PresentationBegun(reference=_ECERT + _identifier(metadata))
 
     def presentation_status(self, begun: PresentationBegun, deadline: Deadline) -> PresentationStanding:
-        """ChannelVerify/current/status."""
-        found = self.library.authorization(begun.reference, deadline)
-        return PresentationStanding(state=PresentationState(found.value))
+        """ChannelVerify/current/status. Who shows an e-certificate has agreed by that."""
+        kind, name = _read_reference(begun.reference)
+        if kind == _ECERT:
+            return PresentationStanding(state=PresentationState.AUTHORIZED)
+        return PresentationStanding(state=PresentationState(self.library.authorization(name, deadline).value))
 
     def fetch_presented(self, query: PresentedQuery, deadline: Deadline) -> EcertDocument:
-        """queryCertInfosByVerifyTrx → the newest valid record → downloadUrl → the file."""
+        """queryCertInfosByVerifyTrx (or queryCertInfo of what was shown) → the newest valid record → downloadUrl → the file."""
+        kind, name = _read_reference(query.reference)
+        cause = self._cause(query.use_cause)
+        if kind == _ECERT:
+            found = self.library.query("queryCertInfo", {"certIdentifier": name, "useCause": cause}, deadline)
+        else:
+            data = {"trxId": name, "certTypeCode": query.type_code, "useCause": cause}
+            found = self.library.query("queryCertInfosByVerifyTrx", data, deadline)
+        metadata, status = _newest(found)
+        if metadata.type_code != query.type_code:
+            raise PeerRefused("no-permission", "another type was shown")
+        content = self._load(_identifier(metadata), cause, deadline)
+        return EcertDocument(content=content, media_type=_media_type(content), metadata=metadata, status=status)
+
+    def _cause(self, cause: UseCause) -> str:
         try:
-            cause = use_cause_to_wire(query.use_cause, self._category)
+            return use_cause_to_wire(cause, self._category)
         except ValueError as error:
             raise PeerRefused("use-cause-too-long", str(error)) from None
-        data = {"trxId": query.reference, "certTypeCode": query.type_code, "useCause": cause}
-        metadata, status = _newest(self.library.query("queryCertInfosByVerifyTrx", data, deadline))
-        if metadata.identifier is None:
-            raise unreadable("certificateIdentifier missing", has_effect=False)
-        content = self._load(metadata.identifier, cause, deadline)
-        return EcertDocument(content=content, media_type=_media_type(content), metadata=metadata, status=status)
 
     def _find(self, query: EcertQuery, deadline: Deadline) -> tuple[EcertMetadata, EcertStatus]:
         try:
@@ -144,6 +159,20 @@ class EcertShare:
             return self.library.load(self.library.link(identifier, use_cause, self._link_s, deadline), deadline)
         except LinkExpired:
             raise unreadable("a new link is refused", has_effect=False) from None
+
+
+def _identifier(metadata: EcertMetadata) -> str:
+    if metadata.identifier is None:
+        raise unreadable("certificateIdentifier missing", has_effect=False)
+    return metadata.identifier
+
+
+def _read_reference(reference: str) -> tuple[str, str]:
+    """What :meth:`EcertShare.begin_presentation` called it: by transaction or by certificate."""
+    for kind in (_TRANSACTION, _ECERT):
+        if reference.startswith(kind):
+            return kind, reference.removeprefix(kind)
+    raise PeerRefused("reference-unknown")
 
 
 def _newest(records: tuple[Record, ...]) -> tuple[EcertMetadata, EcertStatus]:

@@ -96,7 +96,10 @@ def _collected(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
 
 def _shown(adapter: Adapter, deadline: Deadline) -> PresentationBegun:
     guardian = family(samples.REGION, samples.STUDENT).guardian
-    wanted = PresentationRequest(shown_code=f"PERSON:{guardian.id_number}", type_codes=(query().type_code,))
+    asked = query()
+    wanted = PresentationRequest(
+        shown_code=f"PERSON:{guardian.id_number}", type_codes=(asked.type_code,), use_cause=asked.use_cause
+    )
     return cast(PresentationBeginner, adapter).begin_presentation(wanted, deadline)
 
 

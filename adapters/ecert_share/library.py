@@ -2,8 +2,8 @@
 
 ``POST /CertShare/<operation>`` with ``{"head": {accessId, accessToken}, "data": {…}}``; the reply ``{"head": {status,
 message}, "data": {…}}`` is HTTP 200 even on refusal. What is sensitive travels as SM2 ciphertext in hexadecimal, C1‖C2‖C3:
-``data.certData`` of queries, all of ``data`` for links. Every operation only reads but CertCollect/push:
-after that one was sent and not answered, its outcome is unknown.
+``data.certData`` of queries, all of ``data`` for links. Every operation only reads but CertCollect/push and
+ChannelVerify/begin/verify (a person is asked on the phone): after one of those was sent and not answered, its outcome is unknown.
 """
 
 from __future__ import annotations
@@ -179,10 +179,10 @@ class Library:
     def begin_authorization(self, qrcode: str, type_codes: tuple[str, ...], deadline: Deadline) -> str:
         """ChannelVerify/begin/verify: the transaction that the person is asked to authorize."""
         data: Record = {"qrcode": qrcode, "certCodes": list(type_codes)}
-        reply = self.call("ChannelVerify/begin/verify", data, deadline)
-        trx = _member(reply, "trxId")
+        reply = self.call("ChannelVerify/begin/verify", data, deadline, has_effect=True)
+        trx = reply.get("trxId") if isinstance(reply, dict) else None
         if not isinstance(trx, str) or not trx:
-            raise unreadable("trxId", has_effect=False)
+            raise unreadable("trxId", has_effect=True)
         return trx
 
     def authorization(self, trx_id: str, deadline: Deadline) -> AuthorizationState:

@@ -22,11 +22,12 @@ from certs.ofd.metadata import read_ecert_fields
 from schemas.code_tables import HOLDER_CODE_TYPES
 from schemas.ecert_types import EcertType
 
-NOT_PROVIDED, NOT_FOUND, FIELD_EMPTY, TYPE_UNPUBLISHED, NO_PERMISSION, BAD_VALUE, BAD_HOLDER_TYPE = (
+NOT_PROVIDED, NOT_FOUND, FIELD_EMPTY, TYPE_UNPUBLISHED, EXPIRED, NO_PERMISSION, BAD_VALUE, BAD_HOLDER_TYPE = (
     2,
     10,
     12,
     13,
+    22,
     100,
     102,
     103,
@@ -168,7 +169,7 @@ class LibraryServer:
         """A shown certificate: the code is ``CERT:`` and its identifier."""
         _use_cause(data)
         code = _required(data, "qrcode")
-        return self._told((self._by_identifier({"id": code.removeprefix("CERT:")}, "id"),))
+        return self._told((self._by_identifier({"id": code.removeprefix("CERT:").partition("#")[0]}, "id"),))
 
     def _query_by_transaction(self, data: Mapping[str, Json], _files_url: str) -> Json:
         _use_cause(data)
@@ -287,12 +288,17 @@ class LibraryServer:
     # --- a person's authorization -------------------------------------------------------------------------------------
 
     def _begin(self, data: Mapping[str, Json], _files_url: str) -> Json:
-        """The code is ``PERSON:`` and an ID number of somebody who will agree, or ``DENY:`` and one who will not."""
+        """The code is ``PERSON:`` (who agrees), ``DENY:`` (who does not) or ``LATE:`` (it ran out), and an ID number.
+
+        What follows a # tells one code of a person from another.
+        """
         word, _, number = _required(data, "qrcode").partition(":")
         codes = data.get("certCodes")
-        holder = self._holdings.holder(number, "111")
-        if holder is None or word not in ("PERSON", "DENY"):
+        holder = self._holdings.holder(number.partition("#")[0], "111")
+        if holder is None or word not in ("PERSON", "DENY", "LATE"):
             raise Refusal(NOT_FOUND)
+        if word == "LATE":
+            raise Refusal(EXPIRED)
         if not isinstance(codes, list) or not codes:
             raise Refusal(FIELD_EMPTY)
         trx = secrets.token_hex(16)

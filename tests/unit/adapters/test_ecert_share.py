@@ -11,7 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from adapters.contract import Deadline, Endpoint, PeerMisconfigured, PeerRefused, RetryLater
+from adapters.contract import (
+    Deadline,
+    Endpoint,
+    OutcomeUnknown,
+    PeerMisconfigured,
+    PeerRefused,
+    PresentationRequest,
+    PresentationState,
+    PresentedQuery,
+    RetryLater,
+    ShownKind,
+)
 from adapters.ecert_share import simulator
 from adapters.ecert_share.client import EcertShare
 from adapters.ecert_share.holdings import organisation
@@ -279,6 +290,51 @@ def test_a_person_says_no(adapter: EcertShare) -> None:
     while adapter.library.authorization(trx, end) is AuthorizationState.PENDING:
         time.sleep(0.05)
     assert adapter.library.authorization(trx, soon()) is AuthorizationState.FAILED
+
+
+def shown(code: str, kind: ShownKind = ShownKind.AUTHORIZATION_CODE) -> PresentationRequest:
+    return PresentationRequest(kind=kind, shown_code=code, type_codes=(TITLE,), use_cause=CAUSE)
+
+
+def test_an_e_certificate_is_shown(adapter: EcertShare) -> None:
+    asked = query(family(REGION, 3))
+    identifier = adapter.fetch_ecert(asked, soon()).metadata.identifier
+    begun = adapter.begin_presentation(shown(f"CERT:{identifier}#1", ShownKind.ECERT), soon())
+    assert adapter.presentation_status(begun, soon()).state is PresentationState.AUTHORIZED
+    found = adapter.fetch_presented(PresentedQuery(reference=begun.reference, type_code=TITLE, use_cause=CAUSE), soon())
+    assert found.metadata.identifier == identifier
+    assert found.content == adapter.fetch_ecert(asked, soon()).content
+    for reference in (begun.reference, "invented"):
+        other = PresentedQuery(reference=reference, type_code=ecert_types()["id-card"].code, use_cause=CAUSE)
+        with pytest.raises(PeerRefused):
+            adapter.fetch_presented(other, soon())
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "word"),
+    [
+        ("PERSON:379800201501010011", ShownKind.AUTHORIZATION_CODE, "not-found"),
+        (f"LATE:{family(REGION, 2).guardian.id_number}", ShownKind.AUTHORIZATION_CODE, "expired"),
+        ("CERT:1.2.3", ShownKind.ECERT, "not-found"),
+    ],
+)
+def test_a_shown_code_that_is_not_taken(adapter: EcertShare, code: str, kind: ShownKind, word: str) -> None:
+    with pytest.raises(PeerRefused) as refused:
+        adapter.begin_presentation(shown(code, kind), soon())
+    assert refused.value.code == word
+    assert code not in str(refused.value)
+
+
+@pytest.mark.parametrize("mode", ["hang-after", "reset-after", "http-500", "truncated"])
+def test_whether_a_person_was_asked_may_not_be_known(adapter: EcertShare, library: SimulatorProcess, mode: str) -> None:
+    """The library cannot be asked without the transaction that it did not tell: nobody is asked a second time."""
+    adapter.probe(soon())  # the token is there: what follows is the one call
+    library.fail(mode, times=1)
+    before = len(library.requests())
+    with pytest.raises(OutcomeUnknown):
+        adapter.begin_presentation(shown(f"PERSON:{family(REGION, 2).guardian.id_number}"), Deadline.after(1))
+    library.fail("none")
+    assert len(library.requests()) == before + 1
 
 
 # --- tokens, keys, links --------------------------------------------------------------------------------------------------------
