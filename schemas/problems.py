@@ -242,6 +242,27 @@ CONSENT_CONFLICT = _kind(
         "Revoke the former consent and register the new one under a new reference"),
 )  # fmt: skip
 
+LOGIN_REQUIRED = _kind(
+    "login-required", 403, _CALLER, False,
+    zh=("须有持有人的登录", "用 POST /v1/logins 取 nonce, 请持有人在身份认证服务登录, 将断言放入 login; "
+        "自行核验持有人的系统由管理员授予 authorization.vouch"),
+    en=("The holder must be logged in",
+        "Get a nonce by POST /v1/logins, have the holder log in at the identity service, and put the assertion into login; a "
+        "system that identifies holders itself is granted authorization.vouch by the administrator"),
+)  # fmt: skip
+LOGIN_REFUSED = _kind(
+    "login-refused", 403, _APPLICANT, False,
+    zh=("持有人的登录未被接受", "按 detail 中的原因词与 faults 处理; 一般请持有人重新登录"),
+    en=("The holder's login was not accepted",
+        "Act by the reason word of the detail and by the faults; as a rule the holder logs in again"),
+)  # fmt: skip
+IDENTITY_UNAVAILABLE = _kind(
+    "identity-unavailable", 503, _PEER, True,
+    zh=("身份认证服务暂不可用, 登录未能核验", "按 Retry-After 所示秒数后用同一登录重试; 登录未被使用"),
+    en=("The identity service cannot be asked; the login was not verified",
+        "Try again with the same login after the seconds that Retry-After says; the login was not used up"),
+)  # fmt: skip
+
 # The evidence service
 EVIDENCE_UNKNOWN = _kind(
     "evidence-unknown", 404, _CALLER, False,

@@ -14,6 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from certs.keys import PublicKey
+from certs.x509.signing_cert import SigningCert
 from certs.xml.key_info import KnownCertificates
 from hub.access import store
 from hub.db import Database
@@ -34,6 +35,7 @@ class Service(StrEnum):
     ECERT_COLLECT = "ecert.collect"  # hand in e-certificates for the provincial library
     AUTHORIZATION_ISSUE = "authorization.issue"  # for holders: codes, consents, revocation, uses
     AUTHORIZATION_REDEEM = "authorization.redeem"  # at a counter: take an authorization code
+    AUTHORIZATION_VOUCH = "authorization.vouch"  # say who the holder is, with no login that the hub could verify
 
 
 class Method(StrEnum):
@@ -86,8 +88,12 @@ class Caller:
 
     def require_somewhere(self, service: Service) -> None:
         """HubProblem(ACCESS_DENIED) unless ``service`` was granted for any region."""
-        if all(granted != service.value for granted, _ in self.rights):
+        if not self.may_somewhere(service):
             raise HubProblem(ACCESS_DENIED, service.value)
+
+    def may_somewhere(self, service: Service) -> bool:
+        """Whether ``service`` was granted for any region."""
+        return any(granted == service.value for granted, _ in self.rights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,4 +212,4 @@ class CallerDirectory:
 
 def read_material(kind: KeyKind, material: bytes) -> PublicKey:
     """The public key of a registered key; certs.errors.BadKey if it cannot be read."""
-    return PublicKey.from_spki_der(material) if kind is KeyKind.HTTP else PublicKey.from_certificate(material)
+    return PublicKey.from_spki_der(material) if kind is KeyKind.HTTP else SigningCert.from_der(material).public_key

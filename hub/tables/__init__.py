@@ -9,7 +9,15 @@ from hub.tables.base import UtcTime, metadata, to_micros
 from hub.tables.case import cases, events, evidence, messages, steps, subscriptions
 from hub.tables.collect import collect_batches, collect_rows, collected
 from hub.tables.delivery import attempts, deliveries, endpoint_calls
-from hub.tables.ecerts import authorizations, catalogue, consents, data_uses, extension_notices, subject_queries
+from hub.tables.ecerts import (
+    authorizations,
+    catalogue,
+    consents,
+    data_uses,
+    extension_notices,
+    logins,
+    subject_queries,
+)
 from hub.tables.endpoint import endpoints
 from hub.tables.evidence_service import (
     evidence_documents,
@@ -43,6 +51,7 @@ __all__ = [
     "extension_notices",
     "kept_ecerts",
     "login_links",
+    "logins",
     "messages",
     "metadata",
     "nonces",

@@ -48,7 +48,24 @@ authorizations = Table(  # codes that a holder shows; the code itself stands now
     Column("use_until", UtcTime),
     Column("revoked_at", UtcTime),
     Column("purge_at", UtcTime, nullable=False, index=True),
+    Column("login_id", String(64)),  # by which the holder was identified; none where the issuing system vouched
+    Column("assurance", String(40)),  # level of that login
     Column("holder_sealed", LargeBinary, nullable=False),
+)
+
+logins = Table(  # nonces for logins at an identity service, each for one act of one system
+    "logins",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("nonce_hash", String(64), nullable=False, unique=True),  # keyed
+    Column("system_id", ForeignKey("systems.id"), nullable=False),
+    Column("endpoint_id", String(64), nullable=False),  # the identity service that the person logs in at
+    Column("begun_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime),
+    Column("used_for", String(64)),  # the id of the authorization or consent, or holder.uses
+    Column("level", String(40)),  # of assurance, as the identity service names it
+    Column("purge_at", UtcTime, nullable=False, index=True),
 )
 
 consents = Table(  # standing consents
@@ -62,6 +79,8 @@ consents = Table(  # standing consents
     Column("given_at", UtcTime, nullable=False),
     Column("ends_at", UtcTime, nullable=False),
     Column("revoked_at", UtcTime),
+    Column("login_id", String(64)),  # as of an authorization
+    Column("assurance", String(40)),
     Index("uq_consents_registered_by_reference", "registered_by", "reference", unique=True),
 )
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from hub.db import AuditEntry, Database
-from hub.engine import make_engine
-from hub.migrate import WrongRevision, current_revision, newest_revision, upgrade
+from hub.engine import WRITER, make_engine
+from hub.migrate import WrongRevision, _config, current_revision, newest_revision, upgrade
 from hub.tables import metadata
 from tests.databases import PostgresServer
 
@@ -75,3 +76,31 @@ def test_the_audit_log_refuses_changes(database: Database, act: str) -> None:
     database.write(lambda tx: tx.audit.append(AuditEntry("test", "act", "object", "done")))
     with pytest.raises(sa.exc.DBAPIError, match="append-only"), database.engine.begin() as conn:
         conn.exec_driver_sql(act)
+
+
+def to(conn: sa.Connection, revision: str) -> None:
+    config = _config()
+    config.attributes["connection"] = conn
+    command.upgrade(config, revision)
+
+
+def test_systems_that_vouched_for_holders_go_on_by_a_right(empty_url: str) -> None:
+    """Until 0006 whoever might issue authorizations was believed; from there on it is a right that can be taken away."""
+    engine = make_engine(sa.make_url(empty_url))
+    with engine.connect().execution_options(**WRITER) as conn, conn.begin():
+        to(conn, "0005")
+        conn.exec_driver_sql("INSERT INTO systems (id, name, enabled, created_at) VALUES ('portal', 'p', true, 1)")
+        for service in ("authorization.issue", "evidence"):
+            values = f"('portal', '{service}', '370102', 1, 'operator')"
+            conn.exec_driver_sql(
+                f"INSERT INTO rights (system_id, service, region, granted_at, granted_by) VALUES {values}"
+            )
+    upgrade(empty_url)
+    with engine.connect() as conn:
+        found = conn.exec_driver_sql("SELECT service, region, granted_by FROM rights ORDER BY service").all()
+    assert [tuple(row) for row in found] == [
+        ("authorization.issue", "370102", "operator"),
+        ("authorization.vouch", "370102", "migration 0006"),
+        ("evidence", "370102", "operator"),
+    ]
+    engine.dispose()
