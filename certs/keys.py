@@ -138,16 +138,8 @@ class PublicKey:
 
     @classmethod
     def from_pem(cls, pem: bytes) -> PublicKey:
-        """From ``PUBLIC KEY`` or ``CERTIFICATE`` in PEM."""
-        label, content = pkcs8.unarmour(pem, ("PUBLIC KEY", "CERTIFICATE"))
-        return cls.from_certificate(content) if label == "CERTIFICATE" else cls.from_spki_der(content)
-
-    @classmethod
-    def from_certificate(cls, certificate: bytes) -> PublicKey:
-        """The subject's key of a DER certificate, taken from the raw bytes: broken names do not matter."""
-        from certs.x509.signing_cert import SigningCert
-
-        return SigningCert.from_der(certificate).public_key
+        """From ``PUBLIC KEY`` in PEM; see also :func:`certs.x509.signing_cert.public_key_from_pem`."""
+        return cls.from_spki_der(pkcs8.unarmour(pem, ("PUBLIC KEY",))[1])
 
     @classmethod
     def _of(cls, key: object, spki: bytes) -> PublicKey:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from certs.digests import digest
 from certs.errors import BadConfiguration, BadKey
 from certs.keys import EC, RSA, SPECS, PublicKey, SignatureAlgorithm, ec_der_from_raw
+from certs.x509.signing_cert import SigningCert
 
 if TYPE_CHECKING:
     import pkcs11
@@ -42,7 +43,7 @@ class TokenKey:
         ``module`` is the path of the vendor's library, ``certificate`` the DER certificate of the key. BadConfiguration if the
         library, the token or the key cannot be used; BadKey if the certificate is another key's, or is for no kind we sign with.
         """
-        public = PublicKey.from_certificate(certificate)
+        public = SigningCert.from_der(certificate).public_key
         if public.kind not in (RSA, EC):
             raise BadKey("a key in a token signs with RSA or ECDSA here")
         try:

@@ -26,7 +26,7 @@ from adapters.json_wire import JsonObject, maybe_text, part, read_object, text, 
 from adapters.manifests import load_manifest
 from adapters.wire import Wire, check_status, unreadable
 from certs.errors import BadKey
-from certs.keys import PublicKey
+from certs.x509.signing_cert import public_key_from_pem
 
 
 class Identity:
@@ -113,7 +113,7 @@ def _assertion_rules(endpoint: Endpoint, app_id: str) -> AssertionRules | None:
     if not path or not issuer:
         raise PeerMisconfigured("setting-missing", "assertion_key_file and assertion_issuer belong together")
     try:
-        key = PublicKey.from_pem(Path(path).read_bytes())
+        key = public_key_from_pem(Path(path).read_bytes())
     except (OSError, BadKey) as error:
         raise PeerMisconfigured("assertion-key", f"assertion_key_file: {type(error).__name__}") from None
     return AssertionRules(key, issuer, endpoint.settings.get("assertion_audience") or app_id)

@@ -193,3 +193,9 @@ def readable_text(value: Element) -> str:
 
 def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def public_key_from_pem(pem: bytes) -> PublicKey:
+    """The key in ``PUBLIC KEY`` or ``CERTIFICATE`` in PEM (broken names do not matter); BadKey if there is none."""
+    label, content = unarmour(pem, ("PUBLIC KEY", "CERTIFICATE"))
+    return SigningCert.from_der(content).public_key if label == "CERTIFICATE" else PublicKey.from_spki_der(content)

@@ -48,7 +48,7 @@ class SigningKey:
     @classmethod
     def of_certificate(cls, certificate: bytes) -> SigningKey:
         """From a DER certificate; raises :class:`BadKey`."""
-        return cls(PublicKey.from_certificate(certificate), certificate)
+        return cls(SigningCert.from_der(certificate).public_key, certificate)
 
 
 class KnownCertificates:

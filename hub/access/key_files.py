@@ -13,6 +13,7 @@ from cryptography import x509
 
 from certs.errors import CertsError
 from certs.keys import PublicKey
+from certs.x509.signing_cert import SigningCert
 from hub.access.callers import KeyKind
 
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
@@ -47,7 +48,7 @@ def read_key_file(kind: KeyKind, data: bytes) -> KeyMaterial:
     if certificate is not None:
         not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     try:
-        key = PublicKey.from_spki_der(der) if certificate is None else PublicKey.from_certificate(der)
+        key = PublicKey.from_spki_der(der) if certificate is None else SigningCert.from_der(der).public_key
     except CertsError as error:
         raise KeyFileError(f"the key cannot be used: {error}") from None
     if kind is KeyKind.HTTP:

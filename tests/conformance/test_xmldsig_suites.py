@@ -19,6 +19,7 @@ from lxml import etree
 
 from certs.errors import BadKey, MessageRefused
 from certs.keys import PublicKey
+from certs.x509.signing_cert import SigningCert
 from certs.xml.dsig import KeyResolver, SignedXml, verify_xml
 from certs.xml.key_info import KeyReference, SigningKey
 from schemas.safe_xml import UnsafeXml, parse
@@ -93,7 +94,7 @@ def resolver(document: bytes, folder: Path) -> KeyResolver:
             stated = stated_key(document)
             if stated is None:  # X509Digest names the suite's own RSA key
                 own = folder / "keys" / "rsa-key.crt"
-                return SigningKey(PublicKey.from_certificate(own.read_bytes())) if own.exists() else None
+                return SigningKey(SigningCert.from_der(own.read_bytes()).public_key) if own.exists() else None
             return SigningKey(PublicKey.from_spki_der(stated))
         except BadKey:
             return None

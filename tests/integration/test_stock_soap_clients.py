@@ -20,7 +20,7 @@ from zeep.exceptions import Fault
 
 from certs.errors import MessageRefused
 from certs.issuing.authority import Identity
-from certs.keys import PublicKey
+from certs.x509.signing_cert import SigningCert
 from certs.xml.key_info import KeyReference, SigningKey
 from certs.xml.zeep_plugin import SignaturePlugin
 from hub.access.callers import KeyKind
@@ -44,7 +44,7 @@ def presented(reference: KeyReference) -> SigningKey | None:
     """Trust on first sight: the test only wants to know that the hub's answer is signed by what it presents."""
     if reference.certificate is None:
         return None
-    return SigningKey(PublicKey.from_certificate(reference.certificate), reference.certificate)
+    return SigningKey(SigningCert.from_der(reference.certificate).public_key, reference.certificate)
 
 
 def zeep_client(hub: RunningHub, partner: Identity, port: str) -> Any:
