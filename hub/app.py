@@ -19,7 +19,7 @@ from certs.policy import load_policy
 from certs.x509.signing_cert import SigningCert
 from hub.access.callers import CallerDirectory
 from hub.access.operators import Operators
-from hub.audit.chain import AuditChain, write_anchor
+from hub.audit.chain import write_anchor
 from hub.cases.flow import load_flows
 from hub.cases.limits import flag_limits, recompute_provisional
 from hub.cases.outcomes import outcome_handlers
@@ -52,7 +52,7 @@ from hub.intake.cursors import Cursors
 from hub.intake.ecert_rest import ecert_router
 from hub.intake.evidence import evidence_router
 from hub.intake.soap import AnswerSigner
-from hub.migrate import upgrade
+from hub.opening import open_database, open_vault
 from hub.own_keys import OwnKeys
 from hub.vault import Vault
 
@@ -61,18 +61,6 @@ ANCHOR_EVERY_S = 300.0
 HOURLY_S = 3_600.0
 DAILY_S = 86_400.0
 log = structlog.get_logger(__name__)
-
-
-def open_vault(settings: Settings) -> Vault:
-    key = settings.vault_key.get_secret_value() if settings.vault_key else None
-    return Vault.load(settings.state_dir / "vault.key", from_environment=key, cipher=settings.cipher)
-
-
-def open_database(settings: Settings, vault: Vault) -> Database:
-    """The database as the settings say, migrated."""
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    upgrade(settings.effective_database_url)
-    return Database(settings.effective_database_url, chain_audit=AuditChain(vault.audit_key).append)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from hub.audit.chain import read_anchors, verify_chain, write_anchor
 from hub.commands.context import open_hub
 from hub.working_days import SHANGHAI
 
-app = typer.Typer(help="审计记录 / the audit log", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("verify")

@@ -15,12 +15,7 @@ from hub.deliveries import store as deliveries
 from hub.deliveries.adapters import AdapterCache
 from hub.ecerts.collect.reconcile import Reconciler
 
-app = typer.Typer(help="归集 / collecting", no_args_is_help=True)
-
-
-@app.callback()
-def group() -> None:
-    """归集 / collecting."""
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("reconcile")

@@ -12,10 +12,10 @@ import typer
 
 from hub.access.operators import OperatorError
 from hub.access.registration import RegistrationError
-from hub.app import open_database, open_vault
 from hub.config import Settings
 from hub.db import Database, DatabaseBusy, Tx
 from hub.deliveries.store import NotSuspended, UnknownDelivery
+from hub.opening import open_database, open_vault
 from hub.vault import Vault, VaultError
 
 R = TypeVar("R")

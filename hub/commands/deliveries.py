@@ -13,7 +13,7 @@ from hub.commands.context import ACTOR, open_hub
 from hub.console.store import suspended
 from hub.deliveries import store
 
-app = typer.Typer(help="投递 / deliveries that wait for a decision", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Id = Annotated[str, typer.Argument(help="投递编号 / the delivery's id")]
 Reason = Annotated[str, typer.Option(help="why; it stands in the audit log")]
 

@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from adapters import registry
 from adapters.contract import AdapterError, Deadline, Manifest
 from hub.access import endpoints, store
 from hub.access.endpoints import EndpointSpec
@@ -22,7 +21,7 @@ from hub.vault import VaultError
 from hub.working_days import SHANGHAI
 from schemas.regions import REGIONS
 
-app = typer.Typer(help="对接端点 / where the hub delivers to and fetches from", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="端点编号 / the endpoint's id, for example qd-shinan")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead of a table")]
@@ -84,6 +83,8 @@ def list_endpoints(as_json: AsJson = False) -> None:
 @app.command("adapters")
 def adapters() -> None:
     """List the products that the hub can speak with, and what each needs to be told."""
+    from adapters import registry
+
     table = Table("adapter", "product", "protocol", "settings", "secrets")
     for adapter_id in sorted(registry.ADAPTERS):
         manifest = registry.manifest(adapter_id)
@@ -169,6 +170,8 @@ def subscribe(
 @app.command("check")
 def check(endpoint_id: Id) -> None:
     """Ask the peer, without any effect, whether it is up and knows us. Exit 1 if not."""
+    from adapters import registry
+
     with open_hub() as hub:
         row = _row(hub, endpoint_id)
         try:

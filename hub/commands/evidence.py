@@ -14,7 +14,7 @@ from hub.db import AuditEntry, Tx
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.rules import load_rules
 
-app = typer.Typer(help="取证 / evidence", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 System = Annotated[str, typer.Argument(help="系统编号 / system id")]
 Purpose = Annotated[str, typer.Argument(help="用途 / purpose; hub evidence purposes 列出全部")]
 

@@ -18,7 +18,7 @@ from hub.ecerts.items.table_file import TableError
 from hub.working_days import SHANGHAI
 from schemas.regions import REGIONS
 
-app = typer.Typer(help="事项目录 / the item catalogue", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.command("import")

@@ -16,7 +16,7 @@ from hub.ecerts import notices, store
 from hub.ecerts.notices import Notice, NoticeError
 from schemas.parsing import validation_faults
 
-app = typer.Typer(help="延期公告 / extension notices", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])]
 Number = Annotated[str, typer.Argument(help="文号 / the notice's number")]
 

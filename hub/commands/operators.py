@@ -12,7 +12,7 @@ from hub.access.operators import OperatorError, Operators, Role
 from hub.commands.context import ACTOR, fail, open_hub
 from hub.working_days import SHANGHAI
 
-app = typer.Typer(help="控制台用户 / who may use the console", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="用户名 / name")]
 
 

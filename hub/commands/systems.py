@@ -14,8 +14,6 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters.contract import Manifest
-from adapters.registry import UnknownAdapter
-from adapters.registry import manifest as manifest_of
 from certs.keys import PrivateKey, SignatureAlgorithm
 from hub.access import registration, store
 from hub.access.callers import KeyKind, Service
@@ -27,7 +25,7 @@ from hub.db import Tx
 from hub.working_days import SHANGHAI
 from schemas.regions import REGIONS
 
-app = typer.Typer(help="接入系统 / connected systems, their keys and rights", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="系统编号 / the system's id, for example qd-registry")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead of a table")]
@@ -215,9 +213,11 @@ def load(
 
 
 def find_manifest(adapter_id: str) -> Manifest:
+    from adapters import registry  # brings every adapter's libraries with it, and most commands need none
+
     try:
-        return manifest_of(adapter_id)
-    except UnknownAdapter as error:
+        return registry.manifest(adapter_id)
+    except registry.UnknownAdapter as error:
         raise RegistrationError(str(error)) from None
 
 

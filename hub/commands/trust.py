@@ -17,7 +17,7 @@ from hub.config import Settings
 from hub.db import AuditEntry
 from hub.working_days import SHANGHAI
 
-app = typer.Typer(help="信任根 / certificates that are trusted, and for what", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead of text")]
 

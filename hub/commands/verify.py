@@ -18,7 +18,8 @@ from certs.errors import CertsError
 from certs.policy import load_policy
 from certs.render import report_to_json, report_to_text
 from certs.report import Indication
-from certs.verify import MAX_DOCUMENT_BYTES, verify
+from certs.verify import MAX_DOCUMENT_BYTES
+from certs.verify import verify as verify_document
 from hub.config import Settings
 from hub.ecerts.trust import TrustFolder
 from hub.working_days import SHANGHAI
@@ -27,7 +28,7 @@ TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m
 EXIT = {Indication.PASSED: 0, Indication.FAILED: 1, Indication.INDETERMINATE: 2}
 
 
-def verify_files(
+def verify(
     files: Annotated[list[Path], typer.Argument(help="OFD, PDF, CMS, XML or JWS", exists=True, dir_okay=False)],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
     policy: Annotated[str | None, typer.Option(help="strict, field …; default: the setting HUB_POLICY")] = None,
@@ -53,7 +54,9 @@ def verify_files(
         raise typer.Exit(3) from None
     moment = datetime.now(UTC) if at is None else (at if at.tzinfo else at.replace(tzinfo=SHANGHAI)).astimezone(UTC)
     for file in files:
-        report = verify(_read(file), policy=chosen, at=moment, trust=folder.store(), fetchers=folder.fetchers())
+        report = verify_document(
+            _read(file), policy=chosen, at=moment, trust=folder.store(), fetchers=folder.fetchers()
+        )
         if as_json:
             typer.echo(json.dumps({"file": str(file), **report_to_json(report)}, ensure_ascii=False))
         else:

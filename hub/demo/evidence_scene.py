@@ -17,7 +17,6 @@ from certs.jws import check_jws
 from certs.keys import PublicKey
 from hub.access import registration
 from hub.access.callers import Service
-from hub.app import open_database, open_vault
 from hub.db import Database, Tx
 from hub.demo.callers import RestCaller
 from hub.demo.scenario import LIXIA
@@ -25,6 +24,7 @@ from hub.demo.stage import Stage
 from hub.demo.summary import Row
 from hub.ecerts.evidence.store import allow_purpose
 from hub.ecerts.items.service import ItemCatalogue
+from hub.opening import open_database, open_vault
 from hub.own_keys import OwnKeys
 
 ITEM: Final = "370105001001"  # a placeholder code of the example catalogue

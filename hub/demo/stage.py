@@ -22,9 +22,9 @@ from adapters.registry import manifest
 from certs.trust import Anchor, TrustStore
 from certs.x509.signing_cert import SigningCert
 from hub.access.parties_file import load_parties, read_parties
-from hub.app import open_database, open_vault
 from hub.config import Settings
 from hub.demo.cast import Cast, gather, start_simulators, write_parties_file
+from hub.opening import open_database, open_vault
 from hub.own_keys import OwnKeys
 
 START_S = 40.0

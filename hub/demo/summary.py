@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from hub.app import open_database, open_vault
 from hub.audit.chain import read_anchors, verify_chain
 from hub.cases.store import verification_reports
 from hub.console.store import Found, find
 from hub.demo.play import Run
 from hub.demo.scenario import Twist
 from hub.demo.stage import Stage
+from hub.opening import open_database, open_vault
 from schemas.transfers import CaseState
 
 WORD = {

@@ -23,8 +23,8 @@ from certs.http.signatures import sign_request
 from certs.keys import PrivateKey, SignatureAlgorithm
 from certs.pkcs8 import armour
 from hub.access.parties_file import load_parties, read_parties
-from hub.app import open_database, open_vault
 from hub.config import Settings
+from hub.opening import open_database, open_vault
 from hub.own_keys import OwnKeys
 from tests.databases import free_port
 

@@ -25,11 +25,11 @@ from certs.trust import Anchor, TrustStore
 from certs.x509.signing_cert import SigningCert
 from hub import tables as t
 from hub.access.parties_file import load_parties, read_parties
-from hub.app import open_database, open_vault
 from hub.audit.chain import verify_chain
 from hub.config import Settings
 from hub.demo.callers import Answer, RestCaller
 from hub.demo.cast import Cast, gather, start_simulators, write_parties_file
+from hub.opening import open_database, open_vault
 from hub.own_keys import OwnKeys
 from schemas.transfers import TransferRequest
 from tests.integration import killing
