@@ -39,6 +39,7 @@ from hub.ecerts.collect.assembly import CollectParts, collect_parts
 from hub.ecerts.collect.reconcile import Reconciler
 from hub.ecerts.evidence.assembly import EvidenceParts, evidence_parts
 from hub.ecerts.items.service import ItemCatalogue
+from hub.ecerts.logins.service import Logins
 from hub.ecerts.trust import TrustFolder
 from hub.ecerts.verifier import Verifier
 from hub.health.metrics import Metrics
@@ -103,6 +104,7 @@ class Hub:
         self.collect = cases.collect
         self.reconciler = Reconciler(self.db, self.vault, self.dispatcher.adapter_of)
         self.items, self.authorizations = ItemCatalogue(self.db), Authorizations(self.db, self.vault)
+        self.logins = Logins(self.db, self.vault, self.rooms.directory, self.adapters)
         self.operators = Operators(self.db)
         self.metrics = Metrics(self.db)
         self.housekeeping = Housekeeping(
@@ -112,6 +114,7 @@ class Hub:
                 Chore("evidence", LIMITS_EVERY_S, self.evidence.keep_house),
                 Chore("evidence-purge", HOURLY_S, self.evidence.purge),
                 Chore("authorizations-purge", HOURLY_S, self.authorizations.purge),
+                Chore("logins-purge", HOURLY_S, self.logins.purge),
                 Chore("collect-reconcile", DAILY_S, self._reconcile, waits_s=HOURLY_S),
                 Chore("anchor", ANCHOR_EVERY_S, self._anchor, waits_s=ANCHOR_EVERY_S),
             ]
@@ -131,7 +134,7 @@ class Hub:
             collect_router(gate, self.collect.collections, Cursors(self.vault.session_key), largest_batch)
         )
         cursors = Cursors(self.vault.session_key)
-        self.app.include_router(ecert_router(gate, self.items, self.authorizations, cursors))
+        self.app.include_router(ecert_router(gate, self.items, self.authorizations, self.logins, cursors))
         verifier = Verifier(cases.trust, settings.policy)
         largest = settings.max_document_mb * 2**20
         self.app.include_router(verifications.create_router(gate, self.db, verifier, max_document=largest))

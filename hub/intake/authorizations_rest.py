@@ -11,8 +11,10 @@ from starlette.responses import Response
 
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.service import Authorizations
+from hub.intake import logins_rest
 from hub.intake.cursors import Cursors
 from hub.intake.gate import Exchange, Gate
+from hub.intake.logins_rest import LoginDesk
 from hub.intake.openapi import ANY_BODY, LANGUAGE, SECURITY, Document, body_of, publish, responses_of
 from hub.intake.rest import add_route, answer, caller_of, read_message
 from schemas import problems as p
@@ -32,17 +34,18 @@ _WANTED: Final = {
 }
 _SCOPE: Final = {**_WANTED, "region": "370000"}
 _EXAMPLES: Final[dict[type[Canonical], dict[str, Any]]] = {
-    m.AuthorizationRequest: {"holder": _HOLDER, "holderProof": "login-20260901-0007", "scope": _SCOPE, "codeSeconds": 120},
+    m.AuthorizationRequest: {"holder": _HOLDER, "login": logins_rest.EXAMPLE, "scope": _SCOPE, "codeSeconds": 120},
     m.RedemptionRequest: {"messageId": "hall-20260901-000031", "code": "0123 4567 8901 2345 6787", "wanted": _WANTED},
-    m.RevocationRequest: {"holder": _HOLDER},
+    m.RevocationRequest: {"holder": _HOLDER, "login": logins_rest.EXAMPLE},
     m.ConsentRequest: {
         "holder": _HOLDER,
         "scope": _SCOPE,
         "reference": "consent-20260901-77",
         "givenAt": "2026-09-01T01:00:00Z",
         "endsAt": "2027-09-01T01:00:00Z",
+        "login": logins_rest.EXAMPLE,
     },
-    m.UsesRequest: {"holder": _HOLDER, "holderProof": "login-20260901-0008", "limit": 20},
+    m.UsesRequest: {"holder": _HOLDER, "login": logins_rest.EXAMPLE, "limit": 20},
 }  # fmt: skip
 
 
@@ -74,12 +77,13 @@ def _document(
     )
 
 
-def authorizations_router(gate: Gate, authorizations: Authorizations, cursors: Cursors) -> APIRouter:
+def authorizations_router(gate: Gate, authorizations: Authorizations, desk: LoginDesk, cursors: Cursors) -> APIRouter:
     router = APIRouter()
 
     async def issue(exchange: Exchange) -> Response:
         request = await read_message(gate, exchange, m.AuthorizationRequest)
-        done = authorizations.issue(caller_of(exchange), request)
+        login = await desk.verified(exchange, request.login, request.holder, request.scope.region)
+        done = authorizations.issue(caller_of(exchange), request, login)
         return answer(_or_problem(await asyncio.wrap_future(done)), 201)
 
     async def redeem(exchange: Exchange) -> Response:
@@ -89,16 +93,20 @@ def authorizations_router(gate: Gate, authorizations: Authorizations, cursors: C
 
     async def revoke(exchange: Exchange) -> Response:
         request = await read_message(gate, exchange, m.RevocationRequest)
-        arguments = (caller_of(exchange), _path_id(exchange), request.holder)
+        login = await desk.verified(exchange, request.login, request.holder)
+        arguments = (caller_of(exchange), _path_id(exchange), request.holder, login)
         return answer(await asyncio.to_thread(authorizations.revoke_authorization, *arguments))
 
     async def consent(exchange: Exchange) -> Response:
         request = await read_message(gate, exchange, m.ConsentRequest)
-        return answer(await asyncio.to_thread(authorizations.register_consent, caller_of(exchange), request), 201)
+        login = await desk.verified(exchange, request.login, request.holder, request.scope.region)
+        arguments = (caller_of(exchange), request, login)
+        return answer(await asyncio.to_thread(authorizations.register_consent, *arguments), 201)
 
     async def revoke_consent(exchange: Exchange) -> Response:
         request = await read_message(gate, exchange, m.RevocationRequest)
-        arguments = (caller_of(exchange), _path_id(exchange), request.holder)
+        login = await desk.verified(exchange, request.login, request.holder)
+        arguments = (caller_of(exchange), _path_id(exchange), request.holder, login)
         return answer(await asyncio.to_thread(authorizations.revoke_consent, *arguments))
 
     async def uses(exchange: Exchange) -> Response:
@@ -106,38 +114,39 @@ def authorizations_router(gate: Gate, authorizations: Authorizations, cursors: C
         caller = caller_of(exchange)
         scope = f"uses\n{caller.system_id}\n{authorizations.holder_index(request.holder)}"
         before = cursors.read(request.cursor, scope=scope) if request.cursor is not None else None
+        login = await desk.verified(exchange, request.login, request.holder) if before is None else None
 
         def read() -> tuple[list[m.DataUse], str | None]:
-            return authorizations.uses(caller, request.holder, before=before, limit=request.limit)
+            return authorizations.uses(caller, request, before=before, login=login)
 
         page, following = await asyncio.to_thread(read)
         next_cursor = cursors.make(following, scope=scope) if following else None
         return answer(m.UsePage(items=tuple(page), next_cursor=next_cursor))
 
-    unknown, refused = (AUTHORIZATION_UNKNOWN,), (p.AUTHORIZATION_CODE_REFUSED,)
+    unknown, refused, login = (AUTHORIZATION_UNKNOWN,), (p.AUTHORIZATION_CODE_REFUSED,), logins_rest.KINDS
     operations = (
         ("/v1/authorizations", issue, _document(
             "IssueAuthorization", "签发授权码 Issue an authorization code",
-            "For a holder who is logged in at the caller's: 20 digits, for one redemption within 180 s at most. Not kept.",
-            m.AuthorizationRequest, m.AuthorizationIssued, status=201)),
+            "For a holder who has logged in: 20 digits, for one redemption within 180 s at most. Not kept.",
+            m.AuthorizationRequest, m.AuthorizationIssued, login, status=201)),
         ("/v1/authorizations/redeem", redeem, _document(
             "RedeemAuthorization", "核销授权码 Redeem an authorization code",
             "Of any number at once exactly one succeeds; the same messageId gets the same answer again.",
             m.RedemptionRequest, m.AuthorizationRedeemed, refused)),
         ("/v1/authorizations/{id}/revocation", revoke, _document(
             "RevokeAuthorization", "撤销授权 Revoke an authorization", "Redeemed or not: nothing rests on it any more.",
-            m.RevocationRequest, m.Revoked, unknown, with_id=True)),
+            m.RevocationRequest, m.Revoked, (*unknown, *login), with_id=True)),
         ("/v1/consents", consent, _document(
             "RegisterConsent", "登记长期同意 Register a standing consent",
             "With a scope and an end. The same consent under the same reference again gets the same answer.",
-            m.ConsentRequest, m.ConsentRegistered, (p.CONSENT_CONFLICT,), status=201)),
+            m.ConsentRequest, m.ConsentRegistered, (p.CONSENT_CONFLICT, *login), status=201)),
         ("/v1/consents/{id}/revocation", revoke_consent, _document(
             "RevokeConsent", "撤销长期同意 Revoke a standing consent", "From now on nothing rests on it.",
-            m.RevocationRequest, m.Revoked, unknown, with_id=True)),
+            m.RevocationRequest, m.Revoked, (*unknown, *login), with_id=True)),
         ("/v1/holders/uses", uses, _document(
             "ListUses", "查询数据使用记录 List what a holder's data was used for",
             "For the holder, newest first. A POST, because an ID number must not stand in an address.",
-            m.UsesRequest, m.UsePage, (p.PAGE_CURSOR_INVALID,))),
+            m.UsesRequest, m.UsePage, (p.PAGE_CURSOR_INVALID, *login))),
     )  # fmt: skip
     for path, work, document in operations:
         add_route(router, gate, "POST", path, document, work, TAG)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -27,15 +24,13 @@ from hub.intake.openapi import (
 )
 from hub.intake.operations import digest_of
 from hub.intake.rest import add_route, admit_without_body, answer, caller_of, read_message
+from hub.intake.threads import Threads
 from schemas import problems as p
 from schemas.evidence import EvidenceAnswer, EvidenceCaseState, EvidenceRequest
-from schemas.problems import EVIDENCE_UNKNOWN, HUB_BUSY, HubProblem
-
-R = TypeVar("R")
+from schemas.problems import EVIDENCE_UNKNOWN, HubProblem
 
 TAG: Final = "取证 Evidence"
 AT_ONCE: Final = 32  # requests that one node fetches for at the same time; a further one is told to come again
-BUSY_RETRY_S: Final = 2
 _ID: Final = re.compile(r"evd_[0-9a-hjkmnp-tv-z]{26}")
 
 EXAMPLE: Final[dict[str, Any]] = {
@@ -115,7 +110,7 @@ def evidence_router(gate: Gate, service: EvidenceService) -> APIRouter:
     if all(tag["name"] != TAG for tag in TAGS):
         TAGS.append({"name": TAG, "description": "按事项取证: 一次提出, 逐项答复 Evidence for an item, by requirement"})
     router = APIRouter()
-    threads = _Threads()
+    threads = Threads(AT_ONCE, "evidence-requests")
 
     async def ask(exchange: Exchange) -> Response:
         request = await read_message(gate, exchange, EvidenceRequest)
@@ -136,18 +131,3 @@ def evidence_router(gate: Gate, service: EvidenceService) -> APIRouter:
     add_route(router, gate, "POST", "/v1/evidence", REQUEST_EVIDENCE, ask, TAG)
     add_route(router, gate, "GET", "/v1/evidence/{evidence_id}", QUERY_EVIDENCE, get_one, TAG)
     return router
-
-
-class _Threads:
-    """AT_ONCE requests at a time; one more is refused at once instead of waiting for its own deadline."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(AT_ONCE, "evidence-request")
-        self._places = threading.BoundedSemaphore(AT_ONCE)
-
-    async def run(self, work: Callable[[], R]) -> R:
-        if not self._places.acquire(blocking=False):
-            raise HubProblem(HUB_BUSY, "evidence-requests", retry_after_s=BUSY_RETRY_S)
-        future = self._pool.submit(work)
-        future.add_done_callback(lambda _: self._places.release())
-        return await asyncio.wrap_future(future)

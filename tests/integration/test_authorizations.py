@@ -16,16 +16,20 @@ import pytest
 import sqlalchemy as sa
 from stdnum import luhn
 
+from adapters.registry import create
 from hub import tables as t
 from hub.access import registration
 from hub.access.callers import Caller, Method
 from hub.audit.chain import AuditChain
+from hub.cases.routing import Directory
 from hub.db import Database
+from hub.deliveries.adapters import AdapterCache
 from hub.ecerts import catalogue
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.codes import new_code
 from hub.ecerts.authorizations.service import Authorizations, Basis
 from hub.ecerts.items.service import ItemCatalogue
+from hub.ecerts.logins.service import Logins
 from hub.intake import assembly
 from hub.intake.cursors import Cursors
 from hub.intake.ecert_rest import ecert_router
@@ -232,13 +236,12 @@ def test_uses_are_listed_for_their_holder_alone(service: Authorizations, db: Dat
     refused = use.model_copy(update={"outcome": "ask-the-person", "digest": None})
     for one in (use, refused, use):
         db.write(lambda tx, one=one: service.record_uses(tx, service.holder_index(HOLDER), [one]))  # type: ignore[misc]
-    first, following = service.uses(PORTAL, HOLDER, before=None, limit=2)
-    rest, end = service.uses(PORTAL, HOLDER, before=following, limit=2)
+    asked = m.UsesRequest(holder=HOLDER, holder_proof="p", limit=2)
+    first, following = service.uses(PORTAL, asked, before=None)
+    rest, end = service.uses(PORTAL, asked, before=following)
     assert (first + rest, end) == ([use, refused, use], None)
-    assert service.uses(PORTAL, m.Holder(name="某", code_type="411", code="G1234567"), before=None, limit=5) == (
-        [],
-        None,
-    )
+    somebody = asked.model_copy(update={"holder": m.Holder(name="某", code_type="411", code="G1234567")})
+    assert service.uses(PORTAL, somebody, before=None) == ([], None)
 
 
 def test_what_has_ended_is_purged(service: Authorizations, db: Database, clock: Clock) -> None:
@@ -306,7 +309,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     with running_hub(tmp_path_factory.mktemp("state")) as running:
         gate = assembly.create_gate(running.settings, running.db, running.directory)
         authorizations = Authorizations(running.db, Vault(KEY))
-        running.app.include_router(ecert_router(gate, ItemCatalogue(running.db), authorizations, Cursors(KEY)))
+        logins = Logins(running.db, Vault(KEY), Directory(running.db), AdapterCache(Vault(KEY), create))
+        router = ecert_router(gate, ItemCatalogue(running.db), authorizations, logins, Cursors(KEY))
+        running.app.include_router(router)
         yield running
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from hub.ecerts.catalogue import RECORDS
+from hub.ecerts.logins.model import LoginProof
 from schemas import numbers, rules
 from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
@@ -105,10 +106,13 @@ def outside(scope: Scope, wanted: Wanted, system_id: str) -> str | None:
 
 
 class AuthorizationRequest(Canonical):
-    """A holder, logged in at the caller's portal or app, asks for a code to show."""
+    """A holder asks for a code to show: logged in by way of the hub, or identified by a caller that may vouch."""
 
     holder: Holder
-    holder_proof: ShortText  # the caller's reference of how the holder was identified; no personal data
+    login: LoginProof | None = None
+    holder_proof: ShortText | None = (
+        None  # a vouching caller's reference of how it identified the holder; no personal data
+    )
     scope: Scope
     code_seconds: Annotated[int, Field(ge=10, le=CODE_S)] = CODE_S
     use_seconds: Annotated[int, Field(ge=60, le=86_400)] = 1_800  # from the redemption on
@@ -136,6 +140,7 @@ class AuthorizationRedeemed(Canonical):
 
     authorization_id: str
     holder_name: str
+    assurance: str | None = None  # level of the holder's login; absent where the issuing system vouched
     scope: Scope
     use_until: UtcDatetime
 
@@ -144,6 +149,7 @@ class RevocationRequest(Canonical):
     """The holder takes an authorization or a consent back."""
 
     holder: Holder
+    login: LoginProof | None = None
 
 
 class Revoked(Canonical):
@@ -161,6 +167,7 @@ class ConsentRequest(Canonical):
     reference: ShortText
     given_at: UtcDatetime
     ends_at: UtcDatetime
+    login: LoginProof | None = None
 
 
 class ConsentRegistered(Canonical):
@@ -172,7 +179,8 @@ class UsesRequest(Canonical):
     """What was my data used for? A POST, because an ID number must not stand in an address."""
 
     holder: Holder
-    holder_proof: ShortText
+    login: LoginProof | None = None  # for the first page; a cursor is good for the same holder only
+    holder_proof: ShortText | None = None
     cursor: Annotated[str, StringConstraints(max_length=400)] | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
 

@@ -23,6 +23,7 @@ from hub.ecerts import catalogue
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations import store
 from hub.ecerts.authorizations.codes import Code, new_code, read_code
+from hub.ecerts.logins.identified import Identified, VerifiedLogin, identified, take
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.problems import (
@@ -38,6 +39,11 @@ from schemas.problems import (
 
 KEEP_AFTER: Final = timedelta(days=1)  # after a code or its use has ended, until it is purged
 LONGEST_CONSENT: Final = timedelta(days=5 * 366)
+_NO_PROOF: Final = FieldFault(
+    "/holderProof",
+    "缺少调用方核验持有人身份的编号",
+    "the caller's reference of how it identified the holder is missing",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,8 @@ class _Issue:
     values: store.Values
     answer: m.AuthorizationIssued
     code_seconds: int
-    use_seconds: int
+    identified: Identified
+    audited: dict[str, str]
     nonces: tuple[Nonce, ...]
 
 
@@ -79,9 +86,15 @@ class Authorizations:
 
     # --- codes ------------------------------------------------------------------------------------------------------------
 
-    def issue(self, caller: Caller, request: m.AuthorizationRequest) -> Future[m.AuthorizationIssued | HubProblem]:
-        """A new code for a holder who is logged in at the caller's. HubProblem(ACCESS_DENIED) is raised, others are answers."""
+    def issue(
+        self, caller: Caller, request: m.AuthorizationRequest, login: VerifiedLogin | None = None
+    ) -> Future[m.AuthorizationIssued | HubProblem]:
+        """A new code for the holder, who has logged in or for whom the caller may vouch.
+
+        HubProblem(ACCESS_DENIED, LOGIN_REQUIRED or MESSAGE_INVALID) is raised, others are answers.
+        """
         caller.require(Service.AUTHORIZATION_ISSUE, request.scope.region)
+        how = identified(caller, request.holder.index_text, login, request.scope.region)
         code, authorization_id = new_code(), new_id("auth")
         sealed = self._vault.seal(request.holder.model_dump_json().encode(), f"authorizations:{authorization_id}")
         values: store.Values = {
@@ -92,12 +105,22 @@ class Authorizations:
             "scope": request.scope.model_dump_json(),
             "use_s": request.use_seconds,
             "holder_sealed": sealed,
+            **how.columns,
         }
         answer = m.AuthorizationIssued(
             authorization_id=authorization_id, code=code.text, code_shown=code.shown, expires_at=self._db.clock()
         )
-        issue = _Issue(values, answer, request.code_seconds, request.use_seconds, caller.nonces)
+        audited = how.detail | self._proof(how, request.holder_proof)
+        issue = _Issue(values, answer, request.code_seconds, how, audited, caller.nonces)
         return self._db.submit(self._issue_many, issue)
+
+    def _proof(self, how: Identified, reference: str | None) -> dict[str, str]:
+        """A vouching system's own reference, as a keyed hash: what it named can be shown later, but it stands nowhere."""
+        if how.login is not None:
+            return {}
+        if reference is None:
+            raise HubProblem(MESSAGE_INVALID, faults=[_NO_PROOF])
+        return {"proof": self._vault.index(f"holder-proof:{reference}")[:16]}
 
     def _hashes(self, code: Code) -> dict[str, str]:
         return {
@@ -116,9 +139,12 @@ class Authorizations:
                 answers.append(HubProblem(MESSAGE_REPLAYED))
             elif not store.add_authorization(tx.conn, {**issue.values, **times}):
                 answers.append(HubProblem(HUB_BUSY, "locator-taken", retry_after_s=1))
+            elif (problem := take(tx, issue.identified, issue.answer.authorization_id)) is not None:
+                store.remove_authorization(tx.conn, issue.answer.authorization_id)
+                answers.append(problem)
             else:
                 answers.append(issue.answer.model_copy(update={"expires_at": expires_at}))
-                detail = {"until": expires_at.isoformat(timespec="seconds")}
+                detail = {"until": expires_at.isoformat(timespec="seconds"), **issue.audited}
                 actor = f"system:{issue.values['issued_by']}"
                 tx.audit.append(
                     AuditEntry(actor, "authorization.issue", issue.answer.authorization_id, "issued", detail)
@@ -182,6 +208,7 @@ class Authorizations:
         return m.AuthorizationRedeemed(
             authorization_id=row.id,
             holder_name=self._open(row).name,
+            assurance=row.assurance,
             scope=m.Scope.model_validate_json(row.scope),
             use_until=row.use_until or row.expires_at,
         )
@@ -191,9 +218,15 @@ class Authorizations:
 
     # --- consents ---------------------------------------------------------------------------------------------------------
 
-    def register_consent(self, caller: Caller, request: m.ConsentRequest) -> m.ConsentRegistered:
-        """The same consent under the same reference again gets the same answer; another one HubProblem(CONSENT_CONFLICT)."""
+    def register_consent(
+        self, caller: Caller, request: m.ConsentRequest, login: VerifiedLogin | None = None
+    ) -> m.ConsentRegistered:
+        """The same consent under the same reference again gets the same answer; another one HubProblem(CONSENT_CONFLICT).
+
+        So does the same consent with the same login, although it was used: the first answer was lost on its way.
+        """
         caller.require(Service.AUTHORIZATION_ISSUE, request.scope.region)
+        how = identified(caller, request.holder.index_text, login, request.scope.region)
         if not request.given_at < request.ends_at <= request.given_at + LONGEST_CONSENT:
             fault = FieldFault(
                 "/endsAt", "应晚于 givenAt, 且不超过五年", "must be after givenAt, by five years at most"
@@ -207,25 +240,31 @@ class Authorizations:
             "reference": request.reference,
             "given_at": request.given_at,
             "ends_at": request.ends_at,
+            **how.columns,
         }
 
         def write(tx: Tx) -> m.ConsentRegistered:
             _require_fresh(tx, caller)
             if store.add_consent(tx.conn, values):
-                consent_id = str(values["id"])
-                tx.audit.append(AuditEntry(f"system:{caller.system_id}", "consent.register", consent_id, "registered"))
+                consent_id, actor = str(values["id"]), f"system:{caller.system_id}"
+                _use(tx, how, consent_id)
+                tx.audit.append(AuditEntry(actor, "consent.register", consent_id, "registered", how.detail))
                 return m.ConsentRegistered(consent_id=consent_id, ends_at=request.ends_at)
             row = store.consent_by_reference(tx.conn, caller.system_id, request.reference)
             same = ("holder_index", "scope", "given_at", "ends_at")
             if row is None or any(getattr(row, name) != values[name] for name in same):
                 raise HubProblem(CONSENT_CONFLICT)
+            if row.login_id is None or row.login_id != how.columns["login_id"]:
+                _use(tx, how, row.id)
             return m.ConsentRegistered(consent_id=row.id, ends_at=row.ends_at)
 
         return self._db.write(write)
 
     # --- taking back ------------------------------------------------------------------------------------------------------
 
-    def revoke_authorization(self, caller: Caller, authorization_id: str, holder: m.Holder) -> m.Revoked:
+    def revoke_authorization(
+        self, caller: Caller, authorization_id: str, holder: m.Holder, login: VerifiedLogin | None = None
+    ) -> m.Revoked:
         """Whether it was redeemed or not: from now on nothing rests on it. HubProblem(AUTHORIZATION_UNKNOWN)."""
 
         def write(tx: Tx) -> m.Revoked:
@@ -234,14 +273,19 @@ class Authorizations:
             owner = None if row is None else (row.issued_by, row.holder_index)
             if row is None or owner != (caller.system_id, self.holder_index(holder)):
                 raise HubProblem(AUTHORIZATION_UNKNOWN)
+            _use(tx, how, row.id)
             store.revoke(tx.conn, t.authorizations, row.id, tx.now)
-            tx.audit.append(AuditEntry(f"system:{caller.system_id}", "authorization.revoke", row.id, "revoked"))
+            actor = f"system:{caller.system_id}"
+            tx.audit.append(AuditEntry(actor, "authorization.revoke", row.id, "revoked", how.detail))
             return m.Revoked(id=row.id, revoked_at=row.revoked_at or tx.now)
 
         caller.require_somewhere(Service.AUTHORIZATION_ISSUE)
+        how = identified(caller, holder.index_text, login, None)
         return self._db.write(write)
 
-    def revoke_consent(self, caller: Caller, consent_id: str, holder: m.Holder) -> m.Revoked:
+    def revoke_consent(
+        self, caller: Caller, consent_id: str, holder: m.Holder, login: VerifiedLogin | None = None
+    ) -> m.Revoked:
         """HubProblem(AUTHORIZATION_UNKNOWN) if the caller registered no such consent of this holder."""
 
         def write(tx: Tx) -> m.Revoked:
@@ -250,11 +294,14 @@ class Authorizations:
             owner = None if row is None else (row.registered_by, row.holder_index)
             if row is None or owner != (caller.system_id, self.holder_index(holder)):
                 raise HubProblem(AUTHORIZATION_UNKNOWN)
+            _use(tx, how, row.id)
             store.revoke(tx.conn, t.consents, row.id, tx.now)
-            tx.audit.append(AuditEntry(f"system:{caller.system_id}", "consent.revoke", row.id, "revoked"))
+            actor = f"system:{caller.system_id}"
+            tx.audit.append(AuditEntry(actor, "consent.revoke", row.id, "revoked", how.detail))
             return m.Revoked(id=row.id, revoked_at=row.revoked_at or tx.now)
 
         caller.require_somewhere(Service.AUTHORIZATION_ISSUE)
+        how = identified(caller, holder.index_text, login, None)
         return self._db.write(write)
 
     # --- for the evidence service -------------------------------------------------------------------------------------------
@@ -303,15 +350,23 @@ class Authorizations:
         store.add_uses(tx.conn, rows)
 
     def uses(
-        self, caller: Caller, holder: m.Holder, *, before: str | None, limit: int
+        self, caller: Caller, request: m.UsesRequest, *, before: str | None, login: VerifiedLogin | None = None
     ) -> tuple[list[m.DataUse], str | None]:
-        """A page of what the holder's data was used for, newest first, and where the next one starts."""
+        """A page of what the holder's data was used for, newest first, and where the next one starts.
+
+        ``before`` is where a page of this very caller and holder ended: only the first page needs a login, for what follows
+        was open to whoever got it.
+        """
         caller.require_somewhere(Service.AUTHORIZATION_ISSUE)
-        index = self.holder_index(holder)
+        index, limit = self.holder_index(request.holder), request.limit
+        how = identified(caller, request.holder.index_text, login, None) if before is None else None
+        detail = {"holder": index[:16]} | (how.detail | self._proof(how, request.holder_proof) if how else {})
 
         def note(tx: Tx) -> None:
             _require_fresh(tx, caller)
-            actor, detail = f"system:{caller.system_id}", {"holder": index[:16]}
+            if how is not None:
+                _use(tx, how, "holder.uses")
+            actor = f"system:{caller.system_id}"
             tx.audit.append(AuditEntry(actor, "holder.uses", "-", "listed", detail))
 
         self._db.write(note)
@@ -329,6 +384,11 @@ class Authorizations:
 
 def _in_use(row: store.AuthorizationRow, system_id: str, at: datetime) -> bool:
     return row.revoked_at is None and row.redeemed_by == system_id and row.use_until is not None and at < row.use_until
+
+
+def _use(tx: Tx, how: Identified, used_for: str) -> None:
+    if (problem := take(tx, how, used_for)) is not None:
+        raise problem
 
 
 def _require_fresh(tx: Tx, caller: Caller) -> None:

@@ -32,6 +32,7 @@ class AuthorizationRow:
     redeemed_as: str | None
     use_until: datetime | None
     revoked_at: datetime | None
+    assurance: str | None
     holder_sealed: bytes
 
 
@@ -45,6 +46,7 @@ class ConsentRow:
     given_at: datetime
     ends_at: datetime
     revoked_at: datetime | None
+    login_id: str | None
 
 
 _AUTHORIZATION = [t.authorizations.c[name] for name in AuthorizationRow.__dataclass_fields__]
@@ -63,6 +65,10 @@ def _insert_new(conn: Connection, table: sa.Table, values: Values) -> bool:
 
 def add_authorization(conn: Connection, values: Values) -> bool:
     return _insert_new(conn, t.authorizations, values)
+
+
+def remove_authorization(conn: Connection, authorization_id: str) -> None:
+    conn.execute(sa.delete(t.authorizations).where(t.authorizations.c.id == authorization_id))
 
 
 def by_locator(conn: Connection, hashes: Iterable[str]) -> dict[str, AuthorizationRow]:

@@ -95,16 +95,20 @@ class Logins:
     def verify(self, caller: Caller, proof: m.LoginProof, holder: Holder, region: str | None = None) -> VerifiedLogin:
         """The holder's own login, begun by this system, at the identity service that serves ``region`` (None: any).
 
-        May ask the identity service, so it runs outside of transactions. HubProblem(LOGIN_REFUSED) with a reason word, or
-        HubProblem(IDENTITY_UNAVAILABLE), after which the login is as good as before.
+        Whether it was used is seen in the transaction that would use it.
+
+        May ask the identity service, so it runs outside of transactions. HubProblem: ACCESS_DENIED, LOGIN_REFUSED with a reason
+        word, or IDENTITY_UNAVAILABLE, after which the login is as good as before.
         """
+        if region is None:
+            caller.require_somewhere(Service.AUTHORIZATION_ISSUE)
+        else:
+            caller.require(Service.AUTHORIZATION_ISSUE, region)
         with self._db.read() as conn:
             row = store.by_nonce(conn, self._hash(proof.nonce))
             found = None if row is None else endpoints.endpoints(conn, [row.endpoint_id]).get(row.endpoint_id)
         if row is None or row.system_id != caller.system_id:
             raise m.refused("login-unknown")
-        if row.used_at is not None:
-            raise m.refused("login-used")
         if row.expires_at <= self._db.clock():
             raise m.refused("login-expired")
         if region is not None and not self._serves(row.endpoint_id, region):
