@@ -33,7 +33,7 @@ def plain(rows: list[bench_messages.Row]) -> list[Result]:
 def measure(only: str | None, database: str | None, size: Size) -> Iterator[list[Result]]:
     """The chosen rows, a group at a time."""
     on_hub: dict[str, Callable[[PostgresServer | None, Size], list[Result]]] = {
-        "accept": accept_rows, "deliver": deliver_rows, "memory": memory_rows,
+        "accept": accept_rows, "deliver": deliver_rows, "memory": memory_rows, "evidence": evidence_rows,
     }  # fmt: skip
     chosen = [name for name in ROWS if only in (None, name)]
     if any(name in on_hub for name in chosen):
@@ -48,8 +48,6 @@ def measure(only: str | None, database: str | None, size: Size) -> Iterator[list
                         yield on_hub[name](postgres, size)
     if "fetch" in chosen:
         yield fetch_rows(size)
-    if "evidence" in chosen:
-        yield evidence_rows(size)
     if "certs" in chosen:
         yield plain(bench_certs.rows())
     if "messages" in chosen:
