@@ -7,7 +7,14 @@ from hub.tables.access import nonces, rights, system_keys, systems
 from hub.tables.audit_log import audit, audit_head
 from hub.tables.base import UtcTime, metadata, to_micros
 from hub.tables.case import cases, events, evidence, messages, steps, subscriptions
-from hub.tables.collect import collect_batches, collect_rows, collected
+from hub.tables.collect import (
+    collect_batches,
+    collect_files,
+    collect_rows,
+    collected,
+    differences,
+    reconciliations,
+)
 from hub.tables.delivery import attempts, deliveries, endpoint_calls
 from hub.tables.ecerts import (
     authorizations,
@@ -27,6 +34,7 @@ from hub.tables.evidence_service import (
     throttled_callers,
 )
 from hub.tables.operator import login_links, operator_sessions, operators
+from hub.tables.presentations import presentations, wrong_codes
 
 __all__ = [
     "UtcTime",
@@ -37,11 +45,13 @@ __all__ = [
     "cases",
     "catalogue",
     "collect_batches",
+    "collect_files",
     "collect_rows",
     "collected",
     "consents",
     "data_uses",
     "deliveries",
+    "differences",
     "endpoint_calls",
     "endpoints",
     "events",
@@ -57,6 +67,8 @@ __all__ = [
     "nonces",
     "operator_sessions",
     "operators",
+    "reconciliations",
+    "presentations",
     "rights",
     "steps",
     "subject_queries",
@@ -66,4 +78,5 @@ __all__ = [
     "systems",
     "throttled_callers",
     "to_micros",
+    "wrong_codes",
 ]
