@@ -1,9 +1,9 @@
-"""Evidence over REST: three documents an item, fetched, verified and answered; beside its adapter calls and signature checks alone.
+"""Evidence over REST: three documents an item, fetched, verified, answered; beside its adapter calls and signature checks alone.
 
-The hub's side is all that a caller waits for: a signed message (RFC 9421) over HTTP, two durable commits, an answer with the files. Its
-floor is the same three calls and the same three verifications, side by side in three threads, and nothing else: no database, no
-comparison with what was asked, no report. Both run in one process with the hub's interpreter settings; the simulators and the load generator
-are processes of their own. They take turns, and the turn with the median ratio is told.
+The hub's side is all that a caller waits for: a signed message (RFC 9421) over HTTP, two durable commits, an answer with the
+files. Its floor is the same three calls and the same three verifications, side by side in three threads, and nothing else: no
+database, no comparison with what was asked, no report. Both run in one process with the hub's interpreter settings; simulators
+and the load generator are processes of their own. They take turns, and the turn with the median ratio is told.
 """
 
 from __future__ import annotations
