@@ -235,6 +235,13 @@ AUTHORIZATION_CODE_REFUSED = _kind(
     en=("The authorization code was not accepted",
         "Act by the reason word of the detail; as a rule the holder shows a new code"),
 )  # fmt: skip
+AUTHORIZATION_THROTTLED = _kind(
+    "authorization-throttled", 429, _CALLER, True,
+    zh=("授权码过多或输错过多, 已暂缓", "按 detail 中的原因词处理, 在 Retry-After 所示秒数后重试; 疑似试码会通知管理员"),
+    en=("Too many authorization codes, or too many wrong ones",
+        "Act by the reason word of the detail and try again after the seconds that Retry-After says; what looks like guessing is "
+        "told to the administrator"),
+)  # fmt: skip
 CONSENT_CONFLICT = _kind(
     "consent-conflict", 409, _CALLER, False,
     zh=("该同意编号已登记过内容不同的同意", "内容有变时撤销原同意, 用新的 reference 登记"),

@@ -30,6 +30,15 @@ class Limits(_Part):
     subject_window_s: Count
 
 
+class CodeLimits(_Part):
+    """Of authorization codes and shown codes. Windows in seconds."""
+
+    wrong: Count
+    wrong_window_s: Count
+    live: Count
+    confirm_s: Count
+
+
 class Times(_Part):
     answer_keep_s: Count
     follow_up_s: Count
@@ -46,6 +55,7 @@ class Purpose(_Part):
 
 class EvidenceRules(_Part):
     limits: Limits
+    codes: CodeLimits
     times: Times
     keep_s: Mapping[str, Count]
     purpose: Mapping[str, Purpose]
