@@ -46,8 +46,9 @@ from adapters.contract import (
 )
 from hub.deliveries.adapters import AdapterCache
 from hub.deliveries.breaker import Effect, Sign
+from hub.deliveries.endpoint_health import sign_of
 from hub.deliveries.model import Claimed, Handlers, Kind, Outcome, State, Word
-from hub.deliveries.retry import RetryPolicy, retry_after
+from hub.deliveries.retry import RetryPolicy
 from hub.deliveries.store import body_context
 from hub.vault import Vault
 from schemas.base import Canonical
@@ -172,17 +173,11 @@ class Attempter:
 
     def _judge(self, claimed: Claimed, error: AdapterError, asked: bool) -> Outcome:
         """``asked``: the peer had answered; it was our own judgement of the answer that must wait."""
+        sign = Sign(Effect.WELL) if asked else sign_of(error)
         match error:
             case RetryLater(code=code, retry_after_s=seconds):
-                if asked:
-                    sign = Sign(Effect.WELL)
-                elif seconds is not None and seconds > 0:
-                    sign = Sign(Effect.WAIT, code, retry_after(seconds))
-                else:
-                    sign = Sign(Effect.FAILED, code)
                 return self._again(claimed, Word.RETRY_LATER, code, sign, claimed.in_doubt, seconds)
             case OutcomeUnknown(code=code):
-                sign = Sign(Effect.FAILED, code)
                 if claimed.kind in QUESTIONS:
                     return self._again(claimed, Word.OUTCOME_UNKNOWN, code, sign, in_doubt=False)
                 manifest = self.adapters.of(claimed.target).manifest
@@ -190,10 +185,9 @@ class Attempter:
                     return self._again(claimed, Word.OUTCOME_UNKNOWN, code, sign, in_doubt=True)
                 return self._outcome(claimed, Word.OUTCOME_UNKNOWN, State.SUSPENDED, code, sign, in_doubt=True)
             case PeerRefused(code=code):
-                return self._outcome(claimed, Word.REFUSED, State.REFUSED, code, Sign(Effect.WELL))
+                return self._outcome(claimed, Word.REFUSED, State.REFUSED, code, sign)
             case PeerMisconfigured(code=code):
                 # the endpoint is paused, loudly; what waits for it goes out as soon as it is resumed
-                sign = Sign(Effect.MISCONFIGURED, code)
                 return self._outcome(claimed, Word.MISCONFIGURED, State.QUEUED, code, sign, in_doubt=claimed.in_doubt)
         return self._bug(claimed, error)
 

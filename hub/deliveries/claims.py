@@ -27,7 +27,7 @@ from hub.deliveries.model import Claimed, Kind, State, Target, Word
 from hub.deliveries.retry import opens_at
 from hub.engine import insert_many
 
-d, e, a = t.deliveries, t.endpoints, t.attempts
+d, e, a, c = t.deliveries, t.endpoints, t.attempts, t.endpoint_calls
 
 # literals, not parameters: only so can both databases see that a partial index fits
 _QUEUED = d.c.state == sa.literal_column("'queued'")
@@ -66,9 +66,11 @@ def _claim(tx: Tx, request: ClaimRequest) -> list[Claimed]:
     endpoints = _open_now(tx, _lock_endpoints(tx.conn, tx.now, request.free))
     if not endpoints:
         return []
-    live = _live_leases(tx.conn, endpoints, tx.now)
-    places = {id_: room(Breaker(row.breaker), row.failures, row.max_concurrency) - live.get(id_, 0)
-              for id_, row in endpoints.items()}  # fmt: skip
+    live, calls = _live_leases(tx.conn, endpoints, tx.now), _calls(tx.conn, endpoints, tx.now)
+    places = {}
+    for id_, row in endpoints.items():
+        size = room(Breaker(row.breaker), row.failures, row.max_concurrency)
+        places[id_] = size - live.get(id_, 0) - calls.get(id_, _NO_CALLS).places(size)
     each = min(request.free, max(places.values()))
     if each <= 0:
         return []
@@ -105,6 +107,11 @@ _LIVE = (
     .where(d.c.endpoint_id == e.c.id, _ATTEMPTING, d.c.lease_until > _NOW)
     .scalar_subquery()
 )
+_CALLS = (
+    sa.select(sa.func.coalesce(sa.func.sum(c.c.calls), 0))
+    .where(c.c.endpoint_id == e.c.id, c.c.until > _NOW)
+    .scalar_subquery()
+)
 _CANDIDATES = (
     sa.select(*_ENDPOINT)
     .where(
@@ -114,7 +121,7 @@ _CANDIDATES = (
             sa.exists().where(d.c.endpoint_id == e.c.id, _QUEUED, d.c.due_at <= _NOW),
             sa.exists().where(d.c.endpoint_id == e.c.id, _ATTEMPTING, d.c.lease_until <= _NOW),
         ),
-        _PLACES > _LIVE,
+        _PLACES > _LIVE + _CALLS,
     )
     .order_by(sa.func.random())
     .limit(_EACH)
@@ -147,6 +154,30 @@ def _live_leases(conn: Connection, ids: Iterable[str], now: datetime) -> dict[st
         .group_by(d.c.endpoint_id)
     )
     return {row.endpoint_id: row.n for row in conn.execute(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Calls:
+    """What calls that are no deliveries hold and would like to hold (see :mod:`.places`)."""
+
+    held: int = 0
+    wanted: int = 0
+
+    def places(self, size: int) -> int:
+        """So many are left to them: what they hold, and what they wait for, but for one."""
+        return max(self.held, min(self.wanted, size - 1))
+
+
+_NO_CALLS = _Calls()
+
+
+def _calls(conn: Connection, ids: Iterable[str], now: datetime) -> dict[str, _Calls]:
+    query = (
+        sa.select(c.c.endpoint_id, sa.func.sum(c.c.calls).label("held"), sa.func.sum(c.c.wanted).label("wanted"))
+        .where(c.c.endpoint_id.in_(list(ids)), c.c.until > now)
+        .group_by(c.c.endpoint_id)
+    )
+    return {row.endpoint_id: _Calls(int(row.held), int(row.wanted)) for row in conn.execute(query)}
 
 
 _x = d.alias("x")

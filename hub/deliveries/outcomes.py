@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Final
 
 import sqlalchemy as sa
-import structlog
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
 from hub.db import AuditEntry, Tx
-from hub.deliveries.breaker import Breaker, BreakerPolicy, Effect, Health, Sign, after
+from hub.deliveries import endpoint_health
+from hub.deliveries.breaker import BreakerPolicy, Sign
 from hub.deliveries.model import TRANSITIONS, Finished, Handlers, Outcome, OutcomeHandler, State, Word
 
-log = structlog.get_logger(__name__)
-d, e, a = t.deliveries, t.endpoints, t.attempts
-
-OK_EVERY: Final = timedelta(seconds=10)  # a healthy endpoint's row is not rewritten at every answer
+d, a = t.deliveries, t.attempts
 
 _FINISH = (
     sa.update(d)
@@ -39,7 +34,6 @@ _ATTEMPT = (
     .where(a.c.delivery_id == sa.bindparam("b_id"), a.c.number == sa.bindparam("b_number"))
     .values(finished_at=sa.bindparam("b_at"), outcome=sa.bindparam("b_outcome"), code=sa.bindparam("b_code"))
 )
-_HEALTH = [e.c[name] for name in Health.__dataclass_fields__]
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,10 @@ class Recorder:
         if kept:
             tx.conn.execute(_FINISH, [_delivery_values(tx, outcome) for outcome in kept])
             tx.conn.execute(_ATTEMPT, [_attempt_values(outcome) for outcome in kept])
-            self._endpoints(tx, kept)
+            signs: dict[str, list[Sign]] = {}
+            for outcome in kept:
+                signs.setdefault(outcome.claimed.target.id, []).append(outcome.sign)
+            endpoint_health.note(tx, signs, self.breaker, self.node)
         for outcome in outcomes:
             tx.audit.append(self._entry(outcome, outcome.claimed.token in held))
         for handler, finished in _by_handler(self.handlers, kept):
@@ -74,37 +71,6 @@ class Recorder:
             "code": outcome.code[:100],
         }
         return AuditEntry(f"node:{self.node}", "delivery.attempt", claimed.id, word.value, detail)
-
-    def _endpoints(self, tx: Tx, outcomes: Sequence[Outcome]) -> None:
-        """Breakers and health: one update for each endpoint whose health changes, none for those that stay well."""
-        signs: dict[str, list[Sign]] = {}
-        for outcome in outcomes:
-            if outcome.sign.effect is not Effect.NONE:
-                signs.setdefault(outcome.claimed.target.id, []).append(outcome.sign)
-        changing = [id_ for id_, before in _healths(tx.conn, signs).items() if _is_news(before, signs[id_], tx)]
-        for id_, before in _healths(tx.conn, changing, lock=True).items():
-            health = before
-            for sign in signs[id_]:
-                health = after(health, sign, self.breaker, tx.now)
-            values = {name: getattr(health, name) for name in Health.__dataclass_fields__}
-            tx.conn.execute(sa.update(e).where(e.c.id == id_).values({**values, "breaker": health.breaker.value}))
-            self._tell(tx, id_, before, health)
-
-    def _tell(self, tx: Tx, endpoint_id: str, before: Health, health: Health) -> None:
-        """An outage is logged once, and the recovery once."""
-        detail = {"code": health.last_error or ""}
-        if before.paused_at is None and health.paused_at is not None:
-            tx.audit.append(AuditEntry(f"node:{self.node}", "endpoint.pause", endpoint_id, "misconfigured", detail))
-            _log_after(tx, "endpoint paused: somebody must mend it", endpoint_id, health.last_error)
-        if before.ill_since is None and health.ill_since is not None and health.paused_at is None:
-            _log_after(tx, "endpoint does not answer", endpoint_id, health.last_error)
-        if before.breaker is Breaker.CLOSED and health.breaker is Breaker.OPEN:
-            tx.audit.append(AuditEntry(f"node:{self.node}", "endpoint.breaker", endpoint_id, "open", detail))
-            _log_after(tx, "endpoint's breaker is open", endpoint_id, health.last_error)
-        if before.breaker is not Breaker.CLOSED and health.breaker is Breaker.CLOSED:
-            tx.audit.append(AuditEntry(f"node:{self.node}", "endpoint.breaker", endpoint_id, "closed"))
-        if before.ill_since is not None and health.ill_since is None:
-            _log_after(tx, "endpoint answers again", endpoint_id, None)
 
 
 def _leases_held(conn: Connection, outcomes: Sequence[Outcome]) -> set[str]:
@@ -164,28 +130,3 @@ def _by_handler(handlers: Handlers, outcomes: Sequence[Outcome]) -> list[tuple[O
         )
         groups.setdefault(id(handler), (handler, []))[1].append(finished)
     return list(groups.values())
-
-
-def _healths(conn: Connection, ids: Iterable[str], *, lock: bool = False) -> dict[str, Health]:
-    wanted = sorted(ids)
-    if not wanted:
-        return {}
-    query = sa.select(e.c.id, *_HEALTH).where(e.c.id.in_(wanted)).order_by(e.c.id)
-    if lock:
-        query = query.with_for_update(key_share=True)
-    found = {}
-    for row in conn.execute(query):
-        values = {name: row._mapping[name] for name in Health.__dataclass_fields__}
-        found[row.id] = Health(**{**values, "breaker": Breaker(row.breaker)})
-    return found
-
-
-def _is_news(health: Health, signs: Sequence[Sign], tx: Tx) -> bool:
-    if any(sign.effect is not Effect.WELL for sign in signs):
-        return True
-    is_well = health.breaker is Breaker.CLOSED and health.failures == 0 and health.ill_since is None
-    return not is_well or health.last_ok_at is None or tx.now - health.last_ok_at >= OK_EVERY
-
-
-def _log_after(tx: Tx, text: str, endpoint_id: str, code: str | None) -> None:
-    tx.after_commit.append(lambda: log.warning(text, endpoint=endpoint_id, code=code))

@@ -5,7 +5,8 @@ Every change of state goes through a WHERE on the state before it, and is one of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -158,3 +159,69 @@ def longer_than_lease(conn: Connection, lease: timedelta) -> list[str]:
     e = t.endpoints
     query = sa.select(e.c.id).where(e.c.timeout_s >= int(lease.total_seconds())).order_by(e.c.id)
     return list(conn.execute(query).scalars())
+
+
+# --- places for calls that are no deliveries (places.py) ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallableRow:
+    """An endpoint as somebody needs it who wants to call it now."""
+
+    id: str
+    max_concurrency: int
+    paused_at: datetime | None
+    open_at: datetime
+    service_hours: str | None
+    breaker: str
+    failures: int
+
+
+def lock_for_calls(conn: Connection, ids: Iterable[str]) -> dict[str, CallableRow]:
+    """Locked as a claim locks them, in one order on every node: what is counted afterwards does not change under it."""
+    e = t.endpoints
+    columns = [e.c[name] for name in CallableRow.__dataclass_fields__]
+    query = sa.select(*columns).where(e.c.id.in_(sorted(ids))).order_by(e.c.id).with_for_update(key_share=True)
+    return {row.id: CallableRow(**row._mapping) for row in conn.execute(query)}
+
+
+def places_taken(conn: Connection, endpoint_id: str, holder: str, now: datetime) -> tuple[int, int]:
+    """By deliveries under a lease, and by other processes' calls."""
+    d, c = t.deliveries.c, t.endpoint_calls.c
+    leases = sa.select(sa.func.count()).where(
+        d.endpoint_id == endpoint_id, d.state == sa.literal_column("'attempting'"), d.lease_until > now
+    )
+    calls = sa.select(sa.func.coalesce(sa.func.sum(c.calls), 0)).where(
+        c.endpoint_id == endpoint_id, c.holder != holder, c.until > now
+    )
+    return int(conn.execute(leases).scalar_one()), int(conn.execute(calls).scalar_one())
+
+
+def has_due(conn: Connection, endpoint_id: str, now: datetime) -> bool:
+    d = t.deliveries.c
+    query = sa.select(d.id).where(
+        d.endpoint_id == endpoint_id, d.state == sa.literal_column("'queued'"), d.due_at <= now
+    )
+    return conn.execute(query.limit(1)).first() is not None
+
+
+def set_breaker(conn: Connection, endpoint_id: str, breaker: str) -> None:
+    e = t.endpoints
+    conn.execute(sa.update(e).where(e.c.id == endpoint_id).values(breaker=breaker))
+
+
+def hold_places(conn: Connection, endpoint_id: str, holder: str, calls: int, wanted: int, until: datetime) -> None:
+    """This process's row; none where it neither holds nor wants any."""
+    c = t.endpoint_calls
+    mine = (c.c.endpoint_id == endpoint_id, c.c.holder == holder)
+    if calls == 0 and wanted == 0:
+        conn.execute(sa.delete(c).where(*mine))
+        return
+    values = {"calls": calls, "wanted": wanted, "until": until}
+    if conn.execute(sa.update(c).where(*mine).values(values)).rowcount == 0:
+        conn.execute(sa.insert(c).values(endpoint_id=endpoint_id, holder=holder, **values))
+
+
+def forget_places(conn: Connection, now: datetime) -> None:
+    """Those of processes that died."""
+    conn.execute(sa.delete(t.endpoint_calls).where(t.endpoint_calls.c.until <= now))

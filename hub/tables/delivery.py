@@ -56,14 +56,12 @@ attempts = Table(
     Index("ix_attempts_endpoint_id_started_at", "endpoint_id", "started_at"),
 )
 
-endpoint_calls = (
-    Table(  # places at an endpoint that a process holds for calls that are no deliveries (hub.deliveries.places)
-        "endpoint_calls",
-        metadata,
-        Column("endpoint_id", ForeignKey("endpoints.id"), primary_key=True),
-        Column("holder", String(64), primary_key=True),  # node and process
-        Column("calls", Integer, nullable=False),  # places held
-        Column("wanted", Integer, nullable=False),  # places asked for: deliveries leave room
-        Column("until", UtcTime, nullable=False),  # a process that died gives them back then
-    )
+endpoint_calls = Table(  # places that a process holds for calls that are no deliveries (hub.deliveries.places)
+    "endpoint_calls",
+    metadata,
+    Column("endpoint_id", String(64), primary_key=True),
+    Column("holder", String(64), primary_key=True),  # node and process
+    Column("calls", Integer, nullable=False),  # places held
+    Column("wanted", Integer, nullable=False),  # places needed: deliveries leave room
+    Column("until", UtcTime, nullable=False),  # a process that died gives them back then
 )

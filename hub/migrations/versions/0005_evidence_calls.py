@@ -20,7 +20,6 @@ def upgrade() -> None:
         sa.Column("wanted", sa.Integer(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("endpoint_id", "holder", name="pk_endpoint_calls"),
-        sa.ForeignKeyConstraint(["endpoint_id"], ["endpoints.id"], name="fk_endpoint_calls_endpoint_id"),
     )
     op.create_table(
         "throttled_callers",
