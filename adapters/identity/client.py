@@ -42,6 +42,7 @@ class Identity:
         if not self._app_id or not self._app_id.isascii() or not self._app_id.isprintable():
             raise PeerMisconfigured("setting-missing", "app_id")
         self._rules = _assertion_rules(endpoint, self._app_id)
+        self._asks_status = _asks_status(endpoint)
         self._wire = Wire(endpoint, max_idle=self.manifest.max_concurrency)
 
     def probe(self, deadline: Deadline) -> Health:
@@ -59,11 +60,19 @@ class Identity:
             raise unreadable(str(fault), has_effect=False) from None
 
     def verify_login(self, assertion: str, nonce: str, deadline: Deadline) -> LoginAssertion:
-        """By the registered key alone; the service is not asked, so ``deadline`` plays no part."""
-        del deadline
+        """By the registered key; then, where ``assertion_status`` says so, the service is asked whether the login still stands."""
         if self._rules is None:
             raise PeerMisconfigured("setting-missing", "assertion_key_file and assertion_issuer")
-        return check_assertion(assertion, self._rules, nonce=nonce, now=datetime.now(UTC))
+        person = check_assertion(assertion, self._rules, nonce=nonce, now=datetime.now(UTC))
+        if self._asks_status:
+            data = self._ask("/api/login/status", {"assertion": assertion}, deadline)
+            try:
+                standing = mapping.login_standing(data)
+            except ValueError as fault:
+                raise unreadable(str(fault), has_effect=False) from None
+            if standing is not mapping.LoginStanding.IN_FORCE:
+                raise PeerRefused("assertion-ended")
+        return person
 
     def close(self) -> None:
         self._wire.close()
@@ -104,6 +113,15 @@ def _refusal(code: str) -> AdapterError:
             return PeerRefused(code)
         case _:
             return RetryLater(code if code.isascii() and code.isalnum() and len(code) <= 8 else "code-unknown")
+
+
+def _asks_status(endpoint: Endpoint) -> bool:
+    match endpoint.settings.get("assertion_status", "signature"):
+        case "signature":
+            return False
+        case "ask":
+            return True
+    raise PeerMisconfigured("setting-unknown", "assertion_status: signature or ask")
 
 
 def _assertion_rules(endpoint: Endpoint, app_id: str) -> AssertionRules | None:

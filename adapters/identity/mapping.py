@@ -6,6 +6,7 @@ Pure functions; what does not fit raises ValueError.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
@@ -17,7 +18,17 @@ from schemas.ecerts import PersonMatch
 from schemas.numbers import check_id_number
 from schemas.rules import FieldError
 
+
+class LoginStanding(StrEnum):
+    """What has become of a login since its assertion was signed."""
+
+    IN_FORCE = "in-force"
+    ENDED = "ended"  # the person has logged out, or was logged out
+    UNKNOWN = "unknown"  # not a login of this service
+
+
 OK, NOT_ADMITTED, BUSY, INVALID = "0", "401", "503", "400"  # code of the envelope
+STANDINGS: Final = MappingProxyType({LoginStanding.IN_FORCE: "1", LoginStanding.ENDED: "2", LoginStanding.UNKNOWN: "3"})
 MATCHES: Final = MappingProxyType({PersonMatch.MATCHED: "1", PersonMatch.MISMATCHED: "2", PersonMatch.NOT_FOUND: "3"})
 
 
@@ -57,6 +68,11 @@ def call_signature(secret: str, timestamp: str, body: bytes) -> str:
     mac = hmac.HMAC(secret.encode(), hashes.SM3())
     mac.update(timestamp.encode() + b"\n" + body)
     return mac.finalize().hex()
+
+
+def login_standing(data: JsonObject) -> LoginStanding:
+    """How the service says that a login stands now."""
+    return decode(STANDINGS, data, "dlzt")
 
 
 def login_to_claims(login: LoginAssertion) -> JsonObject:

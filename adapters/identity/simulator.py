@@ -1,7 +1,8 @@
 """The identity service as a server: it knows the synthetic population, and whoever else stands in a file.
 
 ``python -m adapters.identity.simulator --app-id hub --app-secret secret``; faults: adapters/simulation.py. ``POST /login
-{"idNumber", "audience", "nonce"}`` logs a person in and gives the assertion, as the service's own pages would.
+{"idNumber", "audience", "nonce"}`` logs a person in and gives the assertion, as the service's own pages would; with ``"fault"``
+(``expired``, ``signature``, ``issuer``) one that must be refused. ``POST /logout {"assertion"}`` ends that login.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ from fastapi import FastAPI, Request, Response
 
 from adapters.contract import LoginAssertion, PersonAnswer
 from adapters.identity import mapping
-from adapters.json_wire import JsonObject, read_object, text, write_object
+from adapters.identity.mapping import LoginStanding
+from adapters.json_wire import JsonObject, maybe_text, read_object, text, write_object
 from adapters.population import find_family
 from adapters.simulation import Simulation, argument_parser, run
 from certs.jws import ALGORITHMS, sign_jws
-from certs.keys import PrivateKey
+from certs.keys import PrivateKey, SignatureAlgorithm
 from schemas.ecerts import PersonMatch
 
 MAX_CLOCK_S: Final = 300
 ISSUER: Final = "urn:simulated-identity-service"
 LOGIN_S: Final = 120
+LOGIN_FAULTS: Final = ("expired", "signature", "issuer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Options:
 def create_app(options: Options) -> FastAPI:
     app = FastAPI(openapi_url=None)
     asked = 0
+    logins: dict[str, LoginStanding] = {}
 
     async def admitted(request: Request) -> JsonObject | Response:
         """The body of a call that the hub has signed; else the refusal."""
@@ -110,10 +114,11 @@ def create_app(options: Options) -> FastAPI:
         try:
             body = read_object(await request.body())
             id_number, audience, nonce = (text(body, name) for name in ("idNumber", "audience", "nonce"))
+            wanted = maybe_text(body, "fault") or ""
         except ValueError as fault:
             return Response(str(fault), 400)
         name = options.people.name_of(id_number)
-        if options.key is None or name is None:
+        if options.key is None or name is None or wanted not in ("", *LOGIN_FAULTS):
             return Response(status_code=404)
         person = LoginAssertion(
             subject=hashlib.sha256(id_number.encode()).hexdigest()[:32],
@@ -125,14 +130,35 @@ def create_app(options: Options) -> FastAPI:
         )
         claims = {
             **mapping.login_to_claims(person),
-            "iss": ISSUER,
+            "iss": "urn:somebody-else" if wanted == "issuer" else ISSUER,
             "aud": audience,
             "nonce": nonce,
-            "exp": int(time.time()) + LOGIN_S,
+            "exp": int(time.time()) + (-1 if wanted == "expired" else LOGIN_S),
         }
-        algorithm = next(one for one, fitting in ALGORITHMS.items() if options.key.public_key.fits(fitting))
-        token = sign_jws(write_object(claims), options.key, algorithm, headers={"typ": "JWT"})
+        key = PrivateKey.generate(SignatureAlgorithm.SM2_SM3) if wanted == "signature" else options.key
+        algorithm = next(one for one, fitting in ALGORITHMS.items() if key.public_key.fits(fitting))
+        token = sign_jws(write_object(claims), key, algorithm, headers={"typ": "JWT"})
+        logins[token] = LoginStanding.IN_FORCE
         return Response(write_object({"assertion": token}), media_type="application/json")
+
+    @app.post("/api/login/status")
+    async def status(request: Request) -> Response:
+        body = await admitted(request)
+        if isinstance(body, Response):
+            return body
+        standing = logins.get(maybe_text(body, "assertion") or "", LoginStanding.UNKNOWN)
+        return _answer(mapping.OK, "成功", {"dlzt": mapping.STANDINGS[standing]})
+
+    @app.post("/logout")
+    async def logout(request: Request) -> Response:
+        try:
+            assertion = text(read_object(await request.body()), "assertion")
+        except ValueError as fault:
+            return Response(str(fault), 400)
+        if assertion not in logins:
+            return Response(status_code=404)
+        logins[assertion] = LoginStanding.ENDED
+        return Response(status_code=204)
 
     return app
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from adapters.contract import Deadline, Endpoint, PeerMisconfigured, PeerRefused
+from adapters.contract import Deadline, Endpoint, PeerMisconfigured, PeerRefused, RetryLater
 from adapters.harness import write_key_pair
+from adapters.identity import mapping
 from adapters.identity.client import Identity
 from adapters.identity.harness import APP_ID, KEY, SECRET, login, setup, token
-from adapters.identity.simulator import ISSUER
+from adapters.identity.simulator import ISSUER, LOGIN_FAULTS
 from adapters.population import family
 from adapters.simulator_process import SimulatorProcess
 from certs.jws import sign_jws
@@ -130,3 +131,46 @@ def test_a_login_at_the_simulator(tmp_path: Path, algorithm: SignatureAlgorithm)
         assert (found.name, found.id_number) == ("王䶮", number)
         assert refusal(identity, assertion, "n-10") == "assertion-nonce"
         identity.close()
+
+
+def posted(url: str, **body: str) -> bytes:
+    request = urllib.request.Request(url, json.dumps(body).encode())
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return bytes(answer.read())
+
+
+def test_the_service_is_asked_whether_a_login_still_stands(tmp_path: Path) -> None:
+    private, public = write_key_pair(tmp_path, "login", SignatureAlgorithm.SM2_SM3)
+    number = family("370202", 3).guardian.id_number
+    arguments = ("--app-id", APP_ID, "--app-secret", SECRET, "--assertion-key-file", private)
+    settings = {"app_id": APP_ID, "assertion_key_file": public, "assertion_issuer": ISSUER, "assertion_status": "ask"}
+    with SimulatorProcess("adapters.identity.simulator", arguments) as simulator:
+        identity = Identity(Endpoint("e", "370000", simulator.url, settings, {"app_secret": SECRET}))
+
+        def assertion(**more: str) -> str:
+            body = {"idNumber": number, "audience": APP_ID, "nonce": "n-9", **more}
+            return str(json.loads(posted(f"{simulator.url}/login", **body))["assertion"])
+
+        stands = assertion()
+        assert identity.verify_login(stands, "n-9", Deadline.after(5)).id_number == number
+        posted(f"{simulator.url}/logout", assertion=stands)
+        assert refusal(identity, stands, "n-9") == "assertion-ended"
+        own = PrivateKey.from_pem(Path(private).read_bytes())
+        claims = {"iss": ISSUER, "aud": APP_ID, "iat": NOW, "exp": NOW + 120, "nonce": "n-9"}
+        elsewhere = sign_jws(
+            json.dumps({**mapping.login_to_claims(login()), **claims}).encode(), own, "SM2SM3", headers={}
+        )
+        assert refusal(identity, elsewhere, "n-9") == "assertion-ended", "not a login of this service"
+        for fault in LOGIN_FAULTS:
+            assert refusal(identity, assertion(fault=fault), "n-9") == f"assertion-{fault}"
+        for mode in ("down", "reset", "http-500", "fault-in-200", "truncated"):
+            fresh = assertion()
+            simulator.fail(mode)
+            with pytest.raises(RetryLater):
+                identity.verify_login(fresh, "n-9", Deadline.after(5))
+            simulator.fail("none")
+        identity.close()
+    with pytest.raises(PeerMisconfigured, match="assertion_status"):
+        Identity(
+            Endpoint("e", "370000", "http://127.0.0.1:9", {**settings, "assertion_status": "x"}, {"app_secret": SECRET})
+        )
