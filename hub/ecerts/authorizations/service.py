@@ -23,11 +23,14 @@ from hub.ecerts import catalogue
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations import store
 from hub.ecerts.authorizations.codes import Code, new_code, read_code
+from hub.ecerts.authorizations.guessing import PARTS, Guessing, bucket_at
+from hub.ecerts.evidence.rules import CodeLimits, load_rules
 from hub.ecerts.logins.identified import Identified, VerifiedLogin, identified, take
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.problems import (
     AUTHORIZATION_CODE_REFUSED,
+    AUTHORIZATION_THROTTLED,
     AUTHORIZATION_UNKNOWN,
     CONSENT_CONFLICT,
     HUB_BUSY,
@@ -76,9 +79,10 @@ class _Issue:
 class Authorizations:
     """Shared by every thread of the process; each write is a batch operation of the one writer."""
 
-    def __init__(self, db: Database, vault: Vault) -> None:
+    def __init__(self, db: Database, vault: Vault, limits: CodeLimits | None = None) -> None:
         self._db = db
         self._vault = vault
+        self._limits = limits or load_rules().codes
 
     def holder_index(self, holder: m.Holder) -> str:
         """The keyed hash under which everything of a holder is found."""
@@ -131,12 +135,18 @@ class Authorizations:
     def _issue_many(self, tx: Tx, issues: Sequence[_Issue]) -> list[m.AuthorizationIssued | HubProblem]:
         answers: list[m.AuthorizationIssued | HubProblem] = []
         replayed = replay.used(tx, [issue.nonces for issue in issues])
+        live = store.live_codes(tx.conn, [str(issue.values["holder_index"]) for issue in issues], tx.now)
         for issue, is_replay in zip(issues, replayed, strict=True):
+            holder, actor = str(issue.values["holder_index"]), f"system:{issue.values['issued_by']}"
             expires_at = tx.now + timedelta(seconds=issue.code_seconds)
             purge_at = expires_at + KEEP_AFTER
             times = {"issued_at": tx.now, "expires_at": expires_at, "purge_at": purge_at}
             if is_replay:
                 answers.append(HubProblem(MESSAGE_REPLAYED))
+            elif holder in live and live[holder][0] >= self._limits.live:
+                wait = max(1, round((live[holder][1] - tx.now).total_seconds() + 0.5))
+                answers.append(HubProblem(AUTHORIZATION_THROTTLED, "live-codes", retry_after_s=wait))
+                tx.audit.append(AuditEntry(actor, "authorization.issue", "-", "live-codes", {"holder": holder[:16]}))
             elif not store.add_authorization(tx.conn, {**issue.values, **times}):
                 answers.append(HubProblem(HUB_BUSY, "locator-taken", retry_after_s=1))
             elif (problem := take(tx, issue.identified, issue.answer.authorization_id)) is not None:
@@ -145,7 +155,8 @@ class Authorizations:
             else:
                 answers.append(issue.answer.model_copy(update={"expires_at": expires_at}))
                 detail = {"until": expires_at.isoformat(timespec="seconds"), **issue.audited}
-                actor = f"system:{issue.values['issued_by']}"
+                count, first = live.get(holder, (0, expires_at))
+                live[holder] = count + 1, min(first, expires_at)
                 tx.audit.append(
                     AuditEntry(actor, "authorization.issue", issue.answer.authorization_id, "issued", detail)
                 )
@@ -163,24 +174,32 @@ class Authorizations:
     def _redeem_many(self, tx: Tx, redemptions: Sequence[_Redemption]) -> list[m.AuthorizationRedeemed | HubProblem]:
         replayed = replay.used(tx, [one.nonces for one in redemptions])
         rows = store.by_locator(tx.conn, [one.locator_hash for one in redemptions])
+        guessing = Guessing(tx, self._limits, [one.system_id for one in redemptions])
         answers: list[m.AuthorizationRedeemed | HubProblem] = []
         for one, is_replay in zip(redemptions, replayed, strict=True):
             row = rows.get(one.locator_hash)
             if is_replay:
                 answers.append(HubProblem(MESSAGE_REPLAYED))
-            elif row is None:
-                answers.append(HubProblem(AUTHORIZATION_CODE_REFUSED, m.Standing.UNKNOWN.value))
             else:
-                answers.append(self._redeem_one(tx, row, one))
+                answers.append(self._redeem_one(tx, row, one, guessing))
         return answers
 
     def _redeem_one(
-        self, tx: Tx, row: store.AuthorizationRow, one: _Redemption
+        self, tx: Tx, row: store.AuthorizationRow | None, one: _Redemption, guessing: Guessing
     ) -> m.AuthorizationRedeemed | HubProblem:
-        right_code = hmac.compare_digest(row.code_hash, one.code_hash)
-        again = (row.redeemed_by, row.redeemed_as) == (one.system_id, one.request.message_id)
-        if right_code and again and row.revoked_at is None:
+        right_code = row is not None and hmac.compare_digest(row.code_hash, one.code_hash)
+        by = None if row is None else (row.redeemed_by, row.redeemed_as)
+        if row is not None and right_code and row.revoked_at is None and by == (one.system_id, one.request.message_id):
             return self._redeemed(row)  # the answer to its redemption was lost on the way
+        actor = f"system:{one.system_id}"
+        if (throttled := guessing.refusal(one.system_id)) is not None:
+            tx.audit.append(AuditEntry(actor, "authorization.redeem", "-", throttled.detail))
+            return throttled
+        if not right_code:
+            guessing.count(one.system_id)
+        if row is None:
+            tx.audit.append(AuditEntry(actor, "authorization.redeem", "-", m.Standing.UNKNOWN.value))
+            return HubProblem(AUTHORIZATION_CODE_REFUSED, m.Standing.UNKNOWN.value)
         found = m.standing(
             attempts=row.attempts, right_code=right_code, expires_at=row.expires_at,
             redeemed=row.redeemed_at is not None, revoked=row.revoked_at is not None, now=tx.now,
@@ -200,7 +219,7 @@ class Authorizations:
         elif row.attempts < m.MAX_ATTEMPTS:
             row.attempts += 1
             store.count_attempt(tx.conn, row.id)
-        actor, outcome = f"system:{one.system_id}", word or "redeemed"
+        outcome = word or "redeemed"
         tx.audit.append(AuditEntry(actor, "authorization.redeem", row.id, outcome, {"attempts": str(row.attempts)}))
         return self._redeemed(row) if word is None else HubProblem(AUTHORIZATION_CODE_REFUSED, word)
 
@@ -379,7 +398,12 @@ class Authorizations:
 
     def purge(self) -> int:
         """A chore: forget authorizations whose use has ended. Gives how many."""
-        return self._db.write(lambda tx: store.purge_authorizations(tx.conn, tx.now))
+
+        def forget(tx: Tx) -> int:
+            store.forget_wrong_codes(tx.conn, bucket_at(tx, self._limits) - PARTS)
+            return store.purge_authorizations(tx.conn, tx.now)
+
+        return self._db.write(forget)
 
 
 def _in_use(row: store.AuthorizationRow, system_id: str, at: datetime) -> bool:

@@ -106,6 +106,44 @@ def purge_authorizations(conn: Connection, now: datetime) -> int:
     return conn.execute(sa.delete(t.authorizations).where(t.authorizations.c.purge_at < now)).rowcount
 
 
+def live_codes(conn: Connection, holders: Iterable[str], now: datetime) -> dict[str, tuple[int, datetime]]:
+    """How many codes of each holder could be redeemed now, and when the first of them ends."""
+    a = t.authorizations
+    live = (
+        a.c.holder_index.in_(sorted(set(holders))),
+        a.c.expires_at > now,
+        a.c.redeemed_at.is_(None),
+        a.c.revoked_at.is_(None),
+    )
+    query = (
+        sa.select(a.c.holder_index, sa.func.count(), sa.func.min(a.c.expires_at))
+        .where(*live)
+        .group_by(a.c.holder_index)
+    )
+    return {row[0]: (row[1], row[2]) for row in conn.execute(query)}
+
+
+# --- wrong codes ----------------------------------------------------------------------------------------------------------
+
+
+def wrong_codes_since(conn: Connection, systems: Iterable[str], bucket: int) -> dict[str, int]:
+    w = t.wrong_codes.c
+    query = sa.select(w.system_id, sa.func.sum(w.codes)).where(w.system_id.in_(sorted(systems)), w.bucket >= bucket)
+    return {row[0]: int(row[1]) for row in conn.execute(query.group_by(w.system_id))}
+
+
+def add_wrong_code(conn: Connection, system_id: str, bucket: int) -> None:
+    insert = sqlite_insert if conn.dialect.name == "sqlite" else postgresql_insert
+    w = t.wrong_codes
+    statement = insert(w).values(system_id=system_id, bucket=bucket, codes=1)
+    one_more = {"codes": w.c.codes + 1}
+    conn.execute(statement.on_conflict_do_update(index_elements=["system_id", "bucket"], set_=one_more))
+
+
+def forget_wrong_codes(conn: Connection, bucket: int) -> None:
+    conn.execute(sa.delete(t.wrong_codes).where(t.wrong_codes.c.bucket < bucket))
+
+
 # --- consents -------------------------------------------------------------------------------------------------------------
 
 
