@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from adapters.contract import EcertDocument
@@ -18,12 +18,16 @@ from schemas.transfers import EvidenceState
 
 @dataclass(frozen=True, slots=True)
 class EcertVerdict:
-    """``reason`` is a stable word (docs/protocol/evidence.md); ``retry`` where only time or a reachable source is missing."""
+    """``reason`` is a stable word (docs/protocol/evidence.md); ``retry`` where only time or a reachable source is missing.
+
+    ``inside``: the fields sealed in the file, where the check came to read them.
+    """
 
     state: EvidenceState
     reason: str | None
     report: Report
     retry: bool = False
+    inside: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +52,18 @@ class EcertChecker:
         if document.status is not EcertStatus.VALID:
             return EcertVerdict(EvidenceState.REFUSED, f"status-{document.status.value}", report)
         # 3. what stands inside, against what was asked: a valid signature over somebody else's document
-        for reason, inside, asked in _comparisons(document, query):
-            if inside is None:
-                return EcertVerdict(EvidenceState.REFUSED, f"{reason}-missing", report)
-            if inside != asked:
-                return EcertVerdict(EvidenceState.REFUSED, f"{reason}-mismatch", report)
-        return EcertVerdict(EvidenceState.SATISFIED, None, report)
+        inside = read_ecert_fields(document.content)
+        for reason, found, asked in _comparisons(inside, document, query):
+            if found is None:
+                return EcertVerdict(EvidenceState.REFUSED, f"{reason}-missing", report, inside=inside)
+            if found != asked:
+                return EcertVerdict(EvidenceState.REFUSED, f"{reason}-mismatch", report, inside=inside)
+        return EcertVerdict(EvidenceState.SATISFIED, None, report, inside=inside)
 
 
-def _comparisons(document: EcertDocument, query: EcertQuery) -> list[tuple[str, str | None, str]]:
-    inside = read_ecert_fields(document.content)
+def _comparisons(
+    inside: Mapping[str, str], document: EcertDocument, query: EcertQuery
+) -> list[tuple[str, str | None, str]]:
     compared = [
         ("holder", inside.get("holder_name"), query.holder_name),
         ("holder-code", inside.get("holder_code"), query.holder_code),

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, Protocol
@@ -96,7 +97,7 @@ class Judge:
         if verdict.state is not EvidenceState.SATISFIED:
             standing = _STATUS_AS.get(document.status, Standing.NOT_VERIFIED)
             return Got(standing, verdict.reason, report=report, checked_at=at)
-        ended = end_of(document)
+        ended = end_of(document, verdict.inside)
         if not expired and (ended is None or shanghai_day(at) <= ended):
             return Got(Standing.HELD, answer=document, report=report, checked_at=at)
         notice = self.notices.deemed_valid(question.document.type, region, ended, at) if ended is not None else None
@@ -135,9 +136,9 @@ def same_certificate(kept: EcertMetadata, now: EcertStanding) -> bool:
     )
 
 
-def end_of(document: EcertDocument) -> date | None:
-    """The last day of validity: as sealed in the file, else as the source's interface says. None: for ever, or not to be read."""
-    text = read_ecert_fields(document.content).get("valid_until") or document.metadata.valid_until or ""
+def end_of(document: EcertDocument, inside: Mapping[str, str]) -> date | None:
+    """The last day of validity: as sealed in the file (``inside``), else as the source says. None: for ever, or not to be read."""
+    text = inside.get("valid_until") or document.metadata.valid_until or ""
     found = _DAY.fullmatch(text.strip())
     if found is None:
         return None

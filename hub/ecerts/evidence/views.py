@@ -182,7 +182,7 @@ class Views:
             held = self._open_document(file, document)
             if (
                 isinstance(held, EcertDocument)
-                and (last := judging.end_of(held))
+                and (last := judging.end_of(held, judging.fields_of(held)))
                 and file.known[document].notice is None
             ):
                 end = datetime(last.year, last.month, last.day, 23, 59, 59, tzinfo=SHANGHAI)

@@ -55,7 +55,7 @@ def test_a_file_that_is_none_has_no_fields_and_no_end(content: bytes) -> None:
         content=content, media_type="application/ofd", metadata=EcertMetadata(type_code="x"), status=EcertStatus.VALID
     )
     assert fields_of(document) == {}
-    assert end_of(document) is None
+    assert end_of(document, fields_of(document)) is None
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_file_that_is_none_has_no_fields_and_no_end(content: bytes) -> None:
 def test_the_end_of_validity_is_read_in_every_form(text: str, end: date | None) -> None:
     metadata = EcertMetadata(type_code="x", valid_until=text)
     document = EcertDocument(content=b"", media_type="application/ofd", metadata=metadata, status=EcertStatus.VALID)
-    assert end_of(document) == end
+    assert end_of(document, fields_of(document)) == end
 
 
 @given(st.text(max_size=200), st.sampled_from([PeerRefused, RetryLater, OutcomeUnknown, PeerMisconfigured]))
