@@ -13,9 +13,16 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 
 from adapters.ecert_share.collections import Collections, Refusal
-from adapters.ecert_share.holdings import REFUSALS, Holder, Holding, Holdings, State
 from adapters.ecert_share.library import ENCRYPTED, PUSH, SUMMARY, TOKEN_OPERATION
-from adapters.ecert_share.mapping import AUTHENTICATION_FAILED, STATUS_FIELD, USE_CAUSE_LIMIT, Json, status_of
+from adapters.ecert_share.mapping import (
+    AUTHENTICATION_FAILED,
+    STATUS_FIELD,
+    USE_CAUSE_LIMIT,
+    Json,
+    metadata_to_wire,
+    status_of,
+)
+from adapters.holdings import Holder, Holding, Holdings, State
 from certs import sm2
 from certs.errors import DecryptionFailed
 from certs.ofd.metadata import read_ecert_fields
@@ -32,6 +39,9 @@ NOT_PROVIDED, NOT_FOUND, FIELD_EMPTY, TYPE_UNPUBLISHED, EXPIRED, NO_PERMISSION, 
     102,
     103,
 )
+# How this library tells a state: by refusing the query with a status, or by certificateStatus of the record.
+REFUSALS: Final = {State.REVOKED: 21, State.EXPIRED: 22, State.RESTRICTED: 23, State.NOT_FOUND: 10}
+_RECORD_STATUS: Final = {State.NOT_ACTIVATED: "1", State.SUSPENDED: "2", State.REVOKED: "3"}
 _STAMP_S: Final = 300.0
 _LINKS_KEPT: Final = 50_000  # then the expired ones are forgotten
 _MISSING: Final = {"certNo": 109, "holderCode": 110, "holder": 111}  # fields that have a code of their own
@@ -183,7 +193,12 @@ class LibraryServer:
         return self._told(_standing_ones(transaction.holder, self._holdings.of(transaction.holder, kind)))
 
     def _told(self, holdings: tuple[Holding, ...]) -> Json:
-        return {"certData": [holding.record(pinyin=self._options.pinyin) for holding in holdings]}
+        pinyin = self._options.pinyin
+        return {
+            "certData": [
+                {**metadata_to_wire(one.metadata, pinyin=pinyin), STATUS_FIELD: _record_status(one)} for one in holdings
+            ]
+        }
 
     def _by_identifier(self, data: Mapping[str, Json], name: str) -> Holding:
         found = self._holdings.by_identifier(_required(data, name))
@@ -361,4 +376,8 @@ def _standing_ones(holder: Holder, found: tuple[Holding, ...]) -> tuple[Holding,
 def _standing(holding: Holding) -> int:
     if holding.state in (State.EXPIRED, State.RESTRICTED):
         return 3
-    return int(str(holding.record()[STATUS_FIELD]))
+    return int(_record_status(holding))
+
+
+def _record_status(holding: Holding) -> str:
+    return _RECORD_STATUS.get(holding.state, "0")

@@ -2,7 +2,7 @@
 
 ``DIR`` gets, where it does not hold them yet: ``access.json`` (access id and key, SM2 keys of both sides, for whoever
 registers the endpoint; see :func:`endpoint`) and ``authority/`` (the test authority that seals the files). Who holds what
-follows from the synthetic population: see :mod:`adapters.ecert_share.holdings`.
+follows from the synthetic population: see :mod:`adapters.holdings`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from fastapi.responses import JSONResponse, Response
 
 from adapters.contract import Endpoint
 from adapters.ecert_share.collections import Collections
-from adapters.ecert_share.holdings import Holdings
 from adapters.ecert_share.library import MAX_FILE_BYTES
-from adapters.ecert_share.sealing import Authority
 from adapters.ecert_share.server import NO_PERMISSION, Access, LibraryServer, Options, reply
+from adapters.holdings import Holdings
 from adapters.population import family
+from adapters.sealing import Authority
 from adapters.simulation import Simulation, argument_parser, run
 from certs import sm2
 from schemas.ecert_types import ecert_types

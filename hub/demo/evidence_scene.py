@@ -31,7 +31,7 @@ ITEM: Final = "370105001001"  # a placeholder code of the example catalogue
 PURPOSE: Final = "teacher-qualification"
 PORTAL: Final = "lixia"  # which of the parties asks
 TYPES: Final = ("id-card", "household-register", "real-estate-title", "degree", "diploma", "putonghua-level")
-APPLICANT, ALTERED = 11, 41  # family numbers: what the library holds of them is in adapters/ecert_share/holdings.py
+APPLICANT, ALTERED = 11, 41  # family numbers: what the library holds of them is in adapters/holdings.py
 ACTOR: Final = "operator:demo"
 
 

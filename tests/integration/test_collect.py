@@ -20,9 +20,9 @@ from httpx import Response
 from openpyxl import Workbook
 
 from adapters.contract import CollectAction
-from adapters.ecert_share.holdings import Holdings
-from adapters.ecert_share.sealing import Authority
+from adapters.holdings import Holdings
 from adapters.population import family
+from adapters.sealing import Authority
 from adapters.simulator_process import SimulatorProcess
 from certs.http.signatures import sign_request
 from certs.keys import PrivateKey, SignatureAlgorithm

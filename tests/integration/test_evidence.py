@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from adapters.contract import EcertDocument
-from adapters.ecert_share.holdings import organisation
+from adapters.holdings import organisation
 from certs.jws import check_jws
 from certs.keys import PublicKey
 from hub import tables as t

@@ -25,9 +25,9 @@ from adapters.contract import (
 )
 from adapters.ecert_share import simulator
 from adapters.ecert_share.client import EcertShare
-from adapters.ecert_share.holdings import organisation
 from adapters.ecert_share.library import Link, LinkExpired, _open
 from adapters.ecert_share.mapping import AuthorizationState
+from adapters.holdings import organisation
 from adapters.population import RARE_NAMES, Family, family
 from adapters.simulator_process import SimulatorProcess
 from adapters.wire import WireResponse

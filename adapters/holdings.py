@@ -1,4 +1,4 @@
-"""What the simulated library holds: certificates of the synthetic population, of every type and in every state.
+"""What a simulated e-certificate library holds: certificates of the synthetic population, of every type and in every state.
 
 Everything follows from the holder's number in the population, so tests, demo and partners can foresee it. Of every 50
 families (and organisations), those with these numbers (``index % 50``) are not as they should be:
@@ -7,11 +7,11 @@ families (and organisations), those with these numbers (``index % 50``) are not 
 40  the file is sealed by an authority that nobody trusts
 41  **altered**: one digit in a file that the seal covers was changed after sealing
 42  the file is somebody else's, though rightly sealed
-43  revoked (status 21)    44  expired (22)    45  restricted (23)    46  not found (10)
-48  suspended              49  not yet activated (both told by certificateStatus)
+43  revoked      44  expired (in 2022)      45  restricted      46  not found
+48  suspended    49  not yet activated
 ==  ==============================================================================
 
-Of every 10, number 5 also has an older, revoked certificate of the same type.
+Of every 10, number 5 also has an older, revoked certificate of the same type. How a state is told is each dialect's own matter.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from adapters.ecert_share.mapping import STATUS_FIELD, Record, metadata_to_wire
-from adapters.ecert_share.sealing import Authority
 from adapters.population import Family, family, find_family
+from adapters.sealing import Authority
 from certs.ofd.write import pack, unpack
 from schemas.ecert_types import EcertType, ecert_types
 from schemas.ecerts import EcertMetadata
@@ -37,7 +36,7 @@ PERSON, ORGANISATION = "111", "001"
 
 
 class State(StrEnum):
-    """How a holder's certificates stand. The words of the library's own answers are in statuses.toml."""
+    """How a holder's certificates stand."""
 
     VALID = "valid"
     STRANGE_SEAL = "strange-seal"
@@ -62,10 +61,6 @@ _STATES: Final = {
     48: State.SUSPENDED,
     49: State.NOT_ACTIVATED,
 }
-# head.status of a query by holder, and certificateStatus of a record
-REFUSALS: Final = {State.REVOKED: 21, State.EXPIRED: 22, State.RESTRICTED: 23, State.NOT_FOUND: 10}
-_RECORD_STATUS: Final = {State.NOT_ACTIVATED: "1", State.SUSPENDED: "2"}
-_VALID, _INVALID = "0", "3"
 
 
 def state_of(index: int) -> State:
@@ -94,11 +89,6 @@ class Holding:
     version: int
     metadata: EcertMetadata
     state: State
-
-    def record(self, *, pinyin: bool = False) -> Record:
-        """As a query tells it."""
-        status = _INVALID if self.state is State.REVOKED else _RECORD_STATUS.get(self.state, _VALID)
-        return {**metadata_to_wire(self.metadata, pinyin=pinyin), STATUS_FIELD: status}
 
 
 @dataclass(frozen=True, slots=True)

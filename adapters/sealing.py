@@ -1,4 +1,4 @@
-"""The simulated library's own test authority: it seals the files, and exports what the hub must trust to verify them."""
+"""A simulated library's own test authority: it seals the files, and exports what the hub must trust to verify them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _READABLE: Final = (
 class Authority:
     """The library's own test authority. It lives in a folder, so that files sealed before a restart stay verifiable."""
 
-    def __init__(self, folder: Path, now: datetime) -> None:
-        self._identities = _load(folder) if (folder / "signer.key").exists() else _create(folder, now)
+    def __init__(self, folder: Path, now: datetime, *, organisation: str = "省电子证照库演示印章中心") -> None:
+        self._identities = _load(folder) if (folder / "signer.key").exists() else _create(folder, now, organisation)
         root, _, maker, signer = self._identities
         stranger = SealAuthority.create(now, organisation="无人信任的印章中心", signer_name="陌生签章人")
         self._seal = _seal(maker, signer, now)
@@ -68,8 +68,8 @@ _NAMES: Final = ("root", "issuing", "maker", "signer")
 _Identities = tuple[Identity, Identity, Identity, Identity]
 
 
-def _create(folder: Path, now: datetime) -> _Identities:
-    made = SealAuthority.create(now, organisation="省电子证照库演示印章中心", signer_name="演示发证机关")
+def _create(folder: Path, now: datetime, organisation: str) -> _Identities:
+    made = SealAuthority.create(now, organisation=organisation, signer_name="演示发证机关")
     identities = (made.root, made.intermediate, made.seal_maker, made.signer)
     folder.mkdir(parents=True, exist_ok=True)
     for name, identity in zip(_NAMES, identities, strict=True):
