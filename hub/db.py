@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from hub import tables
 from hub.engine import WRITER, is_constraint, is_transient, listen, make_engine
 
-__all__ = ["AuditEntry", "BatchOperation", "ChainAudit", "Clock", "CommitInDoubt", "Database", "DatabaseBusy",
+__all__ = ["AuditEntry", "AuditMark", "BatchOperation", "ChainAudit", "Clock", "CommitInDoubt", "Database", "DatabaseBusy",
            "Tx", "is_constraint", "utc_now"]  # fmt: skip
 
 I = TypeVar("I")  # noqa: E741  the item of a batch operation
@@ -79,20 +79,21 @@ class Tx:
 BatchOperation = Callable[[Tx, Sequence[I]], Sequence[R]]
 
 
-ChainAudit = Callable[[Connection, datetime, Sequence[AuditEntry]], None]
-
-
-def _no_audit(conn: Connection, now: datetime, entries: Sequence[AuditEntry]) -> None:
-    if entries:
-        raise RuntimeError("this database was opened without an audit chain")
-
-
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class AuditMark:
     """The last audit row of a commit. Its mac is unique, so finding it again proves that the commit took place."""
 
     seq: int
     mac: str
+
+
+ChainAudit = Callable[[Connection, datetime, Sequence[AuditEntry]], AuditMark | None]
+
+
+def _no_audit(conn: Connection, now: datetime, entries: Sequence[AuditEntry]) -> AuditMark | None:
+    if entries:
+        raise RuntimeError("this database was opened without an audit chain")
+    return None
 
 
 @dataclass(slots=True)
@@ -114,7 +115,7 @@ class _Written:
     results: list[Any]
     after_commit: list[Callable[[], None]]
     wake: bool
-    mark: _Mark | None
+    mark: AuditMark | None
 
 
 class _Doubt(Exception):
@@ -128,7 +129,8 @@ class _Doubt(Exception):
 class Database:
     """Connections for reading, and the one writer thread of this process.
 
-    ``chain_audit`` writes the audit entries of a batch as the last thing before its commit. ``clock`` replaces the time in tests.
+    ``chain_audit`` writes the audit entries of a batch, as the last thing before its commit, and gives the last row. ``clock``
+    replaces the time in tests.
     """
 
     def __init__(self, url: str, *, chain_audit: ChainAudit = _no_audit, clock: Clock | None = None) -> None:
@@ -307,8 +309,7 @@ class Database:
                     results[index] = answer
             if tx.wake_workers and not self.is_sqlite:
                 conn.exec_driver_sql(f"NOTIFY {CHANNEL}")
-            self._chain_audit(conn, tx.now, tx.audit)
-            mark = self._head(conn) if tx.audit else None
+            mark = self._chain_audit(conn, tx.now, tx.audit)
         except BaseException:
             self._roll_back(transaction)
             raise
@@ -320,7 +321,7 @@ class Database:
             raise _Doubt(written) from error.orig
         return written
 
-    def _commit(self, transaction: RootTransaction, mark: _Mark | None) -> None:
+    def _commit(self, transaction: RootTransaction, mark: AuditMark | None) -> None:
         """The write boundary: before it nothing is there, after it everything is. (The kill tests end the process here.)"""
         transaction.commit()
 
@@ -330,19 +331,13 @@ class Database:
         conn = self._connect()
         transaction = conn.begin()
         try:
-            self._head(conn)  # waits: while the commit is still under way on the server, it holds this row
+            h = tables.audit_head  # waits: while the commit is still under way on the server, it holds this row
+            conn.execute(sa.select(h.c.seq).where(h.c.id == 1).with_for_update())
             a = tables.audit
             found = conn.execute(sa.select(a.c.mac).where(a.c.seq == written.mark.seq)).scalar_one_or_none()
             return found == written.mark.mac
         finally:
             self._roll_back(transaction)
-
-    @staticmethod
-    def _head(conn: Connection) -> _Mark | None:
-        """The end of the audit chain, locked."""
-        h = tables.audit_head
-        head = conn.execute(sa.select(h.c.seq, h.c.mac).where(h.c.id == 1).with_for_update()).one_or_none()
-        return None if head is None else _Mark(head.seq, head.mac)
 
     def _connect(self) -> Connection:
         if self._connection is None:

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from hub.audit import store
 from hub.audit.store import Head, Row
-from hub.db import AuditEntry
+from hub.db import AuditEntry, AuditMark
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -30,10 +30,10 @@ class AuditChain:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def append(self, conn: Connection, now: datetime, entries: Sequence[AuditEntry]) -> None:
+    def append(self, conn: Connection, now: datetime, entries: Sequence[AuditEntry]) -> AuditMark | None:
         """Continue the chain. The head stays locked until the commit, so this must come last in the transaction."""
         if not entries:
-            return
+            return None
         head = store.lock_head(conn)
         seq, mac = head.seq, head.mac
         rows: list[Row] = []
@@ -45,6 +45,7 @@ class AuditChain:
             mac = self.link(mac, seq, row_mac)
             rows.append(Row(seq, now, actor, action, entry.object[:100], outcome, detail, row_mac, mac))
         store.append(conn, rows, Head(seq, mac))
+        return AuditMark(seq, mac)
 
     def row_mac(self, at: datetime, *columns: str) -> str:
         """HMAC-SHA256 over what a row says, each column with its length, so that no two rows read alike."""

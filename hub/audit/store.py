@@ -37,10 +37,15 @@ class Head:
     mac: str
 
 
+# made once: of every commit, to make these two would cost more than to run them
+h = t.audit_head
+_LOCK_HEAD = sa.select(h.c.seq, h.c.mac).where(h.c.id == HEAD).with_for_update()
+_MOVE_HEAD = sa.update(h).where(h.c.id == HEAD).values(seq=sa.bindparam("seq"), mac=sa.bindparam("mac"))
+
+
 def lock_head(conn: Connection) -> Head:
     """The head, locked until the commit: one writer at a time continues the chain."""
-    h = t.audit_head
-    row = conn.execute(sa.select(h.c.seq, h.c.mac).where(h.c.id == HEAD).with_for_update()).one_or_none()
+    row = conn.execute(_LOCK_HEAD).one_or_none()
     if row is None:
         conn.execute(sa.insert(h).values(id=HEAD, seq=0, mac=""))
         return Head(0, "")
@@ -54,7 +59,7 @@ def read_head(conn: Connection) -> Head:
 
 def append(conn: Connection, rows: Sequence[Row], head: Head) -> None:
     insert_many(conn, t.audit, [{name: getattr(row, name) for name in Row.__dataclass_fields__} for row in rows])
-    conn.execute(sa.update(t.audit_head).where(t.audit_head.c.id == HEAD).values(seq=head.seq, mac=head.mac))
+    conn.execute(_MOVE_HEAD, {"seq": head.seq, "mac": head.mac})
 
 
 def rows(conn: Connection, *, after: int = 0) -> Iterator[Row]:
