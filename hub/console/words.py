@@ -93,6 +93,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "collect.send": ("归集报送", "entries sent for collection"),
         "collect.check": ("归集核对", "collection checked"),
         "collect.reconcile": ("归集对账", "collection reconciled"),
+        "login.begin": ("持有人登录开始", "login of a holder begun"),
         "authorization.issue": ("生成授权码", "authorization code issued"),
         "authorization.redeem": ("使用授权码", "authorization code used"),
         "authorization.revoke": ("撤销授权码", "authorization code revoked"),
