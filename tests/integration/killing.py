@@ -23,7 +23,7 @@ from sqlalchemy.engine import Connection
 
 import hub.db
 from hub.audit.chain import AuditChain
-from hub.db import AuditEntry, Database
+from hub.db import AuditEntry, AuditMark, Database
 
 VARIABLE = "HUB_TEST_KILL"
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,12 +58,12 @@ def _install(when: str, number: int, word: str) -> None:
     count = 0
     words: set[str] = set()
 
-    def noted(self: AuditChain, conn: Connection, now: datetime, entries: Sequence[AuditEntry]) -> None:
+    def noted(self: AuditChain, conn: Connection, now: datetime, entries: Sequence[AuditEntry]) -> AuditMark | None:
         words.clear()
         words.update(f"{entry.action}:{entry.outcome}" for entry in entries)
-        append(self, conn, now, entries)
+        return append(self, conn, now, entries)
 
-    def counted(self: Database, transaction: hub.db.RootTransaction, mark: hub.db._Mark | None) -> None:
+    def counted(self: Database, transaction: hub.db.RootTransaction, mark: AuditMark | None) -> None:
         nonlocal count
         counts = mark is not None and (not word or word in words)
         count += counts
