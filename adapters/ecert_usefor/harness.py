@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from pathlib import Path
 from typing import cast
 
@@ -14,9 +16,16 @@ from adapters.contract import (
     EcertStatusAsker,
     PeerMisconfigured,
     PeerRefused,
+    PresentationAsker,
+    PresentationBeginner,
+    PresentationBegun,
+    PresentationRequest,
+    PresentationState,
+    PresentedFetcher,
+    PresentedQuery,
     RetryLater,
 )
-from adapters.ecert_usefor import mapping
+from adapters.ecert_usefor import mapping, simulator
 from adapters.harness import Call, Harness, Refusal, RoundTrip, Setup
 from adapters.json_wire import read_object, write_object
 from adapters.population import family
@@ -25,11 +34,13 @@ from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertMetadata, EcertQuery, UseCause
 
 KEY = "useforappkey0001"
-SETTINGS = {"org_name": "教育厅", "username": "exchange-hub", "business_code": "B-01"}
+_codes = itertools.count(1)  # an authorization code is good once
 
 
-def setup(_: Path) -> Setup:
-    return Setup("adapters.ecert_usefor.simulator", ("--app-key", KEY), settings=SETTINGS, secrets={"app_key": KEY})
+def setup(folder: Path) -> Setup:
+    arguments = ("--app-key", KEY, "--keys", str(folder), "--authorize-after", "0.2")
+    known = simulator.endpoint("http://127.0.0.1", KEY)
+    return Setup("adapters.ecert_usefor.simulator", arguments, settings=known.settings, secrets=known.secrets)
 
 
 def query() -> EcertQuery:
@@ -55,6 +66,31 @@ def _fetch(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
 
 def _status(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
     return cast(EcertStatusAsker, adapter).ecert_status(query(), deadline)
+
+
+def _shown(adapter: Adapter, deadline: Deadline) -> PresentationBegun:
+    asked = query()
+    code = f"PERSON:{asked.holder_code}#{next(_codes)}"
+    wanted = PresentationRequest(shown_code=code, type_codes=(asked.type_code,), use_cause=asked.use_cause)
+    return cast(PresentationBeginner, adapter).begin_presentation(wanted, deadline)
+
+
+def _begin(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
+    return _shown(adapter, deadline)
+
+
+def _standing(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
+    return cast(PresentationAsker, adapter).presentation_status(_shown(adapter, deadline), deadline)
+
+
+def _presented(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
+    """Asked until the holder has answered, as the hub does."""
+    begun, asker = _shown(adapter, deadline), cast(PresentationAsker, adapter)
+    while asker.presentation_status(begun, deadline).state is PresentationState.PENDING:
+        time.sleep(0.05)
+    asked = query()
+    wanted = PresentedQuery(reference=begun.reference, type_code=asked.type_code, use_cause=asked.use_cause)
+    return cast(PresentedFetcher, adapter).fetch_presented(wanted, deadline)
 
 
 def _metadata() -> tuple[EcertMetadata, ...]:
@@ -87,6 +123,10 @@ HARNESS = Harness(
         Call("probe", Capability.PROBE, _probe),
         Call("fetch-ecert", Capability.FETCH_ECERT, _fetch),
         Call("ecert-status", Capability.ECERT_STATUS, _status),
+        # the code may be used up when no answer comes; the two behind it begin with it
+        Call("begin-presentation", Capability.BEGIN_PRESENTATION, _begin, has_effect=True),
+        Call("presentation-status", Capability.PRESENTATION_STATUS, _standing, has_effect=True),
+        Call("fetch-presented", Capability.FETCH_PRESENTED, _presented, has_effect=True),
     ),
     round_trips=(
         RoundTrip(
@@ -102,6 +142,10 @@ HARNESS = Harness(
         Refusal("not-found", "fetch-ecert", _answer("1001"), PeerRefused, "not-found"),
         Refusal("no-permission", "fetch-ecert", _answer("1002"), PeerRefused, "no-permission"),
         Refusal("unpublished", "ecert-status", _answer("1003"), PeerRefused, "type-unpublished"),
+        Refusal("restricted", "fetch-ecert", _answer("1004"), PeerRefused, "restricted"),
+        Refusal("code-of-nobody", "begin-presentation", _answer("1101"), PeerRefused, "not-found"),
+        Refusal("code-ran-out", "begin-presentation", _answer("1102"), PeerRefused, "expired"),
+        Refusal("code-used", "begin-presentation", _answer("1103"), PeerRefused, "code-used"),
         Refusal("key", "probe", _answer("2001"), PeerMisconfigured, "authentication-failed"),
         Refusal("unheard-of", "probe", _answer("77"), RetryLater, "code-unlisted"),
         Refusal(

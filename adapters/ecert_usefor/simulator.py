@@ -1,94 +1,51 @@
-"""The UseFor dialect as a server, for guardians of the synthetic population. Its files are OFDs without a seal.
+"""The UseFor dialect as a server: ``python -m adapters.ecert_usefor.simulator --app-key KEY --keys DIR``.
 
-``python -m adapters.ecert_usefor.simulator --app-key key``; a hub that verifies what it fetches refuses these files, as it should:
-this simulator is there for the dialect.
+``DIR`` gets the test authority that seals the files, where it does not hold one yet. Who holds what follows from the synthetic
+population: see :mod:`adapters.holdings`. Faults and counts: adapters/simulation.py.
 """
 
 from __future__ import annotations
 
-import base64
 import hmac
-import io
-import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 
+from adapters.contract import Endpoint
 from adapters.ecert_usefor import mapping
-from adapters.json_wire import JsonObject, maybe_text, read_object, text, write_object
-from adapters.population import find_family
+from adapters.ecert_usefor.server import Refused, UseforServer
+from adapters.holdings import Holdings
+from adapters.json_wire import JsonObject, read_object, write_object
+from adapters.sealing import Authority
 from adapters.simulation import Simulation, argument_parser, run
-from schemas.ecert_types import ecert_types
-from schemas.ecerts import EcertMetadata
-from schemas.numbers import EcertIdentifier
+
+SETTINGS = {"org_name": "山东省教育厅", "username": "exchange-hub", "business_code": "B-01"}
 
 
-class Refused(Exception):
-    """With the dialect's code."""
+def endpoint(url: str, app_key: str, *, endpoint_id: str = "other-library", region: str = "370000") -> Endpoint:
+    """How the hub reaches the simulator that runs at ``url`` with this key."""
+    return Endpoint(endpoint_id, region, url, SETTINGS, {"app_key": app_key})
 
 
-def certificate(request: JsonObject, seed: int) -> EcertMetadata:
-    """The holder's certificate of the type; whose number ends so is in no state of trouble here."""
-    kind = next((one for one in ecert_types().values() if one.code == maybe_text(request, "CertificateType")), None)
-    if kind is None:
-        raise Refused("1003")
-    found = find_family(text(request, "CertificateHolderCode"), seed=seed)
-    if found is None:
-        raise Refused("1001")
-    if not text(request, "UseFor") or not text(request, "orgName") or not text(request, "itemName"):
-        raise Refused("1002")
-    person = next(one for one in (found.student, found.guardian) if one.id_number == request["CertificateHolderCode"])
-    return EcertMetadata(
-        identifier=str(EcertIdentifier.assign(kind.code, found.school.region, f"{found.index:09d}")),
-        type_code=kind.code,
-        type_name=kind.title_zh,
-        number=f"{found.school.region}{found.index:06d}",
-        holder_name=person.name,
-        holder_code=person.id_number,
-        holder_code_type="111",
-        issuer_name="示例颁发机构",
-        issuer_code=found.school.region,
-        issued_on="2021-1-5",
-    )
-
-
-def document(metadata: EcertMetadata) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("OFD.xml", "<OFD/>")
-        archive.writestr("metadata.json", metadata.model_dump_json())
-    return packed.getvalue()
-
-
-def create_app(app_key: str, seed: int) -> FastAPI:
+def create_app(server: UseforServer, app_key: str) -> FastAPI:
     app = FastAPI(openapi_url=None)
 
-    def answer(path: str, request: JsonObject) -> JsonObject:
-        if path == "ping":
-            return {"version": "2"}
-        found = certificate(request, seed)
-        if path == "query":
-            return {**mapping.metadata_to_wire(found), "CertificateStatus": "1"}
-        if maybe_text(request, "CertificateID") != found.identifier:
-            raise Refused("1001")
-        return {"FileData": base64.b64encode(document(found)).decode()}
-
-    @app.post("/certificate/{path}")
-    async def operation(path: str, request: Request) -> Response:
+    @app.post("/certificate/{operation:path}")
+    async def operate(operation: str, request: Request) -> Response:
         if not hmac.compare_digest(request.headers.get("appkey", "").encode(), app_key.encode()):
-            return _reply("2001", None)
-        if path not in ("ping", "query", "file"):
-            return Response(status_code=404)
+            return _reply("2001")
         try:
-            return _reply("0", answer(path, read_object(await request.body())))
+            return _reply(mapping.OK, server.answer(operation, read_object(await request.body())))
         except Refused as refused:
-            return _reply(str(refused), None)
+            return _reply(str(refused))
         except ValueError:
-            return _reply("1002", None)
+            return _reply("1005")
 
     return app
 
 
-def _reply(code: str, data: JsonObject | None) -> Response:
+def _reply(code: str, data: JsonObject | None = None) -> Response:
     return Response(write_object({"code": code, "msg": "", "data": data}), media_type="application/json")
 
 
@@ -98,17 +55,23 @@ def fault_body() -> tuple[str, bytes]:
 
 
 def main() -> None:
+    """See ``--help``."""
     parser = argument_parser("外省电子证照库 (模拟) / another province's e-certificate library, simulated")
     parser.add_argument("--app-key", required=True)
-    given = parser.parse_args()
-    simulation = Simulation(given.journal, fault_body=fault_body)
-    run(
-        create_app(given.app_key, given.seed),
-        simulation,
-        host=given.host,
-        port=given.port,
-        control_port=given.control_port,
+    parser.add_argument("--keys", type=Path, required=True, help="folder of the test authority; made where it is empty")
+    parser.add_argument(
+        "--export-anchors", type=Path, help="folder for root.pem, issuing.pem and their CRLs, for the hub"
     )
+    parser.add_argument("--authorize-after", type=float, default=0.5, help="seconds until a person authorizes")
+    given = parser.parse_args()
+    now = datetime.now(UTC)
+    authority = Authority(given.keys / "authority", now, organisation="外省电子证照库演示印章中心")
+    if given.export_anchors:
+        authority.export_anchors(given.export_anchors, now)
+    server = UseforServer(Holdings(authority, seed=given.seed), authorize_after_s=given.authorize_after)
+    simulation = Simulation(given.journal, fault_body=fault_body)
+    app = create_app(server, given.app_key)
+    run(app, simulation, host=given.host, port=given.port, control_port=given.control_port)
 
 
 if __name__ == "__main__":
