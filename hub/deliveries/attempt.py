@@ -38,6 +38,8 @@ from adapters.contract import (
     PeerRefused,
     PersonQuery,
     PersonVerifier,
+    PresentedFetcher,
+    PresentedQuery,
     Receipt,
     RetryLater,
     StatusAsker,
@@ -66,6 +68,7 @@ BODIES: Final[dict[Kind, type[Canonical]]] = {
     Kind.EVIDENCE_ECERT: EcertQuery,
     Kind.EVIDENCE_PERSON: PersonQuery,
     Kind.EVIDENCE_ENROLMENT: EnrolmentQuery,
+    Kind.EVIDENCE_PRESENTED: PresentedQuery,
     Kind.COLLECT: Collection,
 }
 NEEDED: Final[dict[Kind, Capability]] = {
@@ -78,10 +81,11 @@ NEEDED: Final[dict[Kind, Capability]] = {
     Kind.EVIDENCE_ECERT: Capability.FETCH_ECERT,
     Kind.EVIDENCE_PERSON: Capability.VERIFY_PERSON,
     Kind.EVIDENCE_ENROLMENT: Capability.FETCH_ENROLMENT,
+    Kind.EVIDENCE_PRESENTED: Capability.FETCH_PRESENTED,
     Kind.COLLECT: Capability.COLLECT,
 }
 QUESTIONS: Final = frozenset(
-    kind for kind, model in BODIES.items() if model in (EcertQuery, PersonQuery, EnrolmentQuery)
+    kind for kind, model in BODIES.items() if model in (EcertQuery, PersonQuery, EnrolmentQuery, PresentedQuery)
 )
 # asking those twice changes nothing at the peer
 
@@ -142,6 +146,8 @@ class Attempter:
                 return cast(PersonVerifier, adapter).verify_person(body, deadline)
             case EnrolmentQuery():
                 return cast(EnrolmentFetcher, adapter).fetch_enrolment(body, deadline)
+            case PresentedQuery():
+                return cast(PresentedFetcher, adapter).fetch_presented(body, deadline)
             case Collection():
                 if claimed.in_doubt and not manifest.idempotent and not claimed.replayed:
                     raise _MustNotSend  # there is no asking after one collection: an operator looks at the reconciliation

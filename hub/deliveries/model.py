@@ -27,6 +27,7 @@ class Kind(StrEnum):
     EVIDENCE_ECERT = "evidence-ecert"
     EVIDENCE_PERSON = "evidence-person"
     EVIDENCE_ENROLMENT = "evidence-enrolment"
+    EVIDENCE_PRESENTED = "evidence-presented"  # fetch_presented(PresentedQuery)
     COLLECT = "collect"  # collect(Collection)
 
 

@@ -25,7 +25,7 @@ presentations = Table(  # the shown code itself stands nowhere, only a keyed has
     Column("system_id", ForeignKey("systems.id"), nullable=False),
     Column("message_id", String(64), nullable=False),
     Column("message_hash", String(64), nullable=False),  # keyed, because the message holds the code
-    Column("code_hash", String(64), unique=True),  # none: nothing came of it at the library, it may be shown again
+    Column("code_hash", String(64), nullable=False, unique=True),
     Column("kind", String(24), nullable=False),  # authorization-code | ecert
     Column("endpoint_id", ForeignKey("endpoints.id"), nullable=False),
     Column("holder_index", String(64), nullable=False, index=True),

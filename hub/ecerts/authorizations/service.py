@@ -7,7 +7,7 @@ itself takes an untouched row only. A code never reaches the database: keyed has
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +26,8 @@ from hub.ecerts.authorizations.codes import Code, new_code, read_code
 from hub.ecerts.authorizations.guessing import PARTS, Guessing, bucket_at
 from hub.ecerts.evidence.rules import CodeLimits, load_rules
 from hub.ecerts.logins.identified import Identified, VerifiedLogin, identified, take
+from hub.ecerts.presentations import basis as presented
+from hub.ecerts.presentations.model import Presented
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.problems import (
@@ -327,6 +329,8 @@ class Authorizations:
 
     def holder_of(self, conn: Connection, authorization_id: str, system_id: str, at: datetime) -> m.Holder | None:
         """Whose authorization it is, for the system that redeemed it and while it may be used; else None."""
+        if presented.is_presentation(authorization_id):
+            return presented.holder_of(conn, self._vault, authorization_id, system_id, at)
         row = store.authorization(conn, authorization_id)
         return self._open(row) if row is not None and _in_use(row, system_id, at) else None
 
@@ -340,12 +344,19 @@ class Authorizations:
         at: datetime,
         authorization_id: str | None = None,
         item: catalogue.Item | None = None,
+        case_reference: str = "",
     ) -> Basis | None:
         """On what ``system_id`` may ask for all that is wanted: the authorization named, else a standing consent, else the law.
 
         None: the person must be asked. An authorization that is named and does not hold is not replaced by anything else.
         """
         index = self.holder_index(holder)
+        if authorization_id is not None and presented.is_presentation(authorization_id):
+            covered = presented.covers(
+                conn, authorization_id, holder_index=index, wanted=wanted, case_reference=case_reference,
+                system_id=system_id, at=at,
+            )  # fmt: skip
+            return Basis(m.BasisKind.AUTHORIZATION, authorization_id) if covered else None
         if authorization_id is not None:
             row = store.authorization(conn, authorization_id)
             if row is None or row.holder_index != index or not _in_use(row, system_id, at):
@@ -358,6 +369,13 @@ class Authorizations:
         if item is not None and not item.requires_consent and wanted.item == item.basic_code:
             return Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
         return None
+
+    def use_presentations(
+        self, tx: Tx, bases: Iterable[Basis], *, message_id: str, system_id: str
+    ) -> tuple[Presented, ...] | HubProblem:
+        """The presentations among the bases, for this one message; HubProblem if another message was quicker with one."""
+        references = [basis.reference for basis in bases if basis.kind is m.BasisKind.AUTHORIZATION]
+        return presented.use(tx, self._vault, references, message_id=message_id, actor=f"system:{system_id}")
 
     def record_uses(self, tx: Tx, holder_index: str, uses: Sequence[m.DataUse]) -> None:
         """In the transaction that commits the answer, refused ones too."""

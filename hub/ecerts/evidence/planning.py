@@ -9,12 +9,13 @@ from typing import Final, Protocol
 
 from sqlalchemy.engine import Connection
 
-from adapters.contract import EnrolmentQuery, PersonQuery
+from adapters.contract import EnrolmentQuery, PersonQuery, PresentedQuery
 from hub.deliveries.model import Kind
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.service import Authorizations, Basis
 from hub.ecerts.catalogue import RECORDS, Catalogue, Evidence, Item, Source
 from hub.ecerts.evidence.rules import EvidenceRules
+from hub.ecerts.presentations.model import presentation_of
 from hub.ecerts.solver import Known, Standing
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
@@ -50,7 +51,13 @@ class Question:
     endpoint_id: str
     kind: Kind
     holder: m.Holder
-    body: Canonical  # EcertQuery, PersonQuery or EnrolmentQuery
+    body: Canonical  # EcertQuery, PersonQuery or EnrolmentQuery: what the answer is compared with
+    presented: PresentedQuery | None = None  # the holder showed a code of the library: it is asked by that instead
+
+    @property
+    def asked(self) -> Canonical:
+        """What the source is asked."""
+        return self.presented or self.body
 
 
 def holder_of(holder: Holder) -> m.Holder:
@@ -119,6 +126,7 @@ def _basis(
         system_id=system_id,
         at=at,
         authorization_id=basis.reference if basis.kind is BasisKind.AUTHORIZATION else None,
+        case_reference=request.case_reference,
     )
 
 
@@ -144,7 +152,7 @@ class Planner:
                 known[document] = Known(Standing.ASK_THE_PERSON, count, reason="not-authorized")
             elif source is None:
                 known[document] = Known(Standing.NO_SOURCE, count, reason="no-source")
-            elif (endpoint_id := self._endpoint(source, request.region)) is None:
+            elif (endpoint_id := self.endpoint(source, request.region)) is None:
                 known[document] = Known(Standing.NO_SOURCE, count, reason="no-route")
             else:
                 known[document] = Known(Standing.AVAILABLE, count)
@@ -157,7 +165,8 @@ class Planner:
             return len(self.rules.purpose[request.purpose].fields.get(document.type, ()))
         return len(source.fields) if source is not None else 1
 
-    def _endpoint(self, source: Source, region: str) -> str | None:
+    def endpoint(self, source: Source, region: str) -> str | None:
+        """Which endpoint is asked here for what this source issues."""
         if source.endpoint is not None:
             return source.endpoint
         try:
@@ -181,8 +190,25 @@ def questions(
             raise ValueError(f"{document} may not be asked for")
         kind = KIND_OF_SERVICE[RECORDS.get(document.type, "ecert-library")]
         body = _body(kind, request, item, document, holder, grounds[document])
-        asked[document] = Question(document, endpoints[document], kind, holder_of(holder), body)
+        presented = None
+        shown = presentation_of(request, grounds[document].reference)
+        if shown is not None and isinstance(body, EcertQuery):
+            kind = Kind.EVIDENCE_PRESENTED
+            presented = PresentedQuery(reference=shown.reference, type_code=body.type_code, use_cause=body.use_cause)
+        asked[document] = Question(document, endpoints[document], kind, holder_of(holder), body, presented)
     return asked
+
+
+def at_their_libraries(
+    endpoints: Mapping[Evidence, str], grounds: Grounds, request: EvidenceRequest
+) -> dict[Evidence, str]:
+    """Presentations are good at the library where they were begun, whichever serves the region by now."""
+    found = dict(endpoints)
+    for document in endpoints:
+        shown = presentation_of(request, grounds[document].reference)
+        if shown is not None and document.type not in RECORDS:
+            found[document] = shown.endpoint_id
+    return found
 
 
 def _body(

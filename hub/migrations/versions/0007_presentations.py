@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("system_id", sa.String(64), nullable=False),
         sa.Column("message_id", sa.String(64), nullable=False),
         sa.Column("message_hash", sa.String(64), nullable=False),
-        sa.Column("code_hash", sa.String(64), nullable=True),
+        sa.Column("code_hash", sa.String(64), nullable=False),
         sa.Column("kind", sa.String(24), nullable=False),
         sa.Column("endpoint_id", sa.String(64), nullable=False),
         sa.Column("holder_index", sa.String(64), nullable=False),
