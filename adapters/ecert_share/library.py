@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
-from adapters.contract import Deadline, Endpoint, PeerMisconfigured, PeerRefused, RetryLater
+from adapters.contract import Deadline, Endpoint, OutcomeUnknown, PeerMisconfigured, PeerRefused, RetryLater
 from adapters.ecert_share.mapping import (
     AUTHENTICATION_FAILED,
     NO_STANDINGS,
@@ -94,7 +94,8 @@ class Library:
             origin: Wire(Endpoint(endpoint.id, endpoint.region, origin, settings), max_idle=max_idle)
             for origin in map(_origin, origins or [endpoint.base_url])
         }
-        self._lock = threading.Lock()
+        self._obtaining = threading.Lock()
+        self._lock = threading.Lock()  # of the token
         self._token: tuple[str, float] | None = None  # and until when, on the monotonic clock
 
     def close(self) -> None:
@@ -211,23 +212,33 @@ class Library:
         has_effect: bool = False,
     ) -> Json:
         """Any operation: ``data`` of its reply, decrypted. A token that the library no longer takes is renewed once."""
-        token, fresh = self._access_token(deadline)
         sealed = self._encrypt(operation, data)
+        token = self._access_token(deadline)
         status, reply = self._post(operation, sealed, deadline, token, max_bytes, has_effect)
-        if status == AUTHENTICATION_FAILED and not fresh:
-            self._forget(token)
-            token, _ = self._access_token(deadline)
+        if status == AUTHENTICATION_FAILED:  # it was refused before it did anything
+            token = self._access_token(deadline, refused=token)
             status, reply = self._post(operation, sealed, deadline, token, max_bytes, has_effect)
         if status == AUTHENTICATION_FAILED:
             self._forget(token)
-        _raise_for(status)
+        _raise_for(status, has_effect=has_effect)
         return self._decrypt(operation, reply)
 
-    def _access_token(self, deadline: Deadline) -> tuple[str, bool]:
-        """The token, and whether it was obtained just now. Two threads may obtain one each: the last one stays."""
+    def _access_token(self, deadline: Deadline, *, refused: str = "") -> str:
+        """A token, not the ``refused`` one. One thread obtains it for all: a library may let a new token end the former one."""
+        if (held := self._usable(refused)) is not None:
+            return held
+        if not self._obtaining.acquire(timeout=deadline.remaining()):
+            raise RetryLater("token-awaited", "another call was still obtaining it")
+        try:
+            return self._usable(refused) or self._obtain_token(deadline)
+        finally:
+            self._obtaining.release()
+
+    def _usable(self, refused: str) -> str | None:
         held = self._token
-        if held is not None and time.monotonic() < held[1]:
-            return held[0], False
+        return held[0] if held is not None and held[0] != refused and time.monotonic() < held[1] else None
+
+    def _obtain_token(self, deadline: Deadline) -> str:
         stamp = str(int(time.time() * 1000))
         signature = sm2.sm3(f"{self._access_id}{stamp}{self._access_key}".encode()).hex()
         status, reply = self._post(
@@ -239,7 +250,7 @@ class Library:
             raise unreadable("accessToken", has_effect=False)
         with self._lock:
             self._token = (token, time.monotonic() + max(0.0, seconds - _TOKEN_MARGIN_S))
-        return token, True
+        return token
 
     def _forget(self, token: str) -> None:
         """Unless another thread has renewed it meanwhile."""
@@ -328,7 +339,8 @@ def _open(response: WireResponse, *, has_effect: bool = False) -> tuple[int, Jso
     return int(status), reply.get("data")
 
 
-def _raise_for(code: int) -> None:
+def _raise_for(code: int, *, has_effect: bool = False) -> None:
+    """A status that explains nothing (99, one that is in no table) does not say that nothing was done."""
     status = status_of(code)
     detail = f"status {code}"
     match status.outcome:
@@ -339,7 +351,7 @@ def _raise_for(code: int) -> None:
         case Outcome.MISCONFIGURED:
             raise PeerMisconfigured(status.word, detail)
         case Outcome.RETRY:
-            raise RetryLater(status.word, detail)
+            raise (OutcomeUnknown if has_effect else RetryLater)(status.word, detail)
 
 
 def _member(data: Json, name: str) -> Json:

@@ -74,7 +74,7 @@ def authorization_state(code: Json) -> AuthorizationState:
 
 # --- metadata -----------------------------------------------------------------------------------------------------------
 
-# canonical name, English dialect, pinyin dialect
+# canonical name, English dialect, pinyin dialect, and what else is read for it
 METADATA: Final = (
     ("identifier", "certificateIdentifier", "ZZBS"),
     ("type_code", "certificateType", "ZZLXDM"),
@@ -84,7 +84,7 @@ METADATA: Final = (
     ("holder_code", "certificateHolderCode", "CZZTDM"),
     ("holder_code_type", "certificateHolderType", "CZZTDMLXDM"),
     ("issuer_name", "issueDept", "ZZBFJG"),
-    ("issuer_code", "issueDeptCode", "ZZBFJGDM"),
+    ("issuer_code", "issueDeptCode", "ZZBFJGDM", "issueCode"),
     ("issued_on", "issueDate", "ZZBFRQ"),
     ("valid_from", "certificateValidateStart", "ZZYXQQSRQ"),
     ("valid_until", "certificateValidateEnd", "ZZYXQJZRQ"),

@@ -7,7 +7,9 @@ import binascii
 import hmac
 import json
 import secrets
+import struct
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
@@ -64,6 +66,7 @@ class Options:
     pinyin: bool = False  # metadata in pinyin initials instead of English words
     token_s: float = 7200.0  # how long a token is taken ...
     token_says_s: int | None = None  # ... and how long the library says that it is
+    one_token: bool = False  # a new token ends the former one
     stale_links: int = 0  # so many links are expired when they are given out
     authorize_after_s: float = 0.5  # when a person answers a request for authorization
 
@@ -149,6 +152,8 @@ class LibraryServer:
         fresh = stamp.isdigit() and abs(time.time() - int(stamp) / 1000) < _STAMP_S
         if not fresh or not hmac.compare_digest(wanted, str(data.get("sign"))):
             raise Refusal(AUTHENTICATION_FAILED)
+        if self._options.one_token:
+            self._tokens.clear()
         token = secrets.token_hex(16)
         self._tokens[token] = time.monotonic() + self._options.token_s
         says = self._options.token_says_s
@@ -246,9 +251,7 @@ class LibraryServer:
         return {"downloadUrls": [self._link(holding, data, files_url) for holding in self._of_holder(data)]}
 
     def _link(self, holding: Holding, data: Mapping[str, Json], files_url: str) -> str:
-        seconds = data.get("expiryTime", 600)
-        if not isinstance(seconds, int) or not 0 < seconds <= 86_400:
-            raise Refusal(BAD_VALUE)
+        seconds = _seconds(data, "expiryTime")
         if self._stale > 0:
             self._stale -= 1
             seconds = 0
@@ -260,11 +263,14 @@ class LibraryServer:
         return f"{files_url}/files/{link}"
 
     def _download_file(self, data: Mapping[str, Json], _files_url: str) -> Json:
-        _required(data, "certificateCopyCause")
-        if _required(data, "fileType") != "ofd":  # png copies are not simulated
-            raise Refusal(NOT_PROVIDED)
-        content = self._holdings.file(self._by_identifier(data, "certificateIdentifier"))
-        return {"fileType": "ofd", "content": base64.b64encode(content).decode("ascii")}
+        """The sealed file, or a picture of it: a copy that says what for, and that nobody can verify."""
+        cause, form = _required(data, "certificateCopyCause"), _required(data, "fileType")
+        _seconds(data, "certificateCopyExpiringTime")
+        if form not in ("ofd", "png"):
+            raise Refusal(BAD_VALUE)
+        found = self._by_identifier(data, "certificateIdentifier")
+        content = self._holdings.file(found) if form == "ofd" else picture(f"{found.metadata.identifier} {cause}")
+        return {"fileType": form, "content": base64.b64encode(content).decode("ascii")}
 
     # --- verification -------------------------------------------------------------------------------------------------
 
@@ -351,6 +357,26 @@ def _required(data: Mapping[str, Json], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise Refusal(_MISSING.get(name, FIELD_EMPTY))
     return value
+
+
+def _seconds(data: Mapping[str, Json], name: str) -> int:
+    """How long something is good: 600 s unless the caller says."""
+    seconds = data.get(name, 600)
+    if not isinstance(seconds, int) or not 0 < seconds <= 86_400:
+        raise Refusal(BAD_VALUE)
+    return seconds
+
+
+def picture(text: str) -> bytes:
+    """A grey PNG of one pixel with a text in it (PNG third edition, 11.3.3.4 iTXt)."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
+    note = b"Comment\0\0\0\0\0" + text.encode()
+    parts = ((b"IHDR", head), (b"iTXt", note), (b"IDAT", zlib.compress(b"\0\x80")), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, content) for kind, content in parts)
 
 
 def _use_cause(data: Mapping[str, Json]) -> None:

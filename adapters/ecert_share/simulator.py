@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--pinyin", action="store_true", help="metadata in pinyin initials")
     parser.add_argument("--token-seconds", type=float, default=7200.0, help="how long an accessToken is taken")
     parser.add_argument("--token-says", type=int, help="how long the library says that it is taken; default: the truth")
+    parser.add_argument("--one-token", action="store_true", help="a new accessToken ends the former one")
     parser.add_argument("--stale-links", type=int, default=0, help="so many links are expired when they are given out")
     parser.add_argument("--authorize-after", type=float, default=0.5, help="seconds until a person authorizes")
     parser.add_argument("--files-url", help="where download links point; default: this server")
@@ -114,7 +115,9 @@ def main() -> None:
         bytes.fromhex(keys["library_private_key"]),
         sm2.public_key(bytes.fromhex(keys["sm2_private_key"])),
     )
-    options = Options(args.pinyin, args.token_seconds, args.token_says, args.stale_links, args.authorize_after)
+    options = Options(
+        args.pinyin, args.token_seconds, args.token_says, args.one_token, args.stale_links, args.authorize_after
+    )
     simulation = Simulation(args.journal, fault_body=fault_body)
     app = create_app(LibraryServer(holdings, access, options, Collections(simulation)), args.files_url)
     run(app, simulation, host=args.host, port=args.port, control_port=args.control_port)

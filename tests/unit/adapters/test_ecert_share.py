@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from adapters.contract import (
 from adapters.ecert_share import simulator
 from adapters.ecert_share.client import EcertShare
 from adapters.ecert_share.library import Link, LinkExpired, _open
-from adapters.ecert_share.mapping import AuthorizationState
+from adapters.ecert_share.mapping import AuthorizationState, holder_query_to_wire
 from adapters.holdings import organisation
 from adapters.population import RARE_NAMES, Family, family
 from adapters.simulator_process import SimulatorProcess
@@ -218,6 +219,9 @@ def test_every_query_and_file_operation(adapter: EcertShare) -> None:
     shown = {"qrcode": f"CERT:{identifier}", "useCause": CAUSE_TEXT}
     assert one.query("queryCertInfoByQRcode", shown, at) == (record,)
     assert one.file(identifier, CAUSE_TEXT, 60, at) == document.content
+    copy = one.file(identifier, "窗口核对", 60, at, file_type="png")
+    assert copy.startswith(b"\x89PNG")
+    assert "窗口核对".encode() in copy
     by_holder = {
         "holderCode": family(REGION, 2).guardian.id_number,
         "holderTypeCode": "111",
@@ -372,7 +376,37 @@ def test_a_library_that_never_takes_our_token_is_asked_twice_at_most(tmp_path: P
         made = EcertShare(simulator.endpoint(process.url, tmp_path))
         with pytest.raises(PeerMisconfigured, match="authentication-failed"):
             made.probe(soon())
-        assert operations(process) == ["getAccessToken", "getCertRemarkInfo"]
+        assert operations(process) == ["getAccessToken", "getCertRemarkInfo"] * 2
+        made.close()
+
+
+def test_a_token_that_ends_between_the_calls_of_one_fetch_is_renewed(tmp_path: Path) -> None:
+    """Before its time: the library said two hours. Query, link and file are one fetch, and it succeeds."""
+    arguments = ["--keys", str(tmp_path), "--one-token"]
+    with SimulatorProcess(MODULE, arguments) as process:
+        first, second = (EcertShare(simulator.endpoint(process.url, tmp_path)) for _ in range(2))
+        first.probe(soon())
+        asked = query(family(REGION, 2))
+        data = holder_query_to_wire(asked, "公共服务")
+        (record,) = first.library.query("queryCertInfoByHolderCode", data, soon())
+        second.probe(soon())  # another node obtains a token: the first one's is good no longer
+        identifier = str(record["certificateIdentifier"])
+        before = len(operations(process))
+        link = first.library.link(identifier, data["useCause"], 600, soon())
+        assert first.library.load(link, soon()).startswith(b"PK")
+        assert operations(process)[before:-1] == ["downloadUrl", "getAccessToken", "downloadUrl"]
+        first.close()
+        second.close()
+
+
+def test_many_threads_obtain_one_token(tmp_path: Path) -> None:
+    """Where a new token ends the former one, two threads that each obtain one would end each other's for ever."""
+    with SimulatorProcess(MODULE, ["--keys", str(tmp_path), "--one-token"]) as process:
+        made = EcertShare(simulator.endpoint(process.url, tmp_path))
+        with ThreadPoolExecutor(12) as pool:
+            for one in [pool.submit(made.probe, soon()) for _ in range(24)]:
+                one.result()
+        assert operations(process).count("getAccessToken") == 1
         made.close()
 
 
