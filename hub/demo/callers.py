@@ -17,9 +17,10 @@ from certs.http.signatures import sign_request
 from certs.x509.signing_cert import SigningCert
 from certs.xml.key_info import KnownCertificates
 from certs.xml.zeep_plugin import SignaturePlugin
-from hub.demo.cast import Party
+from hub.demo.cast import APP_ID, Cast, Party
+from hub.demo.scenario import LIXIA
 from hub.own_keys import OwnKeys
-from schemas.transfers import TransferRequest
+from schemas.transfers import Guardian, TransferRequest
 
 TIMEOUT_S = 15.0
 
@@ -81,6 +82,21 @@ class RestCaller:
             self._local.session = _session()
         answer = self._local.session.request(method, url, data=body or None, headers=headers, timeout=TIMEOUT_S)
         return answer.status_code, cast("dict[str, Any]", answer.json())
+
+
+class LoginPage:
+    """The identity service's own page, as a person sees it who is sent there by a portal or an app."""
+
+    def __init__(self, cast_: Cast) -> None:
+        self._url = cast_.simulators["identity"].url + "/login"
+
+    def log_in(self, portal: RestCaller, person: Guardian, region: str = LIXIA) -> dict[str, str]:
+        """The portal gets a nonce of the hub, the person logs in with it: ``login`` of the message that follows."""
+        _, begun = portal.post("/v1/logins", {"region": region})
+        nonce = str(begun["nonce"])
+        told = {"idNumber": person.id_number, "audience": APP_ID, "nonce": nonce}
+        answer = _session().post(self._url, json=told, timeout=TIMEOUT_S)
+        return {"nonce": nonce, "assertion": str(answer.json()["assertion"])}
 
 
 class SoapCaller:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from adapters.ecert_share.simulator import load_access
+from adapters.harness import write_key_pair
+from adapters.identity.simulator import ISSUER
 from adapters.population import family
 from adapters.simulator_process import SimulatorProcess
 from certs.issuing.authority import new_root
@@ -20,6 +22,7 @@ from hub.demo.scenario import HUANGDAO, LIXIA, SCENES, ZHANGQIU, Twist
 from hub.own_keys import OwnKeys
 
 PATHS = {"city_soap": "/services/sjjh"}  # where a product's service is below its address
+APP_ID = "exchange-hub"  # under which the identity service knows the hub
 CALLBACK_S = "0.8"  # a registry decides so long after it accepted
 
 
@@ -30,10 +33,11 @@ class Party:
     id: str
     name: str
     region: str
-    registry: str  # adapter of its registry
+    registry: str  # adapter of its registry; empty where it has none
     http_key: PrivateKey
     wsse_key: PrivateKey | None = None
     wsse_cert: bytes = b""
+    rights: tuple[str, ...] = ("transfer.submit", "transfer.query", "transfer.decide")
 
     @property
     def key_id(self) -> str:
@@ -45,7 +49,8 @@ class Cast:
     """Everybody, and the folder where their keys are."""
 
     folder: Path
-    parties: dict[str, Party] = field(default_factory=dict)
+    parties: dict[str, Party] = field(default_factory=dict)  # with their registries
+    services: dict[str, Party] = field(default_factory=dict)  # an app and a counter: they only call
     simulators: dict[str, SimulatorProcess] = field(default_factory=dict)
 
     def stop(self) -> None:
@@ -71,8 +76,14 @@ def gather(folder: Path) -> Cast:
         key = PrivateKey.generate(rsa, rsa_bits=2048)
         identity = root.issue(name, rsa, key=key, not_before=begin, not_after=end)
         cast.parties[id_] = Party(id_, name, region, "city_soap", PrivateKey.generate(ecdsa), key, identity.cert.der)
-    for party in cast.parties.values():
+    for id_, name, rights in (
+        ("app", "爱山东 App", ("authorization.issue",)),
+        ("hall", "历下区政务服务大厅", ("authorization.redeem", "evidence")),
+    ):
+        cast.services[id_] = Party(id_, name, LIXIA, "", PrivateKey.generate(sm2), rights=rights)
+    for party in (*cast.parties.values(), *cast.services.values()):
         _write_keys(folder, party)
+    write_key_pair(folder, "login", sm2)  # by which the identity service signs who has logged in
     return cast
 
 
@@ -96,8 +107,8 @@ def start_simulators(cast: Cast, hub_url: str, own: OwnKeys) -> None:
     (folder / "identity.secret").write_text(secrets.token_hex(16), encoding="ascii")
     commands: dict[str, tuple[str, list[str]]] = {
         "identity": ("adapters.identity.simulator", [
-            "--app-id", "exchange-hub", "--app-secret", (folder / "identity.secret").read_text(encoding="ascii"),
-            "--population", str(folder / "other-names.csv")]),
+            "--app-id", APP_ID, "--app-secret", (folder / "identity.secret").read_text(encoding="ascii"),
+            "--population", str(folder / "other-names.csv"), "--assertion-key-file", str(folder / "login.key.pem")]),
         "library": ("adapters.ecert_share.simulator", [
             "--keys", str(folder / "library"), "--export-anchors", str(folder / "anchors")]),
         "monitor": ("adapters.cloudevents.simulator", ["--hub-key-file", str(own.http_public)]),
@@ -132,12 +143,12 @@ def write_parties_file(cast: Cast, own: OwnKeys) -> Path:
     """The TOML that ``hub systems load`` takes: what an administrator would write."""
     folder, path = cast.folder, cast.folder / "parties.toml"
     lines = ["# Everybody who takes part in the demo. hub systems load parties.toml registers them.", ""]
-    for party in cast.parties.values():
+    for party in (*cast.parties.values(), *cast.services.values()):
         lines += ["[[system]]", f'id = "{party.id}"', f'name = "{party.name}"']
         lines += ["[[system.key]]", 'kind = "http"', f'file = "{party.id}.pub.pem"', f'key_id = "{party.key_id}"']
         if party.wsse_key is not None:
             lines += ["[[system.key]]", 'kind = "wsse"', f'file = "{party.id}.wsse.crt"']
-        for service in ("transfer.submit", "transfer.query", "transfer.decide"):
+        for service in party.rights:
             lines += ["[[system.right]]", f'service = "{service}"', f'region = "{party.region}"']
         lines.append("")
     lines += ["[[system]]", 'id = "province"', 'name = "省级平台"', ""]
@@ -166,7 +177,8 @@ def write_parties_file(cast: Cast, own: OwnKeys) -> Path:
     lines += [f'sm2_public_key = "{access["sm2_public_key"]}"', "[endpoint.secrets]"]
     lines += ['access_key = "file:library.access_key"', 'sm2_private_key = "file:library.sm2_private_key"', ""]
     lines += [*_endpoint("identity", "province", "identity", "identity", "370000", cast, "identity")]
-    lines += ["[endpoint.settings]", 'app_id = "exchange-hub"', "[endpoint.secrets]"]
+    lines += ["[endpoint.settings]", f'app_id = "{APP_ID}"', f'assertion_issuer = "{ISSUER}"']
+    lines += [f'assertion_key_file = "{folder / "login.pub.pem"}"', "[endpoint.secrets]"]
     lines += ['app_secret = "file:identity.secret"', ""]
     lines += [*_endpoint("monitor", "province", "cloudevents", "events", "370000", cast, "monitor")]
     lines += ["[endpoint.settings]", f'signing_key_file = "{own.http}"', 'signing_key_id = "exchange-hub"']

@@ -18,7 +18,7 @@ from certs.keys import PublicKey
 from hub.access import registration
 from hub.access.callers import Service
 from hub.db import Database, Tx
-from hub.demo.callers import RestCaller
+from hub.demo.callers import LoginPage, RestCaller
 from hub.demo.scenario import LIXIA
 from hub.demo.stage import Stage
 from hub.demo.summary import Row
@@ -36,7 +36,7 @@ ACTOR: Final = "operator:demo"
 
 
 def prepare(stage: Stage) -> None:
-    """The example catalogue of items, and the portal's right and purpose: as commands do it beside a running hub."""
+    """The example catalogue, the portal's right, and the purpose of portal and counter: as commands do it beside a running hub."""
     db = open_database(stage.settings, open_vault(stage.settings))
     try:
         _prepare(db)
@@ -49,7 +49,8 @@ def _prepare(db: Database) -> None:
 
     def write(tx: Tx) -> None:
         registration.grant(tx, ACTOR, PORTAL, [Service.EVIDENCE.value, Service.AUTHORIZATION_ISSUE.value], LIXIA)
-        allow_purpose(tx.conn, PORTAL, PURPOSE, tx.now, ACTOR)
+        for system in (PORTAL, "hall"):
+            allow_purpose(tx.conn, system, PURPOSE, tx.now, ACTOR)
 
     db.write(write)
 
@@ -57,6 +58,7 @@ def _prepare(db: Database) -> None:
 @dataclass(frozen=True, slots=True)
 class _Portal:
     caller: RestCaller
+    login: LoginPage
 
     def ask(self, index: int, form: str, *, consent: bool = True) -> tuple[int, dict[str, Any]]:
         """The applicant agrees on the portal, and the portal asks."""
@@ -66,7 +68,8 @@ class _Portal:
             now = datetime.now(UTC) - timedelta(seconds=5)
             scope = {"ecertTypes": TYPES, "purpose": PURPOSE, "region": LIXIA, "item": ITEM}
             agreed = {"holder": holder, "scope": scope, "reference": f"demo-{secrets.token_hex(6)}",
-                      "givenAt": now.isoformat(), "endsAt": (now + timedelta(days=30)).isoformat()}  # fmt: skip
+                      "givenAt": now.isoformat(), "endsAt": (now + timedelta(days=30)).isoformat(),
+                      "login": self.login.log_in(self.caller, person)}  # fmt: skip
             self.caller.post("/v1/consents", agreed)
         message = {
             "messageId": f"demo-{secrets.token_hex(6)}", "itemCode": ITEM, "region": LIXIA, "subject": holder,
@@ -78,7 +81,7 @@ class _Portal:
 
 def play(stage: Stage) -> Row:
     """Asks for three applicants and says whether all came as it should."""
-    portal = _Portal(RestCaller(stage.url, stage.cast.parties[PORTAL]))
+    portal = _Portal(RestCaller(stage.url, stage.cast.parties[PORTAL]), LoginPage(stage.cast))
     status, whole = portal.ask(APPLICANT, "fields")
     satisfied = sum(one["satisfied"] for one in whole.get("requirements", ()))
     fields = sum(len(one["fields"]) for one in whole.get("fields", ()))
