@@ -25,6 +25,7 @@ import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
@@ -36,8 +37,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapters.simulation_faults import Fault, Faulty, Mode, abort
+from schemas.transfers import Decision
 
 REQUESTS_KEPT: Final = 20_000
+CALLBACK_S: Final = 5.0  # for one try to tell the hub
+_CALLBACK_PAUSES: Final = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0, 20.0, 30.0)
 
 
 class Journal:
@@ -114,6 +118,35 @@ class Simulation:
     def _come_back(self, fault: Fault) -> None:
         if self.fault is fault and self.port is not None:
             self._opening = asyncio.ensure_future(self.port.open())
+
+
+class LaterDecisions:
+    """A registry that decides after a while, and then tells the hub until it has heard.
+
+    ``tell`` says whether the hub has answered for good; it blocks, and is called in a thread. Without it the hub must ask.
+    """
+
+    def __init__(self, after_s: float, tell: Callable[[Decision], bool] | None) -> None:
+        self._after_s = after_s
+        self._tell = tell
+        self._running: set[asyncio.Task[None]] = set()
+        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="callback")
+
+    def begin(self, decide: Callable[[], Decision | None]) -> None:
+        """``decide`` is called when it is time; None: there is nothing to decide any more."""
+        running = asyncio.ensure_future(self._run(decide))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+
+    async def _run(self, decide: Callable[[], Decision | None]) -> None:
+        await asyncio.sleep(self._after_s)
+        decision = decide()
+        if decision is None or self._tell is None:
+            return
+        for pause in _CALLBACK_PAUSES:
+            if await asyncio.get_running_loop().run_in_executor(self._pool, self._tell, decision):
+                return
+            await asyncio.sleep(pause)
 
 
 def control_app(simulation: Simulation) -> FastAPI:

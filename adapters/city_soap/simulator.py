@@ -7,9 +7,7 @@ SubmitDecision with its own SOAP client (``--hub``). Faults and counts: adapters
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +27,7 @@ from adapters.city_soap.mapping import Wire
 from adapters.city_soap.soap import SoapFailure
 from adapters.contract import DeliveryStatus, StepAction, TransferStep
 from adapters.population import Family, find_family
-from adapters.simulation import Simulation, argument_parser, run
+from adapters.simulation import CALLBACK_S, LaterDecisions, Simulation, argument_parser, run
 from certs.errors import MessageRefused
 from certs.keys import PrivateKey
 from certs.x509.signing_cert import SigningCert
@@ -43,8 +41,6 @@ from schemas.transfers import Decision, DecisionOutcome
 
 VERSION: Final = "2.1.7"
 PATH: Final = "/services/sjjh"
-CALLBACK_S: Final = 5.0
-CALLBACK_PAUSES: Final = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0, 20.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +85,7 @@ class Registry:
         self._simulation = simulation
         self._tasks: dict[str, Task] = {}
         self._steps: dict[tuple[str, str], Task] = {}
-        self._running: set[asyncio.Task[None]] = set()
-        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="callback")
+        self._decisions = LaterDecisions(options.decide_after_s, options.tell)
         self._office = f"{REGIONS.get(options.region).name}教育局"
         for entry in simulation.journal.read():
             if entry["kind"] == "task":
@@ -212,21 +207,13 @@ class Registry:
         self._steps[task.decision.case_id, task.decision.step] = task
 
     def _later(self, task: Task) -> None:
-        running = asyncio.ensure_future(self._decide_later(task))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        self._decisions.begin(lambda: self._decided(task))
 
-    async def _decide_later(self, task: Task) -> None:
-        await asyncio.sleep(self.options.decide_after_s)
+    def _decided(self, task: Task) -> Decision | None:
         if task.cancelled:
-            return
+            return None
         self._mark(task)
-        if self.options.tell is None:
-            return
-        for pause in CALLBACK_PAUSES:
-            if await asyncio.get_running_loop().run_in_executor(self._pool, self.options.tell, task.decision):
-                return
-            await asyncio.sleep(pause)
+        return task.decision
 
     def _mark(self, task: Task) -> None:
         task.decided = True

@@ -6,13 +6,11 @@ It does not recognise a repeated key, as its manifest says: a repeat is a second
 
 from __future__ import annotations
 
-import asyncio
 import hmac
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
@@ -22,16 +20,13 @@ from adapters.county_rest.mapping import Result
 from adapters.json_wire import JsonObject, read_object, write_object
 from adapters.population import find_family
 from adapters.signing import RequestSigner
-from adapters.simulation import Simulation, argument_parser, run
+from adapters.simulation import CALLBACK_S, LaterDecisions, Simulation, argument_parser, run
 from adapters.wire import Wire
 from certs.errors import MessageRefused
 from certs.http.signatures import verify_request
 from certs.keys import PrivateKey, PublicKey
 from schemas.regions import REGIONS
 from schemas.transfers import Decision, DecisionOutcome
-
-CALLBACK_S: Final = 5.0
-CALLBACK_PAUSES: Final = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0, 20.0, 30.0)
 
 
 @dataclass(slots=True)
@@ -49,31 +44,24 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``decide_after_s``: seconds until the decision; 0: with the receipt. Without ``callback`` the hub must ask."""
+    """``decide_after_s``: seconds until the decision; 0: with the receipt. Without ``tell`` the hub must ask."""
 
     region: str
     token: str
     seed: int
     decide_after_s: float
     hub_key: PublicKey | None
-    callback: Callback | None
+    tell: Callable[[Decision], bool] | None
 
 
 class Callback:
-    """Tells decisions to the hub: ``POST <hub>/v1/decisions``, signed with this registry's own key, again until it is heard."""
+    """Tells decisions to the hub: ``POST <hub>/v1/decisions``, signed with this registry's own key."""
 
     def __init__(self, hub_url: str, signer: RequestSigner) -> None:
         self._wire = Wire(Endpoint("hub", "370000", hub_url), max_idle=8)
         self._signer = signer
-        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="callback")
 
-    async def tell(self, decision: Decision) -> None:
-        for pause in CALLBACK_PAUSES:
-            if await asyncio.get_running_loop().run_in_executor(self._pool, self._send, decision):
-                return
-            await asyncio.sleep(pause)
-
-    def _send(self, decision: Decision) -> bool:
+    def tell(self, decision: Decision) -> bool:
         """Whether the hub has answered for good."""
         url = self._wire.url("/v1/decisions")
         body = decision.model_dump_json(by_alias=True, exclude_none=True).encode()
@@ -96,7 +84,7 @@ class Registry:
         self._by_key: dict[str, Application] = {}
         self._by_step: dict[tuple[str, str], Application] = {}
         self._number = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._decisions = LaterDecisions(options.decide_after_s, options.tell)
         self._office = f"{REGIONS.get(options.region).name}教育局"
         for entry in simulation.journal.read():
             if entry["kind"] == "application":
@@ -189,17 +177,13 @@ class Registry:
         return family.why_not
 
     def _later(self, application: Application) -> None:
-        task = asyncio.ensure_future(self._decide_later(application))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._decisions.begin(lambda: self._decided(application))
 
-    async def _decide_later(self, application: Application) -> None:
-        await asyncio.sleep(self.options.decide_after_s)
+    def _decided(self, application: Application) -> Decision | None:
         if application.cancelled:
-            return
+            return None
         self._mark(application)
-        if self.options.callback is not None:
-            await self.options.callback.tell(application.decision)
+        return application.decision
 
     def _mark(self, application: Application) -> None:
         application.decided = True
@@ -315,14 +299,15 @@ def main() -> None:
         "--hub-key-file", type=Path, help="PEM of the hub's public key; with it, unsigned requests are refused"
     )
     given = parser.parse_args()
-    callback = None
+    tell = None
     if given.hub:
         if not given.key_file or not given.key_id:
             parser.error("--hub needs --key-file and --key-id")
-        callback = Callback(given.hub, RequestSigner(PrivateKey.from_pem(given.key_file.read_bytes()), given.key_id))
+        signer = RequestSigner(PrivateKey.from_pem(given.key_file.read_bytes()), given.key_id)
+        tell = Callback(given.hub, signer).tell
     hub_key = PublicKey.from_pem(given.hub_key_file.read_bytes()) if given.hub_key_file else None
     simulation = Simulation(given.journal, fault_body=fault_body)
-    options = Options(given.region, given.token, given.seed, given.decide_after, hub_key, callback)
+    options = Options(given.region, given.token, given.seed, given.decide_after, hub_key, tell)
     registry = Registry(options, simulation)
     run(
         create_app(registry),
