@@ -34,7 +34,8 @@ class EvidenceParts:
     @property
     def handlers(self) -> Handlers:
         """Who hears of the deliveries of this service."""
-        return dict.fromkeys((Kind.EVIDENCE_ECERT, Kind.EVIDENCE_PERSON, Kind.EVIDENCE_ENROLMENT), self.follow_ups)
+        kinds = (Kind.EVIDENCE_ECERT, Kind.EVIDENCE_PERSON, Kind.EVIDENCE_ENROLMENT, Kind.EVIDENCE_PRESENTED)
+        return dict.fromkeys(kinds, self.follow_ups)
 
     def service(self, adapters: AdapterCache) -> EvidenceService:
         follow_ups = self.follow_ups

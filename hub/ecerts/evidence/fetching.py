@@ -33,6 +33,8 @@ from adapters.contract import (
     PeerMisconfigured,
     PersonQuery,
     PersonVerifier,
+    PresentedFetcher,
+    PresentedQuery,
 )
 from hub.db import Database
 from hub.deliveries.adapters import AdapterCache
@@ -155,13 +157,13 @@ class Fetcher:
             found = self._judge.answered(question, kept, region, self._db.clock())
             if found.standing is Standing.HELD:
                 return replace(found, reused=True)
-        return self._judge.answered(question, call(adapter, question.body, deadline), region, self._db.clock())
+        return self._judge.answered(question, call(adapter, question.asked, deadline), region, self._db.clock())
 
     def _kept(self, question: Question, adapter: Adapter, deadline: Deadline) -> EcertDocument | None:
         """A document that was kept, if the source says now that it is still the one and valid."""
         query, kind = question.body, question.document.type
-        if not isinstance(query, EcertQuery) or kind not in self._rules.keep_s:
-            return None
+        if not isinstance(query, EcertQuery) or question.presented is not None or kind not in self._rules.keep_s:
+            return None  # what a holder shows is fetched by what was shown
         if Capability.ECERT_STATUS not in adapter.manifest.capabilities:
             return None
         index = self._authorizations.holder_index(question.holder)
@@ -189,6 +191,8 @@ class Fetcher:
         query, seconds = question.body, self._rules.keep_s.get(question.document.type)
         if not isinstance(query, EcertQuery) or seconds is None or document.metadata.identifier is None:
             return None
+        if question.presented is not None:  # shown for one case
+            return None
         index = self._authorizations.holder_index(question.holder)
         sealed = self._vault.seal(judging.to_bytes(document), kept_context(index, query.type_code))
         return {
@@ -213,6 +217,8 @@ def call(adapter: Adapter, body: Canonical, deadline: Deadline) -> Canonical:
     match body:
         case EcertQuery() if Capability.FETCH_ECERT in capabilities:
             return cast(EcertFetcher, adapter).fetch_ecert(body, deadline)
+        case PresentedQuery() if Capability.FETCH_PRESENTED in capabilities:
+            return cast(PresentedFetcher, adapter).fetch_presented(body, deadline)
         case PersonQuery() if Capability.VERIFY_PERSON in capabilities:
             return cast(PersonVerifier, adapter).verify_person(body, deadline)
         case EnrolmentQuery() if Capability.FETCH_ENROLMENT in capabilities:

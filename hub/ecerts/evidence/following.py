@@ -113,7 +113,7 @@ class FollowUps:
                     kind=question.kind,
                     subject=str(document),
                     idempotency_key=f"{file.row.id}.{order.index(document)}",
-                    body=question.body,
+                    body=question.asked,
                     expires_at=expires,
                 )
                 for document, question in asked.items()

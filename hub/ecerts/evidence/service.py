@@ -30,8 +30,9 @@ from hub.ecerts.evidence import store
 from hub.ecerts.evidence.fetching import Fetched, Fetcher
 from hub.ecerts.evidence.following import FollowUps
 from hub.ecerts.evidence.judging import Got
-from hub.ecerts.evidence.planning import find_grounds, holder_of, questions
+from hub.ecerts.evidence.planning import at_their_libraries, find_grounds, holder_of, questions
 from hub.ecerts.evidence.views import EvidenceFile, digest_of_answer, grounds_to_json, request_context
+from hub.ecerts.presentations.model import FiledRequest
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
 from hub.vault import Vault
@@ -158,6 +159,13 @@ class EvidenceService:
         if not grounds:
             return self._without_basis(tx, one, request, index)
         known, endpoints = self._planner.known(request, one.item, self._items.current(), grounds, tx.now)
+        presented = self._authorizations.use_presentations(
+            tx, grounds.values(), message_id=request.message_id, system_id=caller.system_id
+        )
+        if isinstance(presented, HubProblem):
+            return presented
+        request = FiledRequest.model_construct(**dict(request), presented=presented)
+        endpoints = at_their_libraries(endpoints, grounds, request)
         until = tx.now + timedelta(seconds=request.deadline_s + GRACE_S)
         sealed = self._vault.seal(request.model_dump_json().encode(), request_context(one.request_id))
         values: store.Values = {

@@ -19,6 +19,7 @@ from hub.ecerts.catalogue import Catalogue, Evidence, Item, Requirement
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.planning import Grounds, Planner, by_word
 from hub.ecerts.evidence.rules import EvidenceRules
+from hub.ecerts.presentations.model import FiledRequest
 from hub.ecerts.solver import WHO_ACTS, Known, Plan, RequirementAnswer, RequirementState, Standing, solve
 from hub.vault import Vault
 from hub.working_days import SHANGHAI
@@ -89,7 +90,7 @@ class Views:
         item = catalogue.item(row.item_code, row.asked_at)
         if row.request_sealed is None or item is None:
             return None
-        request = EvidenceRequest.model_validate_json(self.vault.open(row.request_sealed, request_context(row.id)))
+        request = FiledRequest.model_validate_json(self.vault.open(row.request_sealed, request_context(row.id)))
         words = by_word(item)
         rows = {words[one.document]: one for one in documents if one.document in words}
         known = {}
