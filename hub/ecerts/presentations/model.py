@@ -91,6 +91,12 @@ class PresentationView(Canonical):
     use_until: UtcDatetime | None = None
 
 
+class PresentationRevocation(Canonical):
+    """The holder, who stands at the counter, takes it back."""
+
+    holder: Holder
+
+
 class Presented(Canonical):
     """A presentation that an evidence request took: by what name its library knows it, and which endpoint that is."""
 

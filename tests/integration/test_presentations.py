@@ -1,0 +1,506 @@
+"""Codes that the provincial library issued, on both databases, in front of its real simulator."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from adapters.contract import ShownKind
+from adapters.ecert_share.simulator import endpoint as library_endpoint
+from adapters.registry import manifest
+from hub import tables as t
+from hub.access.endpoints import EndpointSpec, add_endpoint
+from hub.db import Database, Tx
+from hub.ecerts.evidence.rules import load_rules
+from hub.ecerts.presentations import model as m
+from hub.ecerts.presentations.model import State
+from schemas.problems import HubProblem
+from tests.integration.evidence_world import CONSUMER, STRANGER, Peers, World, peers
+from tests.integration.presenting import TYPES, Counter
+
+
+@pytest.fixture(scope="module")
+def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
+    with peers(tmp_path_factory.mktemp("presented")) as started:
+        yield started
+
+
+@pytest.fixture
+def world(database: Database, simulators: Peers) -> Iterator[World]:
+    simulators.library.fail("none")
+    made = World(database, simulators).set_up()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def counter(world: World) -> Iterator[Counter]:
+    made = Counter(world)
+    yield made
+    made.close()
+
+
+def problem(work: Any, *arguments: Any) -> tuple[str, str]:
+    with pytest.raises(HubProblem) as caught:
+        work(*arguments)
+    return caught.value.kind.code, caught.value.detail
+
+
+# --- the whole way ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_code_is_shown_agreed_to_and_used_once(counter: Counter) -> None:
+    world = counter.world
+    begun = counter.begin(counter.request(1))
+    assert (begun.state, begun.use_until) == (State.PENDING, None)
+    assert problem(counter.ask, begun.presentation_id, 1) == ("evidence-basis-refused", "no-authorization")
+    agreed = counter.until(begun.presentation_id, State.AUTHORIZED)
+    assert agreed.use_until is not None
+    before = world.library_calls()
+    answer = counter.ask(begun.presentation_id, 1)
+    assert (answer.state, answer.complete) == ("answered", True)
+    calls = [one["path"] for one in world.peers.library.requests()][-40:]
+    assert any(path.endswith("/queryCertInfosByVerifyTrx") for path in calls)
+    assert world.library_calls() - before == len(TYPES), "each by the transaction, none by the holder's number"
+    assert counter.status(begun.presentation_id).state is State.USED
+    assert problem(counter.ask, begun.presentation_id, 1) == ("evidence-basis-refused", "no-authorization")
+
+
+def test_the_same_message_gets_the_same_answer_after_it_was_used(counter: Counter) -> None:
+    agreed = counter.agreed(2)
+    basis = {"kind": "authorization", "reference": agreed.presentation_id}
+    request = counter.world.request(2, basis=basis)
+    first = counter.world.ask(request)
+    assert first.complete
+    assert counter.world.ask(request) == first
+
+
+def test_the_holder_need_not_be_named_again(counter: Counter) -> None:
+    answer = counter.ask(counter.agreed(3).presentation_id, 3, subject=None)
+    card = next(one for one in answer.fields or () if one.document == "id-card")
+    assert card.fields["holder_code"] == counter.holder(3).code
+
+
+def test_the_holder_sees_what_it_was_used_for(counter: Counter) -> None:
+    agreed = counter.agreed(4)
+    counter.ask(agreed.presentation_id, 4)
+    index = counter.world.authorizations.holder_index(counter.holder(4))
+    uses = [use for use in counter.world.rows(t.data_uses) if use.holder_index == index]
+    assert {use.ecert_type for use in uses} == set(TYPES)
+    assert {(use.basis, use.basis_reference, use.outcome) for use in uses} == {
+        ("authorization", agreed.presentation_id, "held")
+    }
+
+
+def test_an_e_certificate_is_shown_and_nobody_is_asked(counter: Counter) -> None:
+    world = counter.world
+    world.consent(5, types=("id-card",))
+    world.ask(world.request(5, answer="documents"))
+    identifier = _identifier(world, 5)
+    before = counter.begun_at_library()
+    request = counter.request(
+        5,
+        kind=ShownKind.ECERT,
+        code=f"CERT:{identifier}#a",
+        wanted={"ecertTypes": ("id-card",)},
+        caseReference="case-x",
+    )
+    begun = counter.begin(request)
+    assert (begun.state, begun.kind) == (State.AUTHORIZED, ShownKind.ECERT)
+    assert counter.begun_at_library() == before
+    answer = counter.ask(begun.presentation_id, 5, caseReference="case-x")
+    by = {one.name: one.satisfied for one in answer.requirements}
+    assert by["identity"]
+    assert not by["education"], "one certificate was shown"
+
+
+def _identifier(world: World, index: int) -> str:
+    """Of the holder's ID card, as the library knows it."""
+    from adapters.contract import Deadline
+    from adapters.ecert_share.client import EcertShare
+    from schemas.ecert_types import ecert_types
+    from schemas.ecerts import EcertQuery, UseCause
+
+    held = world.holder(index)
+    cause = UseCause(case_id="c", item_code=None, item_name="", purpose="p", system_name="s", legal_basis="l")
+    query = EcertQuery(type_code=ecert_types()["id-card"].code, holder_code=held["code"], holder_code_type="111",
+                       holder_name=held["name"], use_cause=cause)  # fmt: skip
+    adapter = EcertShare(library_endpoint(world.peers.library.url, world.peers.folder / "library"))
+    found = adapter.ecert_status(query, Deadline.after(10)).metadata.identifier
+    adapter.close()
+    assert found is not None
+    return found
+
+
+# --- what does not hold -----------------------------------------------------------------------------------------------------
+
+
+def test_somebody_elses_code_is_found_out_inside_the_document(counter: Counter) -> None:
+    """Person 7 shows a code of person 6 at the counter: what comes is not 7's, and nothing of it leaves the hub."""
+    agreed = counter.until(counter.begin(counter.request(7, code=counter.code(6))).presentation_id, State.AUTHORIZED)
+    answer = counter.ask(agreed.presentation_id, 7)
+    assert not answer.complete
+    gaps = {(gap.document, gap.state) for one in answer.requirements for gap in one.missing}
+    assert {(key, "not-verified") for key in ("id-card", "putonghua-level")} <= gaps
+    assert not answer.fields
+    assert counter.holder(6).code not in answer.model_dump_json()
+    index = counter.world.authorizations.holder_index(counter.holder(7))
+    assert {use.outcome for use in counter.world.rows(t.data_uses) if use.holder_index == index} == {"not-verified"}
+
+
+@pytest.mark.parametrize(
+    ("code", "word"), [("LATE", "expired"), ("PERSON:379800201501010011", "unknown"), ("NONSENSE", "unknown")]
+)
+def test_a_code_that_the_library_does_not_take(counter: Counter, code: str, word: str) -> None:
+    shown = counter.code(8, code) if code == "LATE" else f"{code}#{time.monotonic_ns()}"
+    request = counter.request(8, code=shown)
+    assert problem(counter.begin, request) == ("authorization-code-refused", word)
+    before = counter.begun_at_library()
+    assert problem(counter.begin, request) == ("authorization-code-refused", word), "the same message, the same answer"
+    assert counter.begun_at_library() == before
+    (row,) = counter.world.rows(t.presentations)
+    assert counter.status(row.id).state is State.REFUSED
+    counted = sum(one.codes for one in counter.world.rows(t.wrong_codes))
+    assert counted == (1 if word == "unknown" else 0)
+
+
+def test_a_holder_who_says_no(counter: Counter) -> None:
+    begun = counter.begin(counter.request(9, code=counter.code(9, "DENY")))
+    found = counter.until(begun.presentation_id, State.DENIED)
+    assert found.reason == "denied-by-holder"
+    assert problem(counter.ask, begun.presentation_id, 9) == ("evidence-basis-refused", "no-authorization")
+    assert [use.outcome for use in counter.world.rows(t.data_uses)] == ["evidence-basis-refused"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "index"),
+    [
+        ({"caseReference": "another case"}, 10),
+        ({"purpose": "hiring-registration"}, 10),
+        ({"region": "370202"}, 10),
+        ({}, 11),  # another holder
+    ],
+)
+def test_it_is_bound_to_case_purpose_region_and_holder(counter: Counter, changes: dict[str, str], index: int) -> None:
+    agreed = counter.agreed(10)
+    arguments = {"caseReference": "case-10", **changes}
+    with pytest.raises(HubProblem) as caught:
+        counter.ask(agreed.presentation_id, index, **arguments)
+    assert caught.value.detail == "no-authorization"
+    assert counter.status(agreed.presentation_id).state is State.AUTHORIZED, "a refused question does not use it up"
+    assert counter.ask(agreed.presentation_id, 10).complete
+
+
+def test_it_is_bound_to_the_types_that_were_asked_for(counter: Counter) -> None:
+    agreed = counter.agreed(12, wanted={"ecertTypes": ("id-card", "degree")})
+    answer = counter.ask(agreed.presentation_id, 12)
+    gaps = {one.name: [gap.reason for gap in one.missing] for one in answer.requirements if not one.satisfied}
+    assert gaps == {"putonghua": ["not-authorized"]}
+
+
+def test_it_is_bound_to_the_caller(counter: Counter) -> None:
+    world, agreed = counter.world, counter.agreed(13)
+    world.db.write(lambda tx: _allow(tx, STRANGER))
+    stranger = world.caller(STRANGER)
+    assert problem(counter.presentations.status, stranger, agreed.presentation_id) == ("authorization-unknown", "")
+    request = world.request(13, basis={"kind": "authorization", "reference": agreed.presentation_id}, subject=None)
+    assert problem(world.ask, request, stranger) == ("evidence-basis-refused", "authorization-not-usable")
+    assert problem(counter.presentations.revoke, stranger, agreed.presentation_id, counter.holder(13))[0] == (
+        "authorization-unknown"
+    )
+
+
+def _allow(tx: Tx, system: str) -> None:
+    from hub.ecerts.evidence import store
+
+    store.allow_purpose(tx.conn, system, "teacher-qualification", tx.now, "test")
+
+
+def test_taken_back_it_is_no_basis(counter: Counter) -> None:
+    agreed = counter.agreed(14)
+    caller = counter.world.caller()
+    assert problem(counter.presentations.revoke, caller, agreed.presentation_id, counter.holder(1))[0] == (
+        "authorization-unknown"
+    ), "only its holder"
+    first = counter.presentations.revoke(caller, agreed.presentation_id, counter.holder(14))
+    assert counter.presentations.revoke(caller, agreed.presentation_id, counter.holder(14)) == first
+    assert counter.status(agreed.presentation_id).state is State.REVOKED
+    assert problem(counter.ask, agreed.presentation_id, 14) == ("evidence-basis-refused", "no-authorization")
+
+
+def test_its_windows_end(counter: Counter) -> None:
+    world = counter.world
+    agreed, begun = counter.agreed(15), counter.begin(counter.request(16, code=counter.code(16, "DENY")))
+
+    def later(tx: Tx) -> None:
+        p = t.presentations
+        tx.conn.execute(sa.update(p).where(p.c.id == agreed.presentation_id).values(use_until=tx.now))
+        tx.conn.execute(sa.update(p).where(p.c.id == begun.presentation_id).values(expires_at=tx.now))
+
+    world.db.write(later)
+    assert counter.status(agreed.presentation_id).state is State.EXPIRED
+    assert counter.status(begun.presentation_id).state is State.EXPIRED
+    assert problem(counter.ask, agreed.presentation_id, 15) == ("evidence-basis-refused", "no-authorization")
+    world.db.write(
+        lambda tx: tx.conn.execute(sa.update(t.presentations).values(purge_at=tx.now - timedelta(seconds=1)))
+    )
+    assert counter.presentations.purge() == 2
+    assert problem(counter.status, agreed.presentation_id) == ("authorization-unknown", "")
+
+
+# --- the library fails --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["hang-after", "reset-after", "truncated"])
+def test_a_begin_that_was_not_answered_is_unknown_and_never_repeated(counter: Counter, mode: str) -> None:
+    library = counter.world.peers.library
+    counter.agreed(17)  # the token is there: what fails is the begin itself
+    request = counter.request(18)
+    before = counter.begun_at_library()
+    library.fail(mode, times=1, path="/ChannelVerify/begin")
+    begun = counter.begin(request)
+    library.fail("none")
+    assert begun.state is State.OUTCOME_UNKNOWN
+    assert begun.reason
+    assert counter.begin(request) == begun
+    assert counter.status(begun.presentation_id).state is State.OUTCOME_UNKNOWN
+    assert counter.begun_at_library() == before + 1, "the holder may have been asked: not a second time"
+    again = counter.request(18, code=request.code)
+    assert problem(counter.begin, again) == ("authorization-code-refused", "redeemed-already")
+    assert problem(counter.ask, begun.presentation_id, 18) == ("evidence-basis-refused", "no-authorization")
+    assert counter.agreed(18), "a new code is how it goes on"
+
+
+@pytest.mark.parametrize("mode", ["down", "status-503-retry-after"])
+def test_where_nothing_happened_the_same_message_begins_it_later(counter: Counter, mode: str) -> None:
+    library, request = counter.world.peers.library, counter.request(19)
+    library.fail(mode)
+    begun = counter.begin(request)
+    assert begun.state is State.NOT_BEGUN
+    library.fail("none")
+    _clear_pause(counter.world)
+    later = counter.begin(request)
+    assert (later.presentation_id, later.state) == (begun.presentation_id, State.PENDING)
+    counter.until(begun.presentation_id, State.AUTHORIZED)
+
+
+def _clear_pause(world: World) -> None:
+    world.db.write(lambda tx: tx.conn.execute(sa.update(t.endpoints).values(open_at=tx.now, paused_at=None)))
+
+
+def test_a_library_that_does_not_say_how_it_stands_leaves_it_pending(counter: Counter) -> None:
+    begun = counter.begin(counter.request(20))
+    counter.world.peers.library.fail("http-500", path="/ChannelVerify/current")
+    found = counter.status(begun.presentation_id)
+    assert (found.state, found.reason) == (State.PENDING, "http-500")
+    counter.world.peers.library.fail("none")
+    assert counter.until(begun.presentation_id, State.AUTHORIZED).reason is None
+
+
+def test_a_library_that_is_down_when_it_is_fetched_is_asked_again_by_the_transaction(counter: Counter) -> None:
+    world = counter.world
+    agreed = counter.agreed(21)
+    world.peers.library.fail("down")
+    answer = counter.ask(agreed.presentation_id, 21, deadlineS=2)
+    assert answer.state == "pending"
+    world.peers.library.fail("none")
+    _clear_pause(world)
+    with world.worker():
+        found = world.until(answer.id, "answered")
+    assert found.complete
+    assert {row.kind for row in world.rows(t.deliveries)} == {"evidence-presented", "event"}
+
+
+def test_the_endpoint_is_called_as_deliveries_call_it(counter: Counter) -> None:
+    world = counter.world
+    world.db.write(lambda tx: tx.conn.execute(sa.update(t.endpoints).values(paused_at=tx.now)))
+    begun = counter.begin(counter.request(22))
+    assert (begun.state, begun.reason) == (State.NOT_BEGUN, "endpoint-paused")
+
+
+# --- once, whoever asks -----------------------------------------------------------------------------------------------------------
+
+
+def test_of_many_begins_with_one_code_one_reaches_the_library(counter: Counter) -> None:
+    code, before, barrier = counter.code(23), counter.begun_at_library(), threading.Barrier(20)
+
+    def one(number: int) -> str:
+        request = counter.request(23, code=code, messageId=f"crowd-{number}")
+        barrier.wait()
+        try:
+            return counter.begin(request).state
+        except HubProblem as refused:
+            return refused.detail
+
+    with ThreadPoolExecutor(20) as pool:
+        words = list(pool.map(one, range(20)))
+    assert words.count("pending") == 1
+    assert set(words) <= {"pending", "redeemed-already", "another node takes the same code"}
+    assert counter.begun_at_library() == before + 1
+
+
+def test_one_message_many_times_at_once_is_begun_once(counter: Counter) -> None:
+    request, before, barrier = counter.request(24), counter.begun_at_library(), threading.Barrier(10)
+
+    def one(_: int) -> str:
+        barrier.wait()
+        return counter.begin(request).presentation_id
+
+    with ThreadPoolExecutor(10) as pool:
+        assert len(set(pool.map(one, range(10)))) == 1
+    assert counter.begun_at_library() == before + 1
+
+
+def test_of_many_requests_for_evidence_one_has_it(counter: Counter) -> None:
+    agreed, barrier = counter.agreed(25), threading.Barrier(12)
+
+    def one(_: int) -> bool | str:
+        barrier.wait()
+        try:
+            return counter.ask(agreed.presentation_id, 25).complete
+        except HubProblem as refused:
+            return refused.kind.code
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(one, range(12)))
+    assert sorted(map(str, answers)) == sorted(["True", *["evidence-basis-refused"] * 11])
+    assert [row.object for row in counter.world.audited("presentation.use")] == [agreed.presentation_id]
+
+
+def test_another_message_under_the_same_id_is_a_conflict(counter: Counter) -> None:
+    request = counter.request(26)
+    counter.begin(request)
+    other = request.model_copy(update={"code": counter.code(26)})
+    assert problem(counter.begin, other) == ("message-id-conflict", "")
+
+
+def test_a_signature_is_good_for_one_begin(counter: Counter) -> None:
+    caller = counter.world.caller(nonce="n-1")
+    counter.begin(counter.request(27), caller)
+    assert problem(counter.begin, counter.request(27), caller) == ("message-replayed", "")
+
+
+# --- limits, and who may ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_phone_is_not_asked_again_and_again(counter: Counter) -> None:
+    live = load_rules().codes.live
+    for _ in range(live):
+        counter.begin(counter.request(28, code=counter.code(28, "DENY")))
+    before = counter.begun_at_library()
+    assert problem(counter.begin, counter.request(28)) == ("authorization-throttled", "live-codes")
+    assert counter.begun_at_library() == before
+    counter.begin(counter.request(29))  # another holder's phone
+
+
+def test_wrong_codes_throttle_before_the_library_hears_of_them(database: Database, simulators: Peers) -> None:
+    simulators.library.fail("none")
+    rules = load_rules()
+    rules = rules.model_copy(update={"codes": rules.codes.model_copy(update={"wrong": 3})})
+    world = World(database, simulators, rules=rules).set_up()
+    counter = Counter(world)
+    for number in range(3):
+        assert problem(counter.begin, counter.request(30 + number, code=f"NOBODY:{number}"))[1] == "unknown"
+    before = counter.begun_at_library()
+    assert problem(counter.begin, counter.request(34)) == ("authorization-throttled", "wrong-codes")
+    assert counter.begun_at_library() == before
+    assert [row.object for row in world.audited("authorization.guessing")] == [CONSUMER]
+    counter.close()
+    world.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"wanted": {"purpose": "unheard-of"}}, "evidence-purpose-refused"),
+        (
+            {"wanted": {"purpose": "school-licensing"}},
+            "evidence-purpose-refused",
+        ),  # known, not registered for the caller
+    ],
+)
+def test_a_purpose_must_be_registered(counter: Counter, changes: dict[str, Any], code: str) -> None:
+    assert problem(counter.begin, counter.request(35, **changes))[0] == code
+
+
+def test_a_right_in_the_region_is_needed(counter: Counter) -> None:
+    elsewhere = counter.world.caller(region="370200")
+    assert problem(counter.begin, counter.request(36), elsewhere)[0] == "access-denied"
+
+
+def test_the_citys_own_library_is_asked_where_there_is_one(counter: Counter) -> None:
+    """As for evidence: by catalogue and region."""
+    world = counter.world
+    begun = counter.begin(counter.request(37))
+    assert counter.row(begun.presentation_id).endpoint_id == "library"
+
+    def add(tx: Tx) -> None:
+        near = library_endpoint(world.peers.library.url, world.peers.folder / "library")
+        spec = EndpointSpec("jinan-library", "province", "ecert_share", "ecert-library", "370100", near.base_url,
+                            dict(near.settings), dict(near.secrets), timeout_s=4)  # fmt: skip
+        add_endpoint(tx, "test", world.vault, manifest("ecert_share"), spec, lease_s=60)
+
+    world.db.write(add)
+    world.directory.forget()
+    near = counter.agreed(38)
+    assert counter.row(near.presentation_id).endpoint_id == "jinan-library"
+    agreed = counter.until(begun.presentation_id, State.AUTHORIZED)
+    answer = counter.ask(agreed.presentation_id, 37)
+    assert answer.complete
+    documents = {
+        row.document: row.endpoint_id for row in world.rows(t.evidence_documents) if row.request_id == answer.id
+    }
+    assert {documents[key] for key in TYPES} == {"library"}, "a transaction is good where it was begun"
+
+
+def test_no_library_no_presentation(counter: Counter) -> None:
+    world = counter.world
+    world.db.write(lambda tx: tx.conn.execute(sa.update(t.endpoints).values(service="events")))
+    world.directory.forget()
+    assert problem(counter.begin, counter.request(39))[0] == "no-route"
+
+
+# --- what is kept -----------------------------------------------------------------------------------------------------------------
+
+
+def test_code_and_transaction_stand_nowhere_in_clear(counter: Counter, world: World) -> None:
+    request = counter.request(31)
+    begun = counter.begin(request)
+    counter.until(begun.presentation_id, State.AUTHORIZED)
+    counter.ask(begun.presentation_id, 31)
+    with world.db.read() as conn:
+        said = " ".join(str(row) for table in t.metadata.sorted_tables for row in conn.execute(sa.select(table)))
+    for secret in (request.code, request.code.partition("#")[0], counter.holder(31).code, counter.holder(31).name):
+        assert secret not in said
+    assert "trx:" not in said
+
+
+def test_every_answer_is_audited_refusals_too(counter: Counter) -> None:
+    request = counter.request(32)
+    begun = counter.begin(request)
+    counter.begin(request)
+    counter.until(begun.presentation_id, State.AUTHORIZED)
+    problem(counter.begin, counter.request(32, code=request.code))
+    words = [(row.outcome, row.object) for row in counter.world.audited("presentation.begin")]
+    assert words == [
+        ("accepted", begun.presentation_id),
+        ("pending", begun.presentation_id),
+        ("repeated", begun.presentation_id),
+        ("authorization-code-refused", "-"),
+    ]
+    assert counter.world.audited("presentation.read")
+
+
+def test_messages_hide_their_code() -> None:
+    request = Counter.request(Counter.__new__(Counter), 1)
+    assert request.code not in repr(request)
+    with pytest.raises(ValueError, match="code") as caught:
+        m.PresentationRequest.model_validate({**request.model_dump(by_alias=True), "code": "a secret\n"})
+    assert "a secret" not in str(caught.value)
