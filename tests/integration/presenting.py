@@ -9,6 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from adapters.contract import Deadline
+from adapters.ecert_share.client import EcertShare
+from adapters.ecert_share.simulator import endpoint as library_endpoint
 from adapters.population import family
 from hub import tables as t
 from hub.access.callers import Caller
@@ -16,6 +19,8 @@ from hub.deliveries.breaker import BreakerPolicy
 from hub.ecerts.authorizations import model as am
 from hub.ecerts.presentations import model as m
 from hub.ecerts.presentations.service import Presentations
+from schemas.ecert_types import ecert_types
+from schemas.ecerts import EcertQuery, UseCause
 from schemas.evidence import EvidenceAnswer
 from tests.integration.evidence_world import PURPOSE, REGION, TEACHER, World
 
@@ -87,3 +92,21 @@ class Counter:
 
     def close(self) -> None:
         self.presentations.close()
+
+
+def card_of(world: World, index: int) -> str:
+    """The identifier of guardian ``index``'s ID card, as the library knows it."""
+    held = world.holder(index)
+    cause = UseCause(case_id="c", item_code=None, item_name="", purpose="p", system_name="s", legal_basis="l")
+    query = EcertQuery(
+        type_code=ecert_types()["id-card"].code,
+        holder_code=held["code"],
+        holder_code_type=held["codeType"],
+        holder_name=held["name"],
+        use_cause=cause,
+    )
+    adapter = EcertShare(library_endpoint(world.peers.library.url, world.peers.folder / "library"))
+    found = adapter.ecert_status(query, Deadline.after(10)).metadata.identifier
+    adapter.close()
+    assert found is not None
+    return found

@@ -23,7 +23,7 @@ from hub.ecerts.presentations import model as m
 from hub.ecerts.presentations.model import State
 from schemas.problems import HubProblem
 from tests.integration.evidence_world import CONSUMER, STRANGER, Peers, World, peers
-from tests.integration.presenting import TYPES, Counter
+from tests.integration.presenting import TYPES, Counter, card_of
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +101,7 @@ def test_the_holder_sees_what_it_was_used_for(counter: Counter) -> None:
 
 def test_an_e_certificate_is_shown_and_nobody_is_asked(counter: Counter) -> None:
     world = counter.world
-    world.consent(5, types=("id-card",))
-    world.ask(world.request(5, answer="documents"))
-    identifier = _identifier(world, 5)
+    identifier = card_of(world, 5)
     before = counter.begun_at_library()
     request = counter.request(
         5,
@@ -119,24 +117,6 @@ def test_an_e_certificate_is_shown_and_nobody_is_asked(counter: Counter) -> None
     by = {one.name: one.satisfied for one in answer.requirements}
     assert by["identity"]
     assert not by["education"], "one certificate was shown"
-
-
-def _identifier(world: World, index: int) -> str:
-    """Of the holder's ID card, as the library knows it."""
-    from adapters.contract import Deadline
-    from adapters.ecert_share.client import EcertShare
-    from schemas.ecert_types import ecert_types
-    from schemas.ecerts import EcertQuery, UseCause
-
-    held = world.holder(index)
-    cause = UseCause(case_id="c", item_code=None, item_name="", purpose="p", system_name="s", legal_basis="l")
-    query = EcertQuery(type_code=ecert_types()["id-card"].code, holder_code=held["code"], holder_code_type="111",
-                       holder_name=held["name"], use_cause=cause)  # fmt: skip
-    adapter = EcertShare(library_endpoint(world.peers.library.url, world.peers.folder / "library"))
-    found = adapter.ecert_status(query, Deadline.after(10)).metadata.identifier
-    adapter.close()
-    assert found is not None
-    return found
 
 
 # --- what does not hold -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
+from adapters.contract import ShownKind
 from hub.db import AuditEntry, Tx
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.presentations import store
@@ -32,6 +33,7 @@ def reference_context(presentation_id: str) -> str:
 
 def standing_of(row: store.PresentationRow, now: datetime) -> State:
     return standing(
+        kind=ShownKind(row.kind),
         state=State(row.state),
         owned_until=row.owned_until,
         expires_at=row.expires_at,

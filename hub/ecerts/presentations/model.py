@@ -120,8 +120,14 @@ def presentation_of(request: EvidenceRequest, reference: str) -> Presented | Non
     return request.presentation(reference) if isinstance(request, FiledRequest) else None
 
 
+def left_by(kind: ShownKind) -> State:
+    """What is known of one whose process died while it asked: only where a person is asked did the call have an effect."""
+    return State.NOT_BEGUN if kind is ShownKind.ECERT else State.OUTCOME_UNKNOWN
+
+
 def standing(
     *,
+    kind: ShownKind,
     state: State,
     owned_until: datetime,
     expires_at: datetime,
@@ -136,7 +142,7 @@ def standing(
     if used:
         return State.USED
     if state is State.BEGINNING and now >= owned_until:
-        return State.OUTCOME_UNKNOWN  # the process that began it has died
+        return left_by(kind)
     if state is State.PENDING and now >= expires_at:
         return State.EXPIRED
     if state is State.AUTHORIZED and (use_until is None or now >= use_until):

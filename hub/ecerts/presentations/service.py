@@ -5,8 +5,9 @@
 3. One commit with what came of it, only if the row is still this run's.
 
 A process that dies between 1 and 3 leaves *beginning*, which :meth:`Presentations.keep_house` and every reader take for
-*outcome-unknown*: the library cannot be asked about a transaction whose name it never told, so the holder shows a new code. The
-code stands nowhere; a keyed hash of it does, so that it is begun once whoever brings it.
+*outcome-unknown*: the library cannot be asked about a transaction whose name it never told, so the holder shows a new code. (A
+shown e-certificate is only looked up: it is *not-begun*, and the same message begins it again.) The code stands nowhere; a keyed
+hash of it does, so that it is begun once whoever brings it.
 """
 
 from __future__ import annotations
@@ -196,7 +197,7 @@ class Presentations:
             "reason": None,
             **self._times(tx.now, one),
         }
-        if not store.change(tx.conn, seen.id, State.NOT_BEGUN.value, seen.owner, values):
+        if not store.change(tx.conn, seen.id, seen.state, seen.owner, values):
             return _Begun(seen.id, None)
         return self._accepted(tx, one, seen.id, owner, "accepted")
 
@@ -299,10 +300,11 @@ class Presentations:
         def settle(tx: Tx) -> int:
             rows = store.left_behind(tx.conn, tx.now)
             for row in rows:
-                values: store.Values = {"state": State.OUTCOME_UNKNOWN.value, "reason": "process-died"}
+                state = m.left_by(ShownKind(row.kind)).value
+                values: store.Values = {"state": state, "reason": "process-died"}
                 store.change(tx.conn, row.id, State.BEGINNING.value, row.owner, values)
                 detail = {"endpoint": row.endpoint_id, "reason": "process-died"}
-                tx.audit.append(AuditEntry(ACTOR, "presentation.begin", row.id, State.OUTCOME_UNKNOWN.value, detail))
+                tx.audit.append(AuditEntry(ACTOR, "presentation.begin", row.id, state, detail))
             return len(rows)
 
         return self.db.write(settle)
