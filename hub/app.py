@@ -31,6 +31,7 @@ from hub.console.routes import Console, console_router, static_files
 from hub.console.verifying import verify_router
 from hub.db import Database
 from hub.deliveries.adapters import AdapterCache
+from hub.deliveries.breaker import BreakerPolicy
 from hub.deliveries.dispatch import Dispatcher
 from hub.deliveries.model import Handlers
 from hub.ecerts.authorizations.service import Authorizations
@@ -52,6 +53,7 @@ from hub.intake.collect import collect_router
 from hub.intake.cursors import Cursors
 from hub.intake.ecert_rest import ecert_router
 from hub.intake.evidence import evidence_router
+from hub.intake.presentations_rest import presentations_router
 from hub.intake.soap import AnswerSigner
 from hub.opening import open_database, open_vault
 from hub.own_keys import OwnKeys
@@ -101,6 +103,8 @@ class Hub:
         self.dispatcher = Dispatcher.from_settings(settings, self.db, self.vault, handlers, self.adapters)
         self.prober = Prober(self.db, self.dispatcher.adapter_of, settings.probe_interval_s)
         self.evidence = cases.evidence.service(self.adapters)
+        breaker = BreakerPolicy(settings.breaker_failures, settings.breaker_open_s)
+        self.presentations = cases.evidence.presentations(self.adapters, breaker=breaker, node=settings.node)
         self.collect = cases.collect
         self.reconciler = Reconciler(self.db, self.vault, self.dispatcher.adapter_of)
         self.items, self.authorizations = ItemCatalogue(self.db), Authorizations(self.db, self.vault)
@@ -114,6 +118,8 @@ class Hub:
                 Chore("evidence", LIMITS_EVERY_S, self.evidence.keep_house),
                 Chore("evidence-purge", HOURLY_S, self.evidence.purge),
                 Chore("authorizations-purge", HOURLY_S, self.authorizations.purge),
+                Chore("presentations", LIMITS_EVERY_S, self.presentations.keep_house),
+                Chore("presentations-purge", HOURLY_S, self.presentations.purge),
                 Chore("logins-purge", HOURLY_S, self.logins.purge),
                 Chore("collect-reconcile", DAILY_S, self._reconcile, waits_s=HOURLY_S),
                 Chore("anchor", ANCHOR_EVERY_S, self._anchor, waits_s=ANCHOR_EVERY_S),
@@ -129,6 +135,7 @@ class Hub:
         gate = create_gate(settings, self.db, CallerDirectory(self.db), self.metrics.observe)
         install_intake(self.app, gate, settings, self.vault, CaseService(self.db, self.rooms), self._answer_signer())
         self.app.include_router(evidence_router(gate, self.evidence))
+        self.app.include_router(presentations_router(gate, self.presentations))
         largest_batch = settings.max_batch_mb * 2**20
         self.app.include_router(
             collect_router(gate, self.collect.collections, Cursors(self.vault.session_key), largest_batch)
@@ -162,6 +169,7 @@ class Hub:
         self.collect.worker.stop()
         self.dispatcher.stop()
         self.evidence.close()
+        self.presentations.close()
         self.db.close()
         self.adapters.close()
         log.info("stopped", node=self.settings.node)

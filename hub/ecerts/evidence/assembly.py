@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from certs.keys import PrivateKey
 from hub.db import Database
 from hub.deliveries.adapters import AdapterCache
+from hub.deliveries.breaker import BreakerPolicy
 from hub.deliveries.model import Handlers, Kind
+from hub.deliveries.places import Places
 from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.evidence.fetching import Fetcher
@@ -20,7 +23,11 @@ from hub.ecerts.evidence.service import EvidenceService
 from hub.ecerts.evidence.views import Views
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.notices import ExtensionNotices
+from hub.ecerts.presentations.library import Library
+from hub.ecerts.presentations.service import Presentations
 from hub.vault import Vault
+
+DEFAULT_BREAKER: Final = BreakerPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,16 @@ class EvidenceParts:
         db, vault = follow_ups.db, follow_ups.vault
         fetcher = Fetcher(db, vault, adapters, self.judge, self.rules, follow_ups.authorizations)
         return EvidenceService(db, vault, fetcher, follow_ups)
+
+    def presentations(
+        self, adapters: AdapterCache, *, breaker: BreakerPolicy = DEFAULT_BREAKER, node: str = "node"
+    ) -> Presentations:
+        """Codes of the library that holders show, which become bases of evidence."""
+        f = self.follow_ups
+        library = Library(f.db, f.vault, adapters, Places(f.db, node))
+        return Presentations(
+            f.db, f.vault, library, f.views.planner, f.items, f.authorizations, self.rules, breaker, node
+        )
 
 
 def evidence_parts(
