@@ -113,6 +113,7 @@ _FORMS: Final[Mapping[str, _Form]] = {
     "private-school-licence": _Form("教育局", "137{region_3}0{index:08d}", 10, ORGANISATION),
     "diploma": _Form("教育局", "{region}2015{index:08d}", fields={"KZ_XL": "普通高中"}),
     "degree": _Form("教育局", "{region}4{index:09d}", fields={"KZ_XW": "教育学学士"}),
+    "course-completion": _Form("教育局", "{region}6{index:09d}", fields={"KZ_KC": "示例课程"}),
 }  # fmt: skip
 
 

@@ -95,14 +95,7 @@ def judge(content: bytes, keys: Path) -> tuple[Indication, SubIndication | None]
     return report.indication, report.sub_indication
 
 
-HELD = sorted(
-    ORGANISATIONS
-    | {"id-card", "household-register", "real-estate-title", "teacher-qualification", "putonghua-level"}
-    | {"diploma", "degree"}
-)
-
-
-@pytest.mark.parametrize("key", HELD)
+@pytest.mark.parametrize("key", sorted(ecert_types()))
 def test_every_type_is_fetched_sealed_and_says_inside_what_the_library_says(
     adapter: EcertUsefor, keys: Path, key: str
 ) -> None:
