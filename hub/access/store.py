@@ -127,13 +127,17 @@ def delete_right(conn: Connection, system_id: str, service: str, region: str) ->
 # --- nonces -------------------------------------------------------------------------------------------------------------
 
 
+_REMEMBER = {  # made once: every signed message runs it
+    dialect: insert(t.nonces).on_conflict_do_nothing().returning(t.nonces.c.digest)
+    for dialect, insert in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert))
+}
+
+
 def remember_nonces(conn: Connection, nonces: Sequence[tuple[str, datetime]]) -> list[bool]:
     """For each (digest, expires_at), whether it is new; of equal ones in one batch the first is."""
-    insert = sqlite_insert if conn.dialect.name == "sqlite" else postgresql_insert
     # in one order on every node, so that two nodes that insert the same nonces do not wait for each other
     rows = [{"digest": digest, "expires_at": expires} for digest, expires in sorted(dict(nonces).items())]
-    statement = insert(t.nonces).on_conflict_do_nothing().returning(t.nonces.c.digest)
-    fresh = set(conn.execute(statement, rows).scalars())
+    fresh = set(conn.execute(_REMEMBER[conn.dialect.name], rows).scalars())
     answers = []
     for digest, _ in nonces:
         answers.append(digest in fresh)

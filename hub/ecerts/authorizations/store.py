@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
+from hub.engine import insert_many
 
 Values = dict[str, object]
 
@@ -162,19 +163,29 @@ def consent_by_reference(conn: Connection, system_id: str, reference: str) -> Co
     return None if row is None else ConsentRow(**row._mapping)
 
 
+c = t.consents.c
+_CONSENTS_OF = (  # made once: every request for evidence asks it
+    sa.select(*_CONSENT)
+    .where(
+        c.holder_index == sa.bindparam("holder"),
+        c.revoked_at.is_(None),
+        c.given_at <= sa.bindparam("at"),
+        c.ends_at > sa.bindparam("at"),
+    )
+    .order_by(c.id)
+)
+
+
 def consents_of(conn: Connection, holder_index: str, at: datetime) -> list[ConsentRow]:
     """Those in force, the oldest first."""
-    c = t.consents.c
-    in_force = (c.holder_index == holder_index, c.revoked_at.is_(None), c.given_at <= at, c.ends_at > at)
-    return [ConsentRow(**row._mapping) for row in conn.execute(sa.select(*_CONSENT).where(*in_force).order_by(c.id))]
+    return [ConsentRow(**row._mapping) for row in conn.execute(_CONSENTS_OF, {"holder": holder_index, "at": at})]
 
 
 # --- uses -----------------------------------------------------------------------------------------------------------------
 
 
 def add_uses(conn: Connection, rows: Sequence[Values]) -> None:
-    if rows:
-        conn.execute(sa.insert(t.data_uses), list(rows))
+    insert_many(conn, t.data_uses, rows)
 
 
 def uses_of(conn: Connection, holder_index: str, *, before: str | None, limit: int) -> list[sa.RowMapping]:

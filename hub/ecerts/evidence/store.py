@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from hub import tables as t
 from hub.deliveries.model import Target
+from hub.engine import insert_many
 
 Values = dict[str, object]
 
@@ -80,9 +82,13 @@ class KeptRow:
 
 def _insert_new(conn: Connection, table: sa.Table, values: Values) -> bool:
     """Whether it was inserted; False if it stood there already. (RETURNING, because psycopg does not tell the row count.)"""
-    first = next(iter(table.primary_key))
-    statement = _insert(conn, table).values(values).on_conflict_do_nothing().returning(first)
-    return conn.execute(statement).one_or_none() is not None
+    return conn.execute(_new(conn.dialect.name, table), values).one_or_none() is not None
+
+
+@cache
+def _new(dialect: str, table: sa.Table) -> sa.Executable:
+    insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    return insert.on_conflict_do_nothing().returning(next(iter(table.primary_key)))
 
 
 def _insert(conn: Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
@@ -95,16 +101,25 @@ r, d, k, q = t.evidence_requests, t.evidence_documents, t.kept_ecerts, t.subject
 _REQUEST = [r.c[field.name] for field in fields(RequestRow)]
 _DOCUMENT = [d.c[field.name] for field in fields(DocumentRow)]
 
+# What every request runs is made once: to make a statement costs more than to run it.
+_REQUEST_BY_ID = sa.select(*_REQUEST).where(r.c.id == sa.bindparam("id"))
+_REQUEST_LOCKED = _REQUEST_BY_ID.with_for_update()
+_REQUEST_BY_MESSAGE = sa.select(*_REQUEST).where(
+    r.c.system_id == sa.bindparam("system_id"), r.c.message_id == sa.bindparam("message_id")
+)
+_UPDATE_REQUEST = sa.update(r).where(r.c.id == sa.bindparam("this"))
+_FINISH_REQUEST = _UPDATE_REQUEST.where(r.c.state == "open", r.c.owner == sa.bindparam("by"))
+_DOCUMENTS = sa.select(*_DOCUMENT).where(d.c.request_id == sa.bindparam("id")).order_by(d.c.document)
+_PUT_DOCUMENT = sa.update(d).where(d.c.request_id == sa.bindparam("this"), d.c.document == sa.bindparam("one"))
+
 
 def request(conn: Connection, request_id: str, *, lock: bool = False) -> RequestRow | None:
-    query = sa.select(*_REQUEST).where(r.c.id == request_id)
-    row = conn.execute(query.with_for_update() if lock else query).one_or_none()
+    row = conn.execute(_REQUEST_LOCKED if lock else _REQUEST_BY_ID, {"id": request_id}).one_or_none()
     return None if row is None else RequestRow(**row._mapping)
 
 
 def by_message(conn: Connection, system_id: str, message_id: str) -> RequestRow | None:
-    query = sa.select(*_REQUEST).where(r.c.system_id == system_id, r.c.message_id == message_id)
-    row = conn.execute(query).one_or_none()
+    row = conn.execute(_REQUEST_BY_MESSAGE, {"system_id": system_id, "message_id": message_id}).one_or_none()
     return None if row is None else RequestRow(**row._mapping)
 
 
@@ -112,8 +127,7 @@ def add_request(conn: Connection, values: Values, documents: Sequence[DocumentRo
     """False if another node took the same message in the meantime."""
     if not _insert_new(conn, r, values):
         return False
-    if documents:
-        conn.execute(sa.insert(d), [row.values for row in documents])
+    insert_many(conn, d, [row.values for row in documents])
     return True
 
 
@@ -125,12 +139,11 @@ def take_over(conn: Connection, row: RequestRow, owner: str, until: datetime) ->
 
 def finish(conn: Connection, request_id: str, owner: str, values: Values) -> bool:
     """Only for the run that owns the request."""
-    mine = (r.c.id == request_id, r.c.state == "open", r.c.owner == owner)
-    return conn.execute(sa.update(r).where(*mine).values(values)).rowcount == 1
+    return conn.execute(_FINISH_REQUEST, {**values, "this": request_id, "by": owner}).rowcount == 1
 
 
 def update_request(conn: Connection, request_id: str, values: Values) -> None:
-    conn.execute(sa.update(r).where(r.c.id == request_id).values(values))
+    conn.execute(_UPDATE_REQUEST, {**values, "this": request_id})
 
 
 def orphans(conn: Connection, now: datetime, *, limit: int = 50) -> list[RequestRow]:
@@ -149,16 +162,18 @@ def orphans(conn: Connection, now: datetime, *, limit: int = 50) -> list[Request
 
 
 def documents(conn: Connection, request_id: str) -> list[DocumentRow]:
-    query = sa.select(*_DOCUMENT).where(d.c.request_id == request_id).order_by(d.c.document)
-    return [DocumentRow(**row._mapping) for row in conn.execute(query)]
+    return [DocumentRow(**row._mapping) for row in conn.execute(_DOCUMENTS, {"id": request_id})]
 
 
 def put_documents(conn: Connection, rows: Iterable[DocumentRow]) -> None:
     """Every column of rows that are there."""
+    put = []
     for row in rows:
         values = row.values
-        place = (d.c.request_id == values.pop("request_id"), d.c.document == values.pop("document"))
-        conn.execute(sa.update(d).where(*place).values(values))
+        place = {"this": values.pop("request_id"), "one": values.pop("document")}
+        put.append({**values, **place})
+    if put:
+        conn.execute(_PUT_DOCUMENT, put)
 
 
 def relied_on(conn: Connection, identifier_index: str) -> list[tuple[str, str]]:
@@ -192,10 +207,18 @@ def drop_kept(conn: Connection, identifier_index: str) -> int:
 # --- how much was asked ------------------------------------------------------------------------------------------------------
 
 
+_REQUESTS_SINCE = {
+    name: sa.select(sa.func.count()).where(r.c[name] == sa.bindparam("value"), r.c.asked_at > sa.bindparam("since"))
+    for name in ("system_id", "subject_index")
+}
+_SUBJECTS_SINCE = sa.select(sa.func.count(sa.distinct(q.c.subject_index))).where(
+    q.c.system_id == sa.bindparam("system"), q.c.bucket >= sa.bindparam("from")
+)
+
+
 def requests_since(conn: Connection, column: str, value: str, since: datetime) -> int:
     """``column``: system_id or subject_index."""
-    query = sa.select(sa.func.count()).where(r.c[column] == value, r.c.asked_at > since)
-    return conn.execute(query).scalar_one()
+    return int(conn.execute(_REQUESTS_SINCE[column], {"value": value, "since": since}).scalar_one())
 
 
 def note_subject(conn: Connection, system_id: str, subject_index: str, bucket: int) -> bool:
@@ -206,10 +229,7 @@ def note_subject(conn: Connection, system_id: str, subject_index: str, bucket: i
 
 def subjects_since(conn: Connection, system_id: str, bucket: int) -> int:
     """How many different holders the caller has asked about."""
-    query = sa.select(sa.func.count(sa.distinct(q.c.subject_index))).where(
-        q.c.system_id == system_id, q.c.bucket >= bucket
-    )
-    return conn.execute(query).scalar_one()
+    return int(conn.execute(_SUBJECTS_SINCE, {"system": system_id, "from": bucket}).scalar_one())
 
 
 def purge(conn: Connection, now: datetime, bucket: int) -> int:
@@ -229,9 +249,12 @@ def purge(conn: Connection, now: datetime, bucket: int) -> int:
 # --- who may what, and where -----------------------------------------------------------------------------------------------
 
 
+_PURPOSES = sa.select(t.system_purposes.c.purpose).where(t.system_purposes.c.system_id == sa.bindparam("system"))
+_TARGET = [t.endpoints.c[field.name] for field in fields(Target)]
+
+
 def purposes(conn: Connection, system_id: str) -> frozenset[str]:
-    p = t.system_purposes.c
-    return frozenset(conn.execute(sa.select(p.purpose).where(p.system_id == system_id)).scalars())
+    return frozenset(conn.execute(_PURPOSES, {"system": system_id}).scalars())
 
 
 def allow_purpose(conn: Connection, system_id: str, purpose: str, now: datetime, by: str) -> bool:
@@ -255,12 +278,14 @@ def system_exists(conn: Connection, system_id: str) -> bool:
     return conn.execute(sa.select(t.systems.c.id).where(t.systems.c.id == system_id)).first() is not None
 
 
+_ENDPOINTS = sa.select(
+    *_TARGET, *(t.endpoints.c[name] for name in ("max_concurrency", "paused_at", "open_at", "service_hours"))
+).where(t.endpoints.c.id.in_(sa.bindparam("ids", expanding=True)))
+
+
 def endpoints(conn: Connection, ids: Iterable[str]) -> Mapping[str, EndpointRow]:
-    e = t.endpoints.c
-    target = [e[field.name] for field in fields(Target)]
-    query = sa.select(*target, e.max_concurrency, e.paused_at, e.open_at, e.service_hours).where(e.id.in_(sorted(ids)))
     found = {}
-    for row in conn.execute(query):
+    for row in conn.execute(_ENDPOINTS, {"ids": sorted(ids)}):
         one = Target(**{field.name: row._mapping[field.name] for field in fields(Target)})
         found[one.id] = EndpointRow(one, row.max_concurrency, row.paused_at, row.open_at, row.service_hours)
     return found
