@@ -91,7 +91,7 @@ class Library:
             raise HubProblem(NO_ROUTE, "no-endpoint")
         return found
 
-    def begin(self, run: Run, request: m.PresentationRequest, endpoint: EndpointRow) -> Outcome:
+    def begin(self, run: Run, request: m.PresentationRequest, endpoint: EndpointRow, item_name: str) -> Outcome:
         """Hand over the code. Once sent and not answered, nobody can say whether the holder was asked."""
         asked = PresentationRequest(
             kind=request.kind,
@@ -100,7 +100,7 @@ class Library:
             use_cause=UseCause(
                 case_id=request.case_reference,
                 item_code=request.wanted.item,
-                item_name="",
+                item_name=item_name,
                 purpose=request.wanted.purpose,
                 system_name=HUB_NAME,
                 legal_basis=f"authorization:{run.presentation_id}",

@@ -92,7 +92,7 @@ class Presentations:
             raise begun
         if begun.owner is not None:
             run = Run(begun.presentation_id, caller.system_id, endpoint.target.id, begun.owner, request.use_seconds)
-            outcome = self.library.begin(run, request, endpoint)
+            outcome = self.library.begin(run, request, endpoint, self._item_name(request.wanted))
             self.db.submit(self._record_many, outcome).result()
         row = self._row(begun.presentation_id)
         if row.state == State.REFUSED.value:
@@ -116,6 +116,11 @@ class Presentations:
             )
             raise HubProblem(p.MESSAGE_INVALID, faults=[FieldFault("/wanted/ecertTypes", zh, en)])
         return found.pop()
+
+    def _item_name(self, wanted: m.Shown) -> str:
+        """What the library notes it was for: the item, or the purpose where none is named."""
+        item = None if wanted.item is None else self.items.current().item(wanted.item, self.db.clock())
+        return item.title_zh if item is not None else self.rules.purpose[wanted.purpose].title_zh
 
     def _new(self, caller: Caller, request: m.PresentationRequest, endpoint: EndpointRow) -> _Begin:
         presentation_id = new_id(m.PREFIX.rstrip("_"))
