@@ -14,7 +14,9 @@ import sqlalchemy as sa
 
 from adapters.contract import ShownKind
 from adapters.ecert_share.simulator import endpoint as library_endpoint
+from adapters.ecert_usefor.simulator import endpoint as usefor_endpoint
 from adapters.registry import manifest
+from adapters.simulator_process import SimulatorProcess
 from hub import tables as t
 from hub.access.endpoints import EndpointSpec, add_endpoint
 from hub.db import Database, Tx
@@ -438,6 +440,31 @@ def test_the_citys_own_library_is_asked_where_there_is_one(counter: Counter) -> 
         row.document: row.endpoint_id for row in world.rows(t.evidence_documents) if row.request_id == answer.id
     }
     assert {documents[key] for key in TYPES} == {"library"}, "a transaction is good where it was begun"
+
+
+def test_another_dialect_is_shown_the_same_way(counter: Counter) -> None:
+    """A city whose library speaks UseFor: nothing of the hub's changes."""
+    world, key = counter.world, "useforappkey0001"
+    arguments = ["--app-key", key, "--keys", str(world.peers.folder / "library"), "--authorize-after", "0.2"]
+    with SimulatorProcess("adapters.ecert_usefor.simulator", arguments) as library:
+        near = usefor_endpoint(library.url, key)
+
+        def add(tx: Tx) -> None:
+            spec = EndpointSpec("jinan-library", "province", "ecert_usefor", "ecert-library", "370100", near.base_url,
+                                dict(near.settings), dict(near.secrets), timeout_s=4)  # fmt: skip
+            add_endpoint(tx, "test", world.vault, manifest("ecert_usefor"), spec, lease_s=60)
+
+        world.db.write(add)
+        world.directory.forget()
+        agreed = counter.agreed(33)
+        assert counter.row(agreed.presentation_id).endpoint_id == "jinan-library"
+        assert counter.ask(agreed.presentation_id, 33).complete
+        asked = [one["path"] for one in library.requests()]
+        assert asked.count("/certificate/auth/file") == len(TYPES)
+        assert problem(counter.begin, counter.request(34, kind=ShownKind.ECERT)) == (
+            "authorization-code-refused",
+            "library-kind-not-provided",
+        )
 
 
 def test_no_library_no_presentation(counter: Counter) -> None:
