@@ -20,6 +20,7 @@ GROUPS = {  # files whose ``app`` holds several commands
     "deliveries": "投递 / deliveries that wait for a decision",
     "operators": "控制台用户 / who may use the console",
     "trust": "信任根 / certificates that are trusted, and for what",
+    "vault": "静态加密密钥 / the keys at rest, and what rests under each",
     "audit": "审计记录 / the audit log",
     "evidence": "证明材料 / which system may ask for evidence with which purpose",
     "collect": "归集 / collecting",

@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         60, ge=5, description="How long an attempt is another's to take over; above every call timeout"
     )
     vault_key: SecretStr | None = Field(
-        None, description="Base64 of the 32-byte key at rest; default: vault.key in the state folder"
+        None, description="Base64 of the 32-byte keys at rest, the word 'current' behind the one that seals; default: vault.key"
     )
     cipher: Literal["aes-256-gcm", "sm4-gcm"] = Field("aes-256-gcm", description="Cipher of payloads at rest")
     flows_dir: Path | None = Field(None, description="Folder of the flows' TOML files; default: those that ship")
@@ -48,6 +48,15 @@ class Settings(BaseSettings):
     sm2_backend: Literal["auto", "libcrypto", "gmssl"] = Field("auto", description="Which SM2 implementation to use")
     max_body_kb: int = Field(1024, description="Largest message that intake reads")
     max_batch_mb: int = Field(2048, ge=1, description="Largest batch file that collecting takes")
+    collect_keep_days: int = Field(
+        30, ge=1, description="How long an ended batch, its rows and their files are kept: what can be sent again"
+    )
+    collect_pending_days: int = Field(
+        7, ge=1, description="How long a row may wait for a revocation list until it is faulty"
+    )
+    ecert_types: Path | None = Field(
+        None, description="TOML of certificate types that are added to or changed from those that ship"
+    )
     max_document_mb: int = Field(
         64, ge=1, le=64, description="Largest file that is verified for a caller or in the console"
     )

@@ -1,0 +1,1 @@
+"""Bringing what rests sealed under a new key, beside a running hub."""
