@@ -71,6 +71,10 @@ class RestCaller:
         """Any signed POST: status and JSON."""
         return self._call("POST", path, json.dumps(body).encode())
 
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Any signed GET: status and JSON."""
+        return self._call("GET", path)
+
     def _call(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, Any]]:
         url = self._url + path
         headers = {"Content-Type": "application/json"} if body else {}

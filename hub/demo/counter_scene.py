@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -24,6 +26,8 @@ from hub.ecerts.trust import TrustFolder
 from hub.ecerts.verifier import Verifier
 
 CITIZEN, SOMEBODY = 21, 22  # family numbers
+CASE: Final = "counter-1"
+ANSWER_S: Final = 10.0  # how long a person takes to say yes or no on the phone, here
 SCOPE: Final = {"ecertTypes": TYPES, "purpose": PURPOSE, "region": LIXIA, "item": ITEM, "audience": "hall"}
 Answer = tuple[int, dict[str, Any]]
 
@@ -53,9 +57,27 @@ class _Counter:
             "/v1/authorizations/redeem", {"messageId": _message_id(), "code": code, "wanted": wanted}
         )
 
+    def present(self, word: str) -> dict[str, Any]:
+        """The phone shows a code of the library (the simulator's: PERSON agrees, DENY does not), until the holder has answered."""
+        wanted = {name: SCOPE[name] for name in ("ecertTypes", "purpose", "region", "item")}
+        code = f"{word}:{self.person.id_number}#{secrets.token_hex(4)}"
+        message = {
+            "messageId": _message_id(),
+            "code": code,
+            "holder": self.holder,
+            "wanted": wanted,
+            "caseReference": CASE,
+        }
+        _, shown = self.clerk.post("/v1/presentations", message)
+        end = time.monotonic() + ANSWER_S
+        while shown.get("state") == "pending" and time.monotonic() < end:
+            time.sleep(0.1)
+            _, shown = self.clerk.get(f"/v1/presentations/{shown['presentationId']}")
+        return shown
+
     def ask(self, basis: dict[str, str], form: str, **subject: Any) -> Answer:
         """The clerk's system asks for all that the item needs."""
-        message = {"messageId": _message_id(), "itemCode": ITEM, "region": LIXIA, "caseReference": "counter-1",
+        message = {"messageId": _message_id(), "itemCode": ITEM, "region": LIXIA, "caseReference": CASE,
                    "purpose": PURPOSE, "basis": basis, "answer": form, **subject}  # fmt: skip
         return self.clerk.post("/v1/evidence", message)
 
@@ -63,7 +85,7 @@ class _Counter:
 def play(stage: Stage) -> list[Row]:
     """Plays it and says whether all came as it should."""
     counter = _Counter(stage)
-    return [_code(counter), _rights(counter)]
+    return [_code(counter), _library_code(counter), _rights(counter)]
 
 
 def _code(counter: _Counter) -> Row:
@@ -93,6 +115,34 @@ def _code(counter: _Counter) -> Row:
         f"再次 again: {again.get('detail')}",
         f"持有人本人登录 the holder's own login, {taken.get('assurance')}; "
         f"窗口另行验章 verified once more at the counter: {', '.join(verdicts)}",
+        good,
+    )
+
+
+def _library_code(counter: _Counter) -> Row:
+    """The other direction: the phone shows a code of the provincial library, which asks the holder; the counter scans it."""
+    with ThreadPoolExecutor(2) as pool:
+        agreed, denied = pool.map(counter.present, ("PERSON", "DENY"))
+    basis = {"kind": "authorization", "reference": str(agreed.get("presentationId"))}
+    _, answer = counter.ask(basis, "documents")
+    documents = answer.get("documents") or ()
+    verdicts = _verified(counter.stage, [str(one["content"]) for one in documents])
+    _, again = counter.ask(basis, "predicate")
+    _, refused = counter.ask({"kind": "authorization", "reference": str(denied.get("presentationId"))}, "predicate")
+    good = (
+        agreed.get("state") == "authorized"
+        and answer.get("complete") is True
+        and len(verdicts) == len(documents) > 0
+        and set(verdicts) == {Indication.PASSED}
+        and denied.get("state") == "denied"
+        and {again.get("code"), refused.get("code")} == {"evidence-basis-refused"}
+    )
+    return Row(
+        "窗口办理, 扫描省证照库的授权码 at a counter, a code of the provincial library is scanned",
+        "本人在手机上确认后取证一次; 不同意则不取 once the holder has agreed on the phone, for one request; nothing without",
+        f"{agreed.get('state')}: {len(documents)} 份证照 documents; 再次 again: {again.get('code')}; "
+        f"不同意 not agreed: {denied.get('state')}",
+        f"省库确认 asked of the library; 窗口另行验章 verified once more at the counter: {', '.join(verdicts)}",
         good,
     )
 

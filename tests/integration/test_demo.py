@@ -1,0 +1,64 @@
+"""The demo's scenes about people, on its own stage: a hub, a library and an identity service as processes; and rows that can fail.
+
+The 40 transfers are ``make demo``'s: they take longer, and their parts have tests of their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from hub.access import registration
+from hub.access.callers import KEEP_S, Service
+from hub.db import Tx
+from hub.demo import counter_scene, evidence_scene
+from hub.demo.scenario import LIXIA
+from hub.demo.stage import Stage, stage
+from hub.opening import open_database, open_vault
+
+AT_MOST_S = 12.0  # on a machine that others use as well; a quiet one takes less than 3 s
+
+
+@pytest.fixture(scope="module")
+def built() -> Iterator[Stage]:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    with stage() as made:
+        evidence_scene.prepare(made)
+        time.sleep(KEEP_S)  # what was prepared is seen by then
+        yield made
+        folder = made.cast.folder
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process was left"
+    assert not folder.exists()
+
+
+def test_evidence_with_no_paper(built: Stage) -> None:
+    row = evidence_scene.play(built)
+    assert row.as_expected, row
+
+
+def test_a_counter_and_the_holders_own_rights(built: Stage) -> None:
+    begun = time.monotonic()
+    rows = counter_scene.play(built)
+    assert time.monotonic() - begun < AT_MOST_S
+    for row in rows:
+        assert row.as_expected, row
+    assert "PASSED" in rows[0].known_by
+    assert "redeemed-already" in rows[0].happened
+    assert "denied" in rows[1].happened
+    assert "subject-code" in rows[2].happened
+
+
+def test_a_row_says_no_when_something_is_wrong(built: Stage) -> None:
+    """The counter has lost its right: nothing is redeemed, and the rows do not shine."""
+    db = open_database(built.settings, open_vault(built.settings))
+
+    def revoke(tx: Tx) -> None:
+        registration.revoke_right(tx, "test", "hall", Service.AUTHORIZATION_REDEEM.value, LIXIA)
+
+    db.write(revoke)
+    db.close()
+    time.sleep(KEEP_S)
+    assert [row.as_expected for row in counter_scene.play(built)][:2] == [False, False]
