@@ -39,6 +39,7 @@ from hub.ecerts.check import EcertChecker
 from hub.ecerts.collect.assembly import CollectParts, collect_parts
 from hub.ecerts.collect.reconcile import Reconciler
 from hub.ecerts.evidence.assembly import EvidenceParts, evidence_parts
+from hub.ecerts.evidence.revoking import Revocations
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.logins.service import Logins
 from hub.ecerts.trust import TrustFolder
@@ -52,8 +53,10 @@ from hub.intake.assembly import create_gate, install_intake
 from hub.intake.collect import collect_router
 from hub.intake.cursors import Cursors
 from hub.intake.ecert_rest import ecert_router
+from hub.intake.evidence import TAG as EVIDENCE_TAG
 from hub.intake.evidence import evidence_router
 from hub.intake.presentations_rest import presentations_router
+from hub.intake.revocations_rest import revocations_router
 from hub.intake.soap import AnswerSigner
 from hub.opening import open_database, open_vault
 from hub.own_keys import OwnKeys
@@ -105,6 +108,7 @@ class Hub:
         self.evidence = cases.evidence.service(self.adapters)
         breaker = BreakerPolicy(settings.breaker_failures, settings.breaker_open_s)
         self.presentations = cases.evidence.presentations(self.adapters, breaker=breaker, node=settings.node)
+        self.revocations = Revocations(self.db, cases.evidence.follow_ups)
         self.collect = cases.collect
         self.reconciler = Reconciler(self.db, self.vault, self.dispatcher.adapter_of)
         self.items, self.authorizations = ItemCatalogue(self.db), Authorizations(self.db, self.vault)
@@ -117,6 +121,7 @@ class Hub:
                 Chore("calendar", DAILY_S, lambda: self.db.write(functools.partial(recompute_provisional, self.rooms))),
                 Chore("evidence", LIMITS_EVERY_S, self.evidence.keep_house),
                 Chore("evidence-purge", HOURLY_S, self.evidence.purge),
+                Chore("revocations-purge", HOURLY_S, self.revocations.purge),
                 Chore("authorizations-purge", HOURLY_S, self.authorizations.purge),
                 Chore("presentations", LIMITS_EVERY_S, self.presentations.keep_house),
                 Chore("presentations-purge", HOURLY_S, self.presentations.purge),
@@ -135,6 +140,7 @@ class Hub:
         gate = create_gate(settings, self.db, CallerDirectory(self.db), self.metrics.observe)
         install_intake(self.app, gate, settings, self.vault, CaseService(self.db, self.rooms), self._answer_signer())
         self.app.include_router(evidence_router(gate, self.evidence))
+        self.app.include_router(revocations_router(gate, self.revocations, EVIDENCE_TAG))
         self.app.include_router(presentations_router(gate, self.presentations))
         largest_batch = settings.max_batch_mb * 2**20
         self.app.include_router(

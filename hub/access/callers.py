@@ -33,6 +33,7 @@ class Service(StrEnum):
     VERIFICATION = "verification"  # have a document verified
     EVIDENCE = "evidence"  # fetch e-certificates by way of the hub
     ECERT_COLLECT = "ecert.collect"  # hand in e-certificates for the provincial library
+    ECERT_REVOKE = "ecert.revoke"  # say which e-certificates hold no longer; the region is that of their issuer
     AUTHORIZATION_ISSUE = "authorization.issue"  # for holders: codes, consents, revocation, uses
     AUTHORIZATION_REDEEM = "authorization.redeem"  # at a counter: take an authorization code
     AUTHORIZATION_VOUCH = "authorization.vouch"  # say who the holder is, with no login that the hub could verify

@@ -17,6 +17,9 @@ from hub.cases.progress import CaseFile, Progress, Rooms, load_files
 from hub.db import AuditEntry, Database, Tx
 from hub.deliveries.model import Finished, Handlers, Kind, State
 from hub.ecerts.check import EcertChecker
+from hub.ecerts.evidence.fetching import BY_NOTICE
+from hub.ecerts.revocations import store as revocations
+from hub.ecerts.revocations.index import identifier_index
 from schemas.base import Canonical
 from schemas.ecerts import EcertQuery, EnrolmentRecord, EnrolmentStatus, PersonMatch
 from schemas.transfers import CaseState, Decision, DecisionOutcome, EvidenceState, StepState, TransferRequest
@@ -33,6 +36,7 @@ class EvidenceResult:
     media_type: str | None = None
     content_sealed: bytes | None = None
     summary_sealed: bytes | None = None
+    identifier_index: str | None = None  # of a certificate, to ask whether a notice revoked it
 
 
 class EvidenceOutcomes:
@@ -78,6 +82,7 @@ class EvidenceOutcomes:
             verified_at=now.isoformat(),
             report_digest=digest,
         )
+        identifier = document.metadata.identifier
         passed = verdict.report.indication is Indication.PASSED and verdict.state is EvidenceState.SATISFIED
         return EvidenceResult(
             state=verdict.state,
@@ -87,6 +92,7 @@ class EvidenceOutcomes:
             media_type=document.media_type,
             content_sealed=self._rooms.vault.seal(document.content, context),
             summary_sealed=self._seal_summary(context, summary) if passed else None,
+            identifier_index=identifier_index(self._rooms.vault, identifier) if identifier is not None else None,
         )
 
     def _judge_enrolment(
@@ -108,6 +114,7 @@ class EvidenceOutcomes:
         return self._rooms.vault.seal(summary.model_dump_json().encode(), f"{context}:summary")
 
     def record(self, tx: Tx, finished: Sequence[Finished]) -> None:
+        revoked = _revoked(tx, finished)
         files = load_files(tx, {item.case_id for item in finished})
         progress = Progress(tx, self._rooms)
         rows: list[store.Values] = []
@@ -120,6 +127,8 @@ class EvidenceOutcomes:
                 progress.flag(file.case, EventType.NEEDS_OPERATOR, requirement=item.subject, code=item.code)
                 continue
             result = item.result if isinstance(item.result, EvidenceResult) else _not_found(item)
+            if result.identifier_index in revoked:
+                result = EvidenceResult(EvidenceState.REFUSED, BY_NOTICE)
             row = next((row for row in file.evidence if row.requirement == item.subject), None)
             if row is None or row.state is not EvidenceState.PENDING:
                 continue
@@ -139,6 +148,19 @@ class EvidenceOutcomes:
         for file in changed.values():
             progress.evidence_changed(file)
         progress.finish()
+
+
+def _revoked(tx: Tx, finished: Sequence[Finished]) -> frozenset[str]:
+    """What a notice says holds no longer, whatever the source said; asked in the commit that relies on it."""
+    indexes = {
+        item.result.identifier_index
+        for item in finished
+        if isinstance(item.result, EvidenceResult) and item.result.identifier_index is not None
+    }
+    if not indexes:
+        return frozenset()
+    revocations.lock_shared(tx.conn)
+    return revocations.revoked(tx.conn, indexes)
 
 
 def _judge_person(answer: PersonAnswer) -> EvidenceResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated
 
 import typer
@@ -12,7 +13,9 @@ from hub.app import case_rooms
 from hub.commands.context import ACTOR, fail, open_hub
 from hub.db import AuditEntry, Tx
 from hub.ecerts.evidence import store
+from hub.ecerts.evidence.revoking import Notice, reinstate, revoke
 from hub.ecerts.evidence.rules import load_rules
+from schemas.revocations import RevocationReason
 
 app = typer.Typer(no_args_is_help=True)
 System = Annotated[str, typer.Argument(help="系统编号 / system id")]
@@ -68,9 +71,33 @@ def purposes() -> None:
 
 
 @app.command("revoked")
-def revoked(identifier: Annotated[str, typer.Argument(help="证照标识 / certificate identifier")]) -> None:
-    """A revocation notice: drop what is kept of this certificate and tell every system whose answer rested on it."""
+def revoked(
+    identifiers: Annotated[list[str], typer.Argument(help="证照标识 / certificate identifiers")],
+    source: Annotated[str, typer.Option(help="依据文号 / the decision or record behind it, by its number")],
+    reason: Annotated[RevocationReason, typer.Option(help="原因 / reason")] = RevocationReason.REVOKED,
+) -> None:
+    """A revocation notice that came on paper: as POST /v1/revocations, with the operator in the issuing system's place."""
     with open_hub() as hub:
-        parts = case_rooms(hub.settings, hub.db, hub.vault).evidence
-        told = hub.write(lambda tx: parts.follow_ups.revoked(tx, identifier, ACTOR))
-    typer.echo(f"已通知 / told: {told}")
+        follow_ups = case_rooms(hub.settings, hub.db, hub.vault).evidence.follow_ups
+        text = "\n".join((*sorted(identifiers), reason, source))
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        notice = Notice(tuple(identifiers), reason, hub.db.clock(), source[:100], ACTOR, digest)
+        told = hub.write(lambda tx: revoke(tx, follow_ups, notice))
+    typer.echo(
+        f"{told.id}: 证照 / certificates {told.certificates}, 涉及答复 / answers {told.answers}, "
+        f"已通知系统 / systems told {told.systems_told}/{told.systems}"
+    )
+
+
+@app.command("reinstate")
+def reinstate_(
+    identifier: Annotated[str, typer.Argument(help="证照标识 / certificate identifier")],
+    reason: Annotated[str, typer.Option(help="理由 / why the notice was wrong")],
+) -> None:
+    """Take a wrong revocation notice back: the certificate may be relied on again when it is fetched anew."""
+    with open_hub() as hub:
+        follow_ups = case_rooms(hub.settings, hub.db, hub.vault).evidence.follow_ups
+        done = hub.write(lambda tx: reinstate(tx, follow_ups, identifier, ACTOR, reason))
+    if not done:
+        raise fail("没有该证照的吊销通知 / no notice names this certificate")
+    typer.echo("已恢复 / reinstated")

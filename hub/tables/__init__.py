@@ -35,6 +35,7 @@ from hub.tables.evidence_service import (
 )
 from hub.tables.operator import login_links, operator_sessions, operators
 from hub.tables.presentations import presentations, wrong_codes
+from hub.tables.revocations import revocation_notices, revoked_ecerts
 
 __all__ = [
     "UtcTime",
@@ -67,8 +68,10 @@ __all__ = [
     "nonces",
     "operator_sessions",
     "operators",
-    "reconciliations",
     "presentations",
+    "reconciliations",
+    "revocation_notices",
+    "revoked_ecerts",
     "rights",
     "steps",
     "subject_queries",

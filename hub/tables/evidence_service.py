@@ -39,6 +39,7 @@ evidence_requests = Table(
     Column("region", String(6), nullable=False),
     Column("case_reference", String(64), nullable=False),  # the caller's
     Column("purpose", String(40), nullable=False),
+    Column("callback", String(64)),  # the caller's events endpoint that the message named
     Column("state", String(16), nullable=False),  # open | pending | answered
     Column("asked_at", UtcTime, nullable=False),
     Column("owned_until", UtcTime, nullable=False),  # while open: until then its fetches are under way in one process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -10,8 +11,10 @@ from adapters.contract import PersonAnswer
 from adapters.population import family
 from hub.audit.chain import AuditChain
 from hub.cases.limits import flag_limits, recompute_provisional
-from hub.db import Database
+from hub.db import Database, Tx
 from hub.deliveries.model import Kind, State
+from hub.ecerts.revocations import store as revocations
+from hub.ecerts.revocations.index import identifier_index
 from schemas.ecerts import EnrolmentRecord, EnrolmentStatus, PersonMatch
 from schemas.problems import (
     ACCESS_DENIED,
@@ -212,6 +215,24 @@ def test_a_record_that_does_not_allow_it_ends_the_case(world: World, changes: di
     changed: EnrolmentRecord = record.model_copy(update=changes)
     world.finish(case_id, Kind.ENROLMENT, "enrolment-record", changed)
     assert world.view(case_id).outcome_reason == f"evidence enrolment-record: {reason}"
+
+
+def test_a_document_that_a_notice_revoked_ends_the_case(world: World) -> None:
+    """Its seal holds and its source calls it valid; its issuer has said otherwise."""
+    request = world.request()
+    case_id = world.submit(request).case_id
+    good = world.document(request, "household-register")
+    metadata = good.metadata.model_copy(update={"identifier": "1.2.156.3005.2.x"})
+
+    def revoke(tx: Tx) -> None:
+        row = revocations.NoticeRow("rev_1", None, None, "d", "lost", "1号", tx.now, tx.now, "{}")
+        revocations.add_notice(tx.conn, row)
+        index = identifier_index(world.rooms.vault, "1.2.156.3005.2.X")
+        revocations.remember(tx.conn, [index], "rev_1", tx.now + timedelta(days=1))
+
+    world.db.write(revoke)
+    world.finish(case_id, Kind.ECERT, "household", good.model_copy(update={"metadata": metadata}))
+    assert world.view(case_id).outcome_reason == "evidence household: revoked-by-notice"
 
 
 def test_the_sources_own_refusal_is_the_reason(world: World) -> None:

@@ -363,19 +363,6 @@ def test_a_kept_document_is_used_again_only_after_its_status_was_asked(world: Wo
     assert {row.type_code for row in world.rows(t.kept_ecerts)} == {"11100000000013338W905", "11100000000013338W902"}
 
 
-def test_a_revocation_notice_drops_what_is_kept_and_tells_those_who_relied_on_it(world: World) -> None:
-    answer = world.asked(18, answer="documents")
-    degree = next(one for one in answer.documents or () if one.document == "degree")
-    assert degree.content
-    identifier = stored(world, answer, "degree")[0].metadata.identifier
-    assert world.db.write(lambda tx: world.parts.follow_ups.revoked(tx, str(identifier), "operator:test")) == 1
-    assert {row.type_code for row in world.rows(t.kept_ecerts)} == {"11100000000013338W902"}
-    assert [row.type for row in world.rows(t.events)] == ["evidence.revoked"]
-    now = world.service.read(world.caller(), answer.id)
-    assert not now.complete
-    assert "degree" not in {one.document for one in now.documents or ()}
-
-
 def stored(world: World, answer: EvidenceAnswer, word: str) -> tuple[EcertDocument, Question]:
     """A document as the hub keeps it, and the question that it answered."""
     with world.db.read() as conn:

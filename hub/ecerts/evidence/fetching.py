@@ -45,12 +45,15 @@ from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.judging import Got, Judge
 from hub.ecerts.evidence.planning import Question
 from hub.ecerts.evidence.rules import EvidenceRules
+from hub.ecerts.revocations import store as revocations
+from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.solver import Known, Standing, solve
 from hub.vault import Vault
 from schemas.base import Canonical
 from schemas.ecerts import EcertQuery
 
 MAX_CALLS: Final = 64  # calls under way at once in this process
+BY_NOTICE: Final = "revoked-by-notice"
 log = structlog.get_logger(__name__)
 
 
@@ -154,10 +157,20 @@ class Fetcher:
 
     def _ask(self, question: Question, adapter: Adapter, region: str, deadline: Deadline) -> Got:
         if (kept := self._kept(question, adapter, deadline)) is not None:
-            found = self._judge.answered(question, kept, region, self._db.clock())
+            found = self._judged(question, kept, region)
             if found.standing is Standing.HELD:
                 return replace(found, reused=True)
-        return self._judge.answered(question, call(adapter, question.asked, deadline), region, self._db.clock())
+        return self._judged(question, call(adapter, question.asked, deadline), region)
+
+    def _judged(self, question: Question, answer: Canonical, region: str) -> Got:
+        """A source may not know of a notice yet: then an alternative is planned at once. (The commit asks again.)"""
+        got = self._judge.answered(question, answer, region, self._db.clock())
+        if not isinstance(got.answer, EcertDocument) or got.answer.metadata.identifier is None:
+            return got
+        index = identifier_index(self._vault, got.answer.metadata.identifier)
+        with self._db.read() as conn:
+            is_revoked = bool(revocations.revoked(conn, {index}))
+        return Got(Standing.REVOKED, BY_NOTICE, report=got.report, checked_at=got.checked_at) if is_revoked else got
 
     def _kept(self, question: Question, adapter: Adapter, deadline: Deadline) -> EcertDocument | None:
         """A document that was kept, if the source says now that it is still the one and valid."""
@@ -204,11 +217,6 @@ class Fetcher:
             "keep_until": now + timedelta(seconds=seconds),
             "document_sealed": sealed,
         }
-
-
-def identifier_index(vault: Vault, identifier: str) -> str:
-    """The keyed hash under which those who relied on a certificate are found."""
-    return vault.index(f"ecert:{identifier}")
 
 
 def call(adapter: Adapter, body: Canonical, deadline: Deadline) -> Canonical:

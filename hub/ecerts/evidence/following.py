@@ -19,11 +19,13 @@ from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.catalogue import Evidence
 from hub.ecerts.evidence import judging, store
-from hub.ecerts.evidence.fetching import identifier_index
+from hub.ecerts.evidence.fetching import BY_NOTICE
 from hub.ecerts.evidence.judging import Got, Judge
 from hub.ecerts.evidence.planning import documents_of, questions
 from hub.ecerts.evidence.views import EvidenceFile, Views, digest_of_answer, document_context
 from hub.ecerts.items.service import ItemCatalogue
+from hub.ecerts.revocations import store as revocations
+from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.solver import Standing, solve
 from hub.ids import new_id
 from hub.vault import Vault
@@ -146,12 +148,13 @@ class FollowUps:
         self, tx: Tx, file: EvidenceFile, changed: Sequence[store.DocumentRow], *, tell: bool = True
     ) -> tuple[EvidenceFile, EvidenceAnswer]:
         """Write changed documents, ask again for what may still come, and write the request's state; ``tell`` its end."""
-        file = self._changed(file, changed)
+        changed = _unless_revoked(tx, changed)
+        file = self.changed(file, changed)
         followed: list[store.DocumentRow] = []
         while more := self.to_follow(file):  # a document that was planned and not asked for opens the next gap
             rows = self.follow(tx, file, more)
             followed += rows
-            file = self._changed(file, rows)
+            file = self.changed(file, rows)
         store.put_documents(tx.conn, {row.document: row for row in (*changed, *followed)}.values())
         waits = any(row.followed_up for row in file.documents.values())
         state = EvidenceCaseState.PENDING if waits else EvidenceCaseState.ANSWERED
@@ -169,12 +172,13 @@ class FollowUps:
             if tell:
                 data = {"evidenceId": row.id, "messageId": row.message_id, "state": row.state,
                         "complete": str(answer.complete).lower()}  # fmt: skip
-                self.tell(tx, file, EVENT_TYPE, data)
+                self.tell(tx, row, EVENT_TYPE, data)
         store.update_request(tx.conn, row.id, values)
         return file, answer
 
     @staticmethod
-    def _changed(file: EvidenceFile, rows: Sequence[store.DocumentRow]) -> EvidenceFile:
+    def changed(file: EvidenceFile, rows: Sequence[store.DocumentRow]) -> EvidenceFile:
+        """The request with these rows in it."""
         documents, known = dict(file.documents), dict(file.known)
         words = {str(document): document for document in documents}
         for row in rows:
@@ -185,25 +189,28 @@ class FollowUps:
             )
         return replace(file, documents=documents, known=known)
 
-    def tell(self, tx: Tx, file: EvidenceFile, event_type: str, data: dict[str, str]) -> None:
-        """To the endpoint that the message named, else to those of the caller's that subscribed. No personal data."""
+    def tell(self, tx: Tx, row: store.RequestRow, event_type: str, data: dict[str, str]) -> int:
+        """To the endpoint that the message named, else to those of the caller's that subscribed; gives to how many.
+
+        No personal data.
+        """
         event_id = new_id("evt")
         values: store.Values = {
-            "id": event_id, "case_id": file.row.id, "type": event_type, "at": tx.now,
+            "id": event_id, "case_id": row.id, "type": event_type, "at": tx.now,
             "data": json.dumps(data, ensure_ascii=False),
         }  # fmt: skip
         store.add_event(tx.conn, values)
-        named = file.request.callback
-        ids = [named] if named else store.events_subscribers(tx.conn, file.row.system_id, event_type)
+        ids = [row.callback] if row.callback else store.events_subscribers(tx.conn, row.system_id, event_type)
         told = []
         for endpoint_id in ids:
             key = f"{event_id}.{endpoint_id}"[:64]
             body = CaseEvent(
                 idempotency_key=key, id=event_id, type=EVENT_PREFIX + event_type, source="urn:exchange-hub",
-                subject=file.row.id, time=tx.now, data=data,
+                subject=row.id, time=tx.now, data=data,
             )  # fmt: skip
-            told.append(NewDelivery(endpoint_id, file.row.id, Kind.EVENT, event_id, key, body))
+            told.append(NewDelivery(endpoint_id, row.id, Kind.EVENT, event_id, key, body))
         deliveries.enqueue(tx, self.vault, told)
+        return len(told)
 
     def note_uses(self, tx: Tx, file: EvidenceFile, documents: Iterable[Evidence]) -> None:
         """One line each for the holder: who asked for what, why, and what came of it."""
@@ -247,6 +254,7 @@ class FollowUps:
         return Prepared(got, self.row_of(file.documents[document], document, got))
 
     def record(self, tx: Tx, finished: Sequence[Finished]) -> None:
+        revocations.lock_shared(tx.conn)
         for one in sorted(finished, key=lambda one: one.case_id):  # locked in one order on every node
             file = self.load(tx, one.case_id)
             if file is None:
@@ -256,6 +264,7 @@ class FollowUps:
                 continue
             row = self._outcome(file.documents[document], document, one, tx.now)
             file, _ = self.settle(tx, file, [row])
+            row = file.documents[document]
             self.note_uses(tx, file, [document])
             detail = {"document": one.subject, "reason": row.reason or "", "state": file.row.state,
                       "digest": row.content_sha256 or ""}  # fmt: skip
@@ -269,30 +278,22 @@ class FollowUps:
             return self.row_of(row, document, Got(standing, f"source-{one.code}"[:100], checked_at=now))
         return replace(row, followed_up=False, reason=GAVE_UP)
 
-    # --- revocation ---------------------------------------------------------------------------------------------------------
 
-    def revoked(self, tx: Tx, identifier: str, actor: str) -> int:
-        """A revocation notice: the kept copy is dropped at once, and every caller whose answer rested on it is told."""
-        index = identifier_index(self.vault, identifier)
-        dropped = store.drop_kept(tx.conn, index)
-        told = 0
-        for request_id, word in store.relied_on(tx.conn, index):
-            file = self.load(tx, request_id)
-            if file is None:
-                continue
-            document = next(one for one in file.documents if str(one) == word)
-            row = replace(file.documents[document], standing=Standing.REVOKED.value, reason="revoked-after-answer",
-                          document_sealed=None)  # fmt: skip
-            store.put_documents(tx.conn, [row])
-            file = self._changed(file, [row])
-            signed = self.views.predicate(file, tx.now)
-            store.update_request(tx.conn, request_id, {"predicate": signed})
-            self.tell(tx, file, REVOKED_EVENT, {"evidenceId": request_id, "messageId": file.row.message_id,
-                                                "document": word})  # fmt: skip
-            told += 1
-        detail = {"told": str(told), "dropped": str(dropped)}
-        tx.audit.append(AuditEntry(actor, "evidence.revocation", index[:16], "told", detail))
-        return told
+def _unless_revoked(tx: Tx, rows: Sequence[store.DocumentRow]) -> list[store.DocumentRow]:
+    """In the commit that would rely on them: what a notice has revoked meanwhile is not handed out, whatever its source said.
+
+    Whoever commits has the shared lock since before its first row, or a notice could not see what this commit makes of them.
+    """
+    indexes = {row.identifier_index for row in rows if row.identifier_index and row.document_sealed is not None}
+    if not indexes:
+        return list(rows)
+    gone = revocations.revoked(tx.conn, indexes)
+    return [
+        replace(row, standing=Standing.REVOKED.value, reason=BY_NOTICE, notice=None, document_sealed=None)
+        if row.identifier_index in gone
+        else row
+        for row in rows
+    ]
 
 
 def _may_come(row: store.DocumentRow | None) -> bool:

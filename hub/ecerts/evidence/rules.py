@@ -43,13 +43,18 @@ class Times(_Part):
     answer_keep_s: Count
     follow_up_s: Count
     predicate_s: Count
+    revoked_keep_s: Count
 
 
 class Purpose(_Part):
-    """``fields``: of each evidence type, what a caller that is registered for the purpose may see."""
+    """``fields``: of each evidence type, what a caller that is registered for the purpose may see.
+
+    ``relied_days``: how long after its answer a caller relies on what it was handed out.
+    """
 
     title_zh: str
     title_en: str
+    relied_days: Count
     fields: Mapping[str, tuple[str, ...]]
 
 

@@ -33,6 +33,7 @@ from hub.ecerts.evidence.judging import Got
 from hub.ecerts.evidence.planning import at_their_libraries, find_grounds, holder_of, questions
 from hub.ecerts.evidence.views import EvidenceFile, digest_of_answer, grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
+from hub.ecerts.revocations import store as revocations
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
 from hub.vault import Vault
@@ -178,6 +179,7 @@ class EvidenceService:
             "region": request.region,
             "case_reference": request.case_reference,
             "purpose": request.purpose,
+            "callback": request.callback,
             "state": EvidenceCaseState.OPEN.value,
             "asked_at": tx.now,
             "owned_until": until,
@@ -303,6 +305,7 @@ class EvidenceService:
         return _Finish(file, tuple(rows.values()), tuple(rows), tuple(keep), reused)
 
     def _finish_many(self, tx: Tx, runs: Sequence[_Finish]) -> list[EvidenceAnswer | None]:
+        revocations.lock_shared(tx.conn)
         return [self._finish(tx, run) for run in runs]
 
     def _finish(self, tx: Tx, run: _Finish) -> EvidenceAnswer | None:
@@ -310,8 +313,10 @@ class EvidenceService:
         if not store.finish(tx.conn, before.id, before.owner, {"state": EvidenceCaseState.PENDING.value}):
             return None
         file, answer = self._follow_ups.settle(tx, run.file, run.rows, tell=False)
+        revoked = {row.identifier_index for row in file.documents.values() if row.standing == Standing.REVOKED.value}
         for values in run.keep:
-            store.keep(tx.conn, values)
+            if values["identifier_index"] not in revoked:
+                store.keep(tx.conn, values)
         self._follow_ups.note_uses(tx, file, run.asked)
         satisfied = sum(one.satisfied for one in answer.requirements)
         detail = {

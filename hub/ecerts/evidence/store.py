@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import cache
@@ -29,6 +29,7 @@ class RequestRow:
     region: str
     case_reference: str
     purpose: str
+    callback: str | None
     state: str
     asked_at: datetime
     owned_until: datetime
@@ -176,12 +177,21 @@ def put_documents(conn: Connection, rows: Iterable[DocumentRow]) -> None:
         conn.execute(_PUT_DOCUMENT, put)
 
 
-def relied_on(conn: Connection, identifier_index: str) -> list[tuple[str, str]]:
-    """(request, document) of every answer that rested on this certificate."""
-    query = sa.select(d.c.request_id, d.c.document).where(
-        d.c.identifier_index == identifier_index, d.c.standing.in_(["held", "deemed-valid"])
-    )
-    return [(row.request_id, row.document) for row in conn.execute(query.order_by(d.c.request_id))]
+def relied_on(conn: Connection, indexes: Collection[str]) -> list[tuple[str, str]]:
+    """(request, document) of every answer that rests on one of these certificates."""
+    found = []
+    for part in _parts(indexes):
+        query = sa.select(d.c.request_id, d.c.document).where(
+            d.c.identifier_index.in_(part), d.c.standing.in_(["held", "deemed-valid"])
+        )
+        found += [(row.request_id, row.document) for row in conn.execute(query)]
+    return found
+
+
+def _parts(values: Collection[str], size: int = 200) -> Iterator[list[str]]:
+    """For IN lists."""
+    ordered = sorted(values)
+    return (ordered[start : start + size] for start in range(0, len(ordered), size))
 
 
 # --- documents that are kept -----------------------------------------------------------------------------------------------
@@ -200,8 +210,9 @@ def keep(conn: Connection, values: Values) -> None:
     conn.execute(_insert(conn, k).values(values).on_conflict_do_update(index_elements=place, set_=rest))
 
 
-def drop_kept(conn: Connection, identifier_index: str) -> int:
-    return conn.execute(sa.delete(k).where(k.c.identifier_index == identifier_index)).rowcount
+def drop_kept(conn: Connection, indexes: Collection[str]) -> int:
+    """Gives how many."""
+    return sum(conn.execute(sa.delete(k).where(k.c.identifier_index.in_(part))).rowcount for part in _parts(indexes))
 
 
 # --- how much was asked ------------------------------------------------------------------------------------------------------

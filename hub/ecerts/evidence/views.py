@@ -100,6 +100,12 @@ class Views:
             known[document] = Known(Standing(one.standing), count, one.notice, one.reason)
         return EvidenceFile(row, request, item, _grounds_from_json(row.grounds, words), rows, known)
 
+    def relied_until(self, row: store.RequestRow) -> datetime:
+        """Until when the caller relies on what it was handed out; a purpose that is registered no longer counts as run out."""
+        purpose = self.rules.purpose.get(row.purpose)
+        days = purpose.relied_days if purpose is not None else 0
+        return (row.answered_at or row.asked_at) + timedelta(days=days)
+
     # --- the answer -----------------------------------------------------------------------------------------------------
 
     def answer(self, file: EvidenceFile) -> EvidenceAnswer:
@@ -109,7 +115,7 @@ class Views:
             return EvidenceAnswer(
                 id=row.id, message_id=row.message_id, state=state, complete=False, asked_at=row.asked_at
             )
-        used = _handed_out(plan)
+        used = handed_out(plan)
         return EvidenceAnswer(
             id=row.id,
             message_id=row.message_id,
@@ -179,7 +185,7 @@ class Views:
             return None
         plan = file.plan()
         until = at + timedelta(seconds=self.rules.times.predicate_s)
-        for document in _handed_out(plan):
+        for document in handed_out(plan):
             held = self._open_document(file, document)
             if (
                 isinstance(held, EcertDocument)
@@ -201,7 +207,7 @@ class Views:
             "holds": {
                 str(document): {"answer": "yes", "type": judging.type_code_of(document.type) or document.type}
                 | ({"notice": notice} if (notice := file.known[document].notice) else {})
-                for document in _handed_out(plan)
+                for document in handed_out(plan)
             },
         }
         payload = json.dumps(statement, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
@@ -213,7 +219,7 @@ def digest_of_answer(answer: EvidenceAnswer) -> str:
     return hashlib.sha256(answer.model_dump_json(by_alias=True, exclude_none=True).encode()).hexdigest()
 
 
-def _handed_out(plan: Plan) -> list[Evidence]:
+def handed_out(plan: Plan) -> list[Evidence]:
     """The documents of requirements that are satisfied; of an alternative that is not whole nothing leaves the hub."""
     found = (d for one in plan.answers if one.state is RequirementState.SATISFIED for d in one.by)
     return list(dict.fromkeys(found))
@@ -221,7 +227,11 @@ def _handed_out(plan: Plan) -> list[Evidence]:
 
 def _requirement(file: EvidenceFile, one: RequirementAnswer) -> RequirementView:
     rule = next(requirement for requirement in file.item.requirements if requirement.name == one.name)
-    hoped = _being_asked(file, rule) if one.state is not RequirementState.SATISFIED else ()
+    missing: tuple[MissingView, ...] = ()
+    if one.state is not RequirementState.SATISFIED:
+        missing = (
+            _being_asked(file, rule) or tuple(_gap(file, gap.evidence) for gap in one.missing) or _revoked(file, rule)
+        )
     return RequirementView(
         name=one.name,
         title_zh=rule.title_zh,
@@ -230,8 +240,14 @@ def _requirement(file: EvidenceFile, one: RequirementAnswer) -> RequirementView:
         satisfied=one.state is RequirementState.SATISFIED,
         by=tuple(str(document) for document in one.by) if one.state is RequirementState.SATISFIED else (),
         notices=one.notices,
-        missing=hoped if hoped else tuple(_gap(file, gap.evidence) for gap in one.missing),
+        missing=missing,
     )
+
+
+def _revoked(file: EvidenceFile, rule: Requirement) -> tuple[MissingView, ...]:
+    """What it rested on until a notice came; an alternative that was never asked for is asked for by a new request."""
+    named = dict.fromkeys(document for documents in rule.alternatives for document in sorted(documents))
+    return tuple(_gap(file, one) for one in named if file.known[one].standing is Standing.REVOKED)
 
 
 def _being_asked(file: EvidenceFile, rule: Requirement) -> tuple[MissingView, ...]:
