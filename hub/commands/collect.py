@@ -1,50 +1,98 @@
-"""hub collect: reconciliation with the provincial library."""
+"""hub collect: reconciliation with the provincial library, and what is kept."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from adapters.contract import Adapter, AdapterError, PeerMisconfigured
+from adapters.contract import Adapter, PeerMisconfigured
 from adapters.registry import create
-from hub.commands.context import ACTOR, fail, open_hub
+from hub.commands.context import ACTOR, OpenHub, open_hub
 from hub.deliveries import store as deliveries
 from hub.deliveries.adapters import AdapterCache
-from hub.ecerts.collect.reconcile import Reconciler
+from hub.ecerts.collect.model import Reconciliation
+from hub.ecerts.collect.purging import purge
+from hub.ecerts.collect.reconciling.compare import Reconciler
 
 app = typer.Typer(no_args_is_help=True)
+SHOWN = 1000
 
 
 @app.command("reconcile")
 def reconcile(
-    *, repair: Annotated[bool, typer.Option("--repair", help="重新报送有差异的证照 / send again what differs")] = False
+    *,
+    repair: Annotated[bool, typer.Option("--repair", help="重新报送有差异的证照 / send again what differs")] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt",
+            help="与 --repair 同用: 认可仅库方持有的证照 / with --repair: take what only the library has as ours",
+        ),
+    ] = False,
 ) -> None:
-    """Compare by count and digest with every library, list the differences, and send them again with --repair."""
+    """Compare by count and digest with every library and list the differences; send them again with --repair."""
+    with open_hub() as hub, _reconciler(hub) as reconciler:
+        found = reconciler.run(actor=ACTOR)
+        _show(found)
+        left = sum(len(one.differences) for one in found)
+        for one in found if repair else ():
+            done = reconciler.repair(one.endpoint_id, adopt=adopt, actor=ACTOR)
+            left -= done.sent + done.adopted
+            typer.echo(f"{one.endpoint_id}: 重新报送 sent again {done.sent}, 认可 adopted {done.adopted}")
+            typer.echo(
+                f"  仅库方持有 only there {done.left}, 已清除, 须由发证系统重报 purged: hand in again {done.gone}"
+            )
+        if any(one.error for one in found):
+            raise typer.Exit(2)
+        if left:
+            raise typer.Exit(1)
+
+
+@app.command("purge")
+def purge_now() -> None:
+    """Drop what ended longer ago than HUB_COLLECT_KEEP_DAYS now, and files that no batch was taken for."""
     with open_hub() as hub:
-        adapters = AdapterCache(hub.vault, create)
+        dropped = purge(hub.db, timedelta(days=hub.settings.collect_keep_days), ACTOR)
+    typer.echo(
+        f"清除 purged: 批次 batches {dropped.batches}, 行 rows {dropped.rows}, 文件块 parts of files {dropped.parts}"
+    )
 
-        def adapter_of(endpoint_id: str) -> Adapter:
-            with hub.db.read() as conn:
-                target = deliveries.target(conn, endpoint_id)
-            if target is None:
-                raise PeerMisconfigured("unknown-endpoint", endpoint_id)
-            return adapters.of(target)
 
-        try:
-            found = Reconciler(hub.db, hub.vault, adapter_of).run(repair=repair, actor=ACTOR)
-        except AdapterError as error:
-            raise fail(f"证照库未答复 / the library did not answer: {error.code}") from None
-        finally:
-            adapters.close()
-    table = Table("类型 type", "证照标识 identifier", "差异 difference")
+@contextmanager
+def _reconciler(hub: OpenHub) -> Iterator[Reconciler]:
+    adapters = AdapterCache(hub.vault, create)
+
+    def adapter_of(endpoint_id: str) -> Adapter:
+        with hub.db.read() as conn:
+            target = deliveries.target(conn, endpoint_id)
+        if target is None:
+            raise PeerMisconfigured("unknown-endpoint", endpoint_id)
+        return adapters.of(target)
+
+    try:
+        yield Reconciler(hub.db, hub.vault, adapter_of)
+    finally:
+        adapters.close()
+
+
+def _show(found: list[Reconciliation]) -> None:
+    table = Table("类型 type", "证照标识 identifier", "差异 difference", "系统 system", "批次 collection", "行 row")
     for one in found:
-        typer.echo(f"{one.endpoint_id}: 本方 ours {one.ours}, 库方 theirs {one.theirs}, 差异 differences "
-                   f"{len(one.differences)}, 重新报送 sent again {one.repaired}")  # fmt: skip
-        for difference in one.differences:
-            table.add_row(difference.type_code, difference.identifier, difference.kind.value)
+        if one.error:
+            typer.echo(f"{one.endpoint_id}: 证照库未答复 the library did not answer: {one.error}", err=True)
+            continue
+        count = len(one.differences)
+        typer.echo(f"{one.endpoint_id}: 本方 ours {one.ours}, 库方 theirs {one.theirs}, 差异 differences {count}")
+        for difference in one.differences[:SHOWN]:
+            place = (difference.system or "", difference.collection or "", str(difference.row or ""))
+            table.add_row(difference.type_code, difference.identifier, difference.kind.value, *place)
+        if count > SHOWN:
+            typer.echo(f"… 只列出前 {SHOWN} 项 only the first {SHOWN} are listed")
     if table.row_count:
-        Console().print(table)
-        raise typer.Exit(0 if repair else 1)
+        Console(soft_wrap=True).print(table)

@@ -44,7 +44,7 @@ from hub.ecerts.check import EcertChecker
 from hub.ecerts.collect import files
 from hub.ecerts.collect.assembly import collect_parts
 from hub.ecerts.collect.model import BatchState
-from hub.ecerts.collect.reconcile import Reconciler
+from hub.ecerts.collect.reconciling.compare import Reconciler
 from hub.ecerts.trust import TrustFolder
 from schemas.numbers import assign_resident_id
 from tests.conftest import AUDIT_KEY
@@ -52,6 +52,7 @@ from tests.delivering import VAULT
 
 SYSTEM, REGION = "jszg", "370102"
 LEASE = timedelta(seconds=6)
+FILE_LEASE = timedelta(seconds=3)
 HEADINGS = ("type", "number", "holderName", "holderCodeType", "holderCode", "issuerName", "issuerCode", "issuedOn")
 
 
@@ -108,6 +109,8 @@ def start_library(folder: Path, *arguments: str) -> SimulatorProcess:
 class World:
     db: Database
     folder: Path  # the state folder
+    node: str = "n1"
+    give_up: timedelta = timedelta(days=7)
 
     def __post_init__(self) -> None:
         trust = TrustFolder.of(Settings(state_dir=self.folder))
@@ -117,7 +120,8 @@ class World:
 
     def renew(self) -> None:
         """As after a restart."""
-        self.parts = collect_parts(self.db, VAULT, Directory(self.db), self.checker, self.folder / "collect", "n1")
+        self.parts = collect_parts(self.db, VAULT, Directory(self.db), self.checker, self.folder / "collect", self.node,
+                                   lease=FILE_LEASE, give_up=self.give_up)  # fmt: skip
         self.collections = self.parts.collections
 
     def take(self, content: bytes, *, form: str = "csv", message_id: str = "m-1", who: Caller | None = None) -> str:
@@ -159,6 +163,18 @@ class World:
             return self.adapters.of(found)
 
         return Reconciler(self.db, VAULT, adapter_of)
+
+    def count(self, table_: sa.Table) -> int:
+        with self.db.read() as conn:
+            return conn.execute(sa.select(sa.func.count()).select_from(table_)).scalar_one()
+
+    def until_idle(self, timeout_s: float = 60.0) -> None:
+        """With a worker, until nothing is left to do."""
+        end = time.monotonic() + timeout_s
+        with self.worker():
+            while not self.idle():
+                assert time.monotonic() < end
+                time.sleep(0.05)
 
     def idle(self) -> bool:
         with self.db.read() as conn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import io
 import json
@@ -32,7 +33,7 @@ from hub.access.callers import CallerDirectory, KeyKind, Service
 from hub.access.key_files import KeyMaterial
 from hub.config import Settings
 from hub.db import Database, Tx
-from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, RowState
+from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, Repair, RowState
 from hub.intake.assembly import create_gate
 from hub.intake.collect import collect_router
 from hub.intake.cursors import Cursors
@@ -43,6 +44,8 @@ from schemas.problems import ACCESS_DENIED, COLLECTION_UNKNOWN, MESSAGE_ID_CONFL
 from tests.integration import collect_world, killing
 from tests.integration.collect_world import REGION, World, caller, table, values
 from tests.integration.killing import When
+
+HEAD = (",".join(collect_world.HEADINGS) + "\n").encode()
 
 
 @pytest.fixture
@@ -79,7 +82,7 @@ def test_one_by_one(world: World) -> None:
     assert changed.identifier == revoked.identifier == taken.identifier
     with world.worker():
         world.until_done(taken.id, changed.id, revoked.id)
-    found = world.reconciler().run(repair=False, actor="test")
+    found = world.reconciler().run(actor="test")
     assert [(one.ours, one.theirs, one.differences) for one in found] == [(1, 1, ())]
     with world.db.read() as conn:
         assert conn.execute(sa.select(t.collected.c.standing)).scalars().all() == ["revoked"]
@@ -117,9 +120,8 @@ def test_raw_values_go_on_and_faults_are_told_by_row_and_column(world: World) ->
         (7, "", "doubled", True),
         (8, "identifier", "identifier-format", True),
         (9, "file", "file-without-zip", True),
-        (10, "colour", "column-unknown", False),
     }
-    assert not list((world.folder / "collect").iterdir())  # the file is gone once it is checked
+    assert world.count(t.collect_files) == 0  # the file is gone once it is checked
     first, following = world.collections.reports(caller(), batch_id, 0, 3)
     assert following == first[-1].row
     with pytest.raises(HubProblem) as foreign:
@@ -139,7 +141,7 @@ def test_rights_replays_and_conflicts(world: World) -> None:
     with pytest.raises(HubProblem) as conflict:
         world.take(table([values(2)]))
     assert refused(conflict) == MESSAGE_ID_CONFLICT.code
-    assert len(list((world.folder / "collect").iterdir())) == 1
+    assert world.count(t.collect_files) == 1
 
 
 @pytest.mark.parametrize(
@@ -147,8 +149,10 @@ def test_rights_replays_and_conflicts(world: World) -> None:
     [
         (b"", "csv", "empty"),
         (b"number\n1\n", "csv", "headings"),
-        (b'type,number\n"a', "csv", "not-a-table"),
-        (b"type,number\n\xff\xff\xff", "csv", "encoding"),
+        (b"type;number\n1;2\n", "csv", "separator"),
+        (HEAD + b'"a', "csv", "not-a-table"),
+        (HEAD + b"\xff\xff\xff", "csv", "encoding"),
+        (codecs.BOM_UTF16_LE + "type".encode("utf-16-le"), "csv", "encoding"),
         (b"PK\x03\x04", "zip", "not-a-zip"),
         (b"PK\x03\x04", "xlsx", "not-an-excel-file"),
     ],
@@ -214,12 +218,14 @@ def test_reconciliation_finds_and_repairs(world: World) -> None:
         conn.execute(
             sa.update(t.collected).where(t.collected.c.identifier_index == standing).values(standing="revoked")
         )
-    (found,) = world.reconciler().run(repair=True, actor="test")
+    (found,) = world.reconciler().run(actor="test")
     assert sorted(one.kind for one in found.differences) == [DifferenceKind.DIGEST, DifferenceKind.STANDING]
-    assert (found.ours, found.theirs, found.repaired) == (250, 250, 2)
-    with world.worker():
-        world.until_done(batch_id)
-    (after,) = world.reconciler().run(repair=False, actor="test")
+    assert {(one.system, one.collection) for one in found.differences} == {(collect_world.SYSTEM, batch_id)}
+    assert all(one.row for one in found.differences)
+    assert (found.ours, found.theirs) == (250, 250)
+    assert world.reconciler().repair("library", adopt=False, actor="test") == Repair(sent=2)
+    world.until_idle()
+    (after,) = world.reconciler().run(actor="test")
     assert after.differences == ()
 
 
@@ -230,12 +236,12 @@ def test_a_library_that_lost_everything_is_filled_again(world: World, tmp_path: 
     with collect_world.start_library(tmp_path) as empty:
         with world.db.engine.begin() as conn:
             conn.execute(sa.update(t.endpoints).values(base_url=empty.url))
-        (found,) = world.reconciler().run(repair=True, actor="test")
+        (found,) = world.reconciler().run(actor="test")
         assert {one.kind for one in found.differences} == {DifferenceKind.MISSING}
-        assert (found.theirs, found.repaired) == (0, 120)
-        with world.worker():
-            world.until_done(batch_id)
-        (after,) = world.reconciler().run(repair=False, actor="test")
+        assert found.theirs == 0
+        assert world.reconciler().repair("library", adopt=False, actor="test").sent == 120
+        world.until_idle()
+        (after,) = world.reconciler().run(actor="test")
         assert (after.ours, after.theirs, after.differences) == (120, 120, ())
 
 
@@ -269,7 +275,7 @@ def test_killed_at_each_write_boundary(world: World, database_url: str, when: Wh
     view = world.collections.view(caller(), batch_id)
     assert (view.rows, view.delivered) == (450, 450)
     assert set(library.effects().values()) == {1}
-    (found,) = world.reconciler().run(repair=False, actor="test")
+    (found,) = world.reconciler().run(actor="test")
     assert (found.ours, found.theirs, found.differences) == (450, 450, ())
 
 

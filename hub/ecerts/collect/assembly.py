@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from hub.db import Database
 from hub.deliveries.model import Handlers, Kind
 from hub.ecerts.check import EcertChecker
+from hub.ecerts.collect.feeding import CollectOutcomes
 from hub.ecerts.collect.rows import RowMaker
 from hub.ecerts.collect.service import Collections
-from hub.ecerts.collect.work import CollectOutcomes, CollectWorker
+from hub.ecerts.collect.work import CollectWorker
 from hub.ecerts.evidence.planning import Routes
 from hub.vault import Vault
 
@@ -23,8 +25,20 @@ class CollectParts:
 
 
 def collect_parts(
-    db: Database, vault: Vault, directory: Routes, checker: EcertChecker, folder: Path, node: str
+    db: Database,
+    vault: Vault,
+    directory: Routes,
+    checker: EcertChecker,
+    folder: Path,
+    node: str,
+    *,
+    lease: timedelta = timedelta(seconds=60),
+    give_up: timedelta = timedelta(days=7),
 ) -> CollectParts:
-    """``folder``: where batch files lie, sealed, until they are checked."""
+    """``folder``: where batch files are spooled, without a name. ``lease`` and ``give_up``: see :class:`CollectWorker`."""
     collections = Collections(db, vault, directory, RowMaker(vault, checker, db.clock), folder, node)
-    return CollectParts(collections, CollectWorker(collections), {Kind.COLLECT: CollectOutcomes(collections)})
+    return CollectParts(
+        collections,
+        CollectWorker(collections, lease=lease, give_up=give_up),
+        {Kind.COLLECT: CollectOutcomes(collections)},
+    )

@@ -14,13 +14,14 @@ from schemas.fields import MessageId, RegionCode
 
 class BatchState(StrEnum):
     CHECKING = "checking"  # rows are read and checked
-    DELIVERING = "delivering"  # rows go to the library; those of suspended deliveries wait for an operator
+    DELIVERING = "delivering"  # rows go to the library; pending ones and those of suspended deliveries wait
     DONE = "done"  # every row is delivered, refused or faulty
     UNREADABLE = "unreadable"  # the file is no such table; ``reason`` says why
 
 
 class RowState(StrEnum):
     FAULTY = "faulty"  # kept as it came, and not passed on
+    PENDING = "pending"  # its document cannot be verified yet (a later revocation list): looked at again by itself
     WAITING = "waiting"
     SENDING = "sending"
     DELIVERED = "delivered"
@@ -31,8 +32,8 @@ class RowState(StrEnum):
 class RowFault(Canonical):
     """One cell. ``blocking``: the row is not passed on; else it is, with the raw value, and this is a warning."""
 
-    row: int  # as a spreadsheet shows it, the heading is 1; 1 for a certificate handed in by itself
-    column: str  # its heading; "" for the row
+    row: int  # as a spreadsheet shows it, the heading is 1; 1 for a certificate handed in by itself, 0 for the file
+    column: str  # its heading; "" for the row or the file
     rule: str
     blocking: bool
     reason_zh: str
@@ -50,7 +51,7 @@ class CollectionRequest(Canonical):
 
 
 class CollectionView(Canonical):
-    """How a batch stands. Counts are of rows; ``faults`` are read page by page."""
+    """How a batch stands. Counts are of rows, whose faults are read page by page; ``faults`` are the file's own."""
 
     id: str
     message_id: str
@@ -59,13 +60,16 @@ class CollectionView(Canonical):
     received_at: datetime
     checked_at: datetime | None = None
     finished_at: datetime | None = None
+    percent: int  # of the file, checked
     rows: int  # read and checked so far
     faulty: int = 0
+    pending: int = 0
     waiting: int = 0
     sending: int = 0
     delivered: int = 0
     refused: int = 0
     suspended: int = 0
+    faults: tuple[RowFault, ...] = ()
 
 
 class CollectionAccepted(Canonical):
@@ -93,23 +97,37 @@ class RowReportPage(Canonical):
 
 
 class DifferenceKind(StrEnum):
-    MISSING = "missing"  # the library does not have it
-    DIGEST = "digest"  # it has other contents
-    STANDING = "standing"  # revoked on one side only
-    SURPLUS = "surplus"  # it has one that we did not deliver: only told, never repaired
+    MISSING = "missing"  # missing there: the library does not have it
+    SURPLUS = "surplus"  # missing here: it has one that we did not deliver
+    DIGEST = "digest"  # differs: it has other contents
+    STANDING = "standing"  # differs: revoked on one side only
 
 
 class Difference(Canonical):
+    """``collection`` and ``row``: where it was handed in by ``system``; none of a surplus, or once the batch was purged."""
+
     type_code: str
     identifier: str
     kind: DifferenceKind
+    system: str | None = None
+    collection: str | None = None
+    row: int | None = None
 
 
 class Reconciliation(Canonical):
-    """Of one library: ``ours`` and ``theirs`` are counts."""
+    """Of one library: ``ours`` and ``theirs`` are counts. ``error``: why it could not be asked; the rest then says nothing."""
 
     endpoint_id: str
-    ours: int
-    theirs: int
+    ours: int = 0
+    theirs: int = 0
     differences: tuple[Difference, ...] = ()
-    repaired: int = 0
+    error: str | None = None
+
+
+class Repair(Canonical):
+    """``gone``: the batch was purged, its system has to hand the certificate in again. ``left``: surplus that was not adopted."""
+
+    sent: int = 0
+    adopted: int = 0
+    gone: int = 0
+    left: int = 0

@@ -15,6 +15,7 @@ from datetime import date
 from typing import Final
 
 from adapters.contract import CollectAction, CollectedEcert
+from hub.ecerts.collect.cures import fault
 from hub.ecerts.collect.model import RowFault
 from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
@@ -46,6 +47,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "validUntil": "证照有效期截止日期",
     "file": "文件",
 }
+REQUIRED: Final = ("type", "number", "holderName", "holderCodeType", "holderCode", "issuerName", "issuerCode")
 BY_HEADING: Final = {name.lower(): name for name in COLUMNS} | {zh: name for name, zh in COLUMNS.items()}
 EXTRA_PREFIX: Final = "KZ_"
 _FIELDS: Final = {
@@ -57,7 +59,10 @@ _ACTIONS: Final = {"": CollectAction.ISSUE, "签发": CollectAction.ISSUE, "变�
                    "注销": CollectAction.REVOKE, "吊销": CollectAction.REVOKE}  # fmt: skip
 _SERIAL: Final = re.compile(r"[0-9A-Z]{1,32}", re.ASCII)
 _LONG_TERM: Final = ("长期", "永久")
-_NUMBER_RULES: Final = {"teacher-qualification": check_teacher_number, "private-school-licence": check_school_licence}
+_NUMBER_RULES: Final[Mapping[str, Callable[[str], str]]] = {  # words of schemas/data/ecert_types.toml
+    "teacher": check_teacher_number,
+    "private-school": check_school_licence,
+}
 
 
 class Record(Canonical):
@@ -99,27 +104,29 @@ class _Cells:
         self.fault(column, error.rule.code, error.rule.zh, error.rule.en, blocking=False)
 
 
-def judge(row: int, raw: Mapping[str, str], given: Sequence[RowFault] = ()) -> Judged:
-    """``raw`` by column; ``given`` are faults of the file's own form (a cell that lost digits)."""
+def judge(row: int, raw: Mapping[str, str], given: Sequence[RowFault] = (), *, told: bool = False) -> Judged:
+    """``raw`` by column; ``given`` are faults of the file's own form, which are told instead of those of an empty cell.
+
+    ``told``: unknown columns were told at the heading.
+    """
     cells = _Cells(row, raw)
     cells.faults.extend(given)
-    action, kind = _action(cells), _kind(cells)
-    for column in ("number", "holderName", "holderCode", "holderCodeType", "issuerName", "issuerCode"):
-        if not cells.get(column):
+    broken = {fault.column for fault in given}
+    action, kind = _action(cells), _kind(cells) if cells.get("type") or "type" not in broken else None
+    for column in REQUIRED[1:]:
+        if not cells.get(column) and column not in broken:
             cells.fault(column, "missing", "未填写", "is empty", blocking=True)
     for column in raw:
-        if column not in COLUMNS and not column.startswith(EXTRA_PREFIX):
-            cells.fault(
-                column[:40], "column-unknown", "未知的列, 未采用", "an unknown column, not used", blocking=False
-            )
+        if not told and column not in COLUMNS and not column.startswith(EXTRA_PREFIX):
+            cells.faults.append(fault(row, column, "column-unknown", blocking=False))
     _holder(cells)
     _issuer(cells)
     _dates(cells)
-    if kind is not None and (check := _NUMBER_RULES.get(kind.key)) and cells.get("number"):
+    if kind is not None and (check := _NUMBER_RULES.get(kind.number_rule or "")) and cells.get("number"):
         _try(cells, "number", lambda: check(cells.get("number")))
     identifier, assigned = _identifier(cells, kind)
     metadata = None
-    if kind is not None and identifier is not None and not any(fault.blocking for fault in cells.faults):
+    if kind is not None and identifier is not None and not any(one.blocking for one in cells.faults):
         values = {name: raw[column] for column, name in _FIELDS.items() if raw.get(column)}
         extra = {name: value for name, value in raw.items() if name.startswith(EXTRA_PREFIX) and value}
         metadata = EcertMetadata.model_validate(
@@ -214,7 +221,7 @@ def _identifier(cells: _Cells, kind: EcertType | None) -> tuple[str | None, bool
             )
         return text, False
     number = cells.get("number")
-    if kind is None or not number or any(fault.blocking for fault in cells.faults):
+    if kind is None or not number or any(one.blocking for one in cells.faults):
         return None, False
     own = number if _SERIAL.fullmatch(number) else hashlib.sha256(number.encode()).hexdigest()[:32].upper()
     return str(EcertIdentifier.assign(kind.code, cells.get("issuerCode"), own)), True

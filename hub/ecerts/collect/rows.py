@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
 
 from adapters.contract import CollectedEcert, EcertDocument
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.collect import store
-from hub.ecerts.collect.files import RawRow
+from hub.ecerts.collect.cures import fault
 from hub.ecerts.collect.model import CollectionAccepted, RowFault, RowState
 from hub.ecerts.collect.records import Judged, Record, digest_of_record, judge
+from hub.ecerts.collect.table import RawRow
 from hub.vault import Vault
 from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, UseCause
 from schemas.transfers import EvidenceState
-
-_FILE_FAULTS: Final = {
-    "file-missing": ("压缩包中没有此文件, 或文件过大", "the zip has no such file, or it is too large"),
-    "file-without-zip": ("只有 zip 批次可以附文件", "only a zip batch has files"),
-    "doubled": ("同一批次中已有此证照", "this certificate stands in the batch already"),
-}
 
 
 def record_context(batch_id: str, row: int) -> str:
@@ -31,14 +25,38 @@ def record_context(batch_id: str, row: int) -> str:
     return f"collect_rows:{batch_id}:{row}"
 
 
+def open_record(vault: Vault, batch_id: str, row: int, sealed: bytes) -> Record:
+    return Record.model_validate_json(vault.open(sealed, record_context(batch_id, row)))
+
+
 def faults_from(row: int, text: str | None) -> tuple[RowFault, ...]:
     """As they are kept."""
     return tuple(RowFault.model_validate({**one, "row": row}) for one in json.loads(text or "[]"))
 
 
-def file_fault(row: int, rule: str, *, column: str = "file") -> RowFault:
-    zh, en = _FILE_FAULTS.get(rule, ("版式文件验证未通过", "the document was not verified"))
-    return RowFault(row=row, column=column, rule=rule, blocking=True, reason_zh=zh, reason_en=en)
+AWAITED = "file-indeterminate-try-later"
+AGAIN_FIRST, AGAIN_MOST = timedelta(minutes=1), timedelta(hours=1)
+
+
+def faults_text(faults: Sequence[RowFault]) -> str | None:
+    """As they are kept with a row: they hold no values."""
+    told = [one.model_dump(mode="json", exclude={"row"}) for one in faults]
+    return json.dumps(told, ensure_ascii=False) if told else None
+
+
+def look_again(came_at: datetime, now: datetime) -> datetime:
+    """When a pending document is verified next: after as long as it has been waiting, within bounds."""
+    return now + min(max(now - came_at, AGAIN_FIRST), AGAIN_MOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands: what of its batch stands on it too."""
+
+    batch_id: str
+    endpoint_id: str
+    system_id: str
+    came_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +79,14 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """Of a document. ``rule``: why it may not be relied on for what its row says; ``awaited``: it may be, later."""
+
+    rule: str | None = None
+    awaited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RowMaker:
     """``clock`` says as of when seals are verified."""
 
@@ -72,59 +98,61 @@ class RowMaker:
         """The keyed hash under which a certificate is found."""
         return self.vault.index(f"collected:{identifier}")
 
-    def make(
-        self, batch_id: str, endpoint_id: str, raw: RawRow, content: bytes | None, file_rule: str | None = None
-    ) -> Made:
+    def make(self, place: Place, raw: RawRow, content: bytes | None, file_rule: str | None = None) -> Made:
         """``file_rule``: why the file that the row names is not there."""
-        judged = judge(raw.number, raw.cells, raw.faults)
+        judged = judge(raw.number, raw.cells, raw.faults, told=raw.told)
         faults = list(judged.faults)
         if file_rule is not None:
-            faults.append(file_fault(raw.number, file_rule))
-        ecert = None
-        if judged.metadata is not None and not any(fault.blocking for fault in faults):
-            reason = self._verify(judged.metadata, content) if content is not None else None
-            if reason is not None:
-                faults.append(file_fault(raw.number, f"file-{reason}"))
-            else:
+            faults.append(fault(raw.number, "file", file_rule))
+        ecert, awaited = None, False
+        if judged.metadata is not None and not any(one.blocking for one in faults):
+            opinion = self.verify(judged.metadata, content) if content is not None else Opinion()
+            awaited = opinion.awaited
+            if opinion.rule is not None:
+                faults.append(fault(raw.number, "file", opinion.rule, blocking=not awaited))
+            if opinion.rule is None or awaited:
                 ecert = CollectedEcert(
                     action=judged.action,
                     metadata=judged.metadata,
                     digest=digest_of_record(judged.metadata, content),
                     content=base64.b64encode(content) if content is not None else None,
                 )
-        return self._made(batch_id, endpoint_id, raw, judged, tuple(faults), ecert)
+        state = RowState.FAULTY if ecert is None else RowState.PENDING if awaited else RowState.WAITING
+        return self._made(place, raw, judged, tuple(faults), ecert, state)
 
-    def doubled(self, batch_id: str, endpoint_id: str, raw: RawRow, made: Made) -> Made:
-        """The same certificate once more in one batch: which of the two is meant cannot be told."""
-        faults = (*made.faults, file_fault(raw.number, "doubled", column=""))
-        return self._made(batch_id, endpoint_id, raw, made.judged, faults, None)
+    def doubled(self, place: Place, raw: RawRow, made: Made, first: int) -> Made:
+        """The same certificate once more in one batch, after row ``first``: which of the two is meant cannot be told."""
+        more = f" (第 {first} 行 / row {first})"
+        faults = (*made.faults, fault(raw.number, "", "doubled", more=more))
+        return self._made(place, raw, made.judged, faults, None, RowState.FAULTY)
 
     def _made(
         self,
-        batch_id: str,
-        endpoint_id: str,
+        place: Place,
         raw: RawRow,
         judged: Judged,
         faults: tuple[RowFault, ...],
         ecert: CollectedEcert | None,
+        state: RowState,
     ) -> Made:
-        state = RowState.FAULTY if ecert is None else RowState.WAITING
         index = self.index(str(ecert.metadata.identifier)) if ecert is not None else None
         record = Record(raw=dict(raw.cells), ecert=ecert)
-        told = [fault.model_dump(mode="json", exclude={"row"}) for fault in faults]
+        context = record_context(place.batch_id, raw.number)
         values: store.Values = {
-            "batch_id": batch_id,
+            "batch_id": place.batch_id,
             "row": raw.number,
             "state": state.value,
-            "endpoint_id": endpoint_id,
+            "endpoint_id": place.endpoint_id,
+            "system_id": place.system_id,
+            "came_at": place.came_at,
+            "due_at": look_again(place.came_at, self.clock()) if state is RowState.PENDING else None,
             "identifier_index": index,
-            "faults": json.dumps(told, ensure_ascii=False) if told else None,
-            "record_sealed": self.vault.seal(record.model_dump_json().encode(), record_context(batch_id, raw.number)),
+            "faults": faults_text(faults),
+            "record_sealed": self.vault.seal(record.model_dump_json().encode(), context),
         }
         return Made(values, state, judged, faults, index)
 
-    def _verify(self, metadata: EcertMetadata, content: bytes) -> str | None:
-        """The reason word if the file may not be relied on for what the row says."""
+    def verify(self, metadata: EcertMetadata, content: bytes) -> Opinion:
         document = EcertDocument(
             content=content, media_type="application/ofd", metadata=metadata, status=EcertStatus.VALID
         )
@@ -138,4 +166,6 @@ class RowMaker:
             use_cause=cause,
         )
         verdict = self.checker.check(document, query, self.clock())
-        return None if verdict.state is EvidenceState.SATISFIED else verdict.reason or "refused"
+        if verdict.state is EvidenceState.SATISFIED:
+            return Opinion()
+        return Opinion(f"file-{verdict.reason or 'refused'}", awaited=verdict.retry)

@@ -1,11 +1,12 @@
 """What issuing systems ask for: hand in one certificate or a file of many, see how it stands and what is wrong with which cell.
 
-Taken is what was committed: the file lies sealed on the disk before its batch is written, and both before the answer.
+Taken is what was committed: the file lies sealed in the database before its batch is written, and both before the answer.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
@@ -15,8 +16,9 @@ from hub.access.callers import Caller, Service
 from hub.db import AuditEntry, Database, Tx
 from hub.ecerts.collect import files, store
 from hub.ecerts.collect import model as m
-from hub.ecerts.collect.records import Record
-from hub.ecerts.collect.rows import RowMaker, faults_from, record_context
+from hub.ecerts.collect.ending import tell_end
+from hub.ecerts.collect.rows import Place, RowMaker, faults_from, open_record
+from hub.ecerts.collect.table import RawRow
 from hub.ecerts.evidence.planning import Routes
 from hub.ids import new_id
 from hub.vault import Vault
@@ -25,17 +27,19 @@ from schemas.problems import COLLECTION_UNKNOWN, MESSAGE_ID_CONFLICT, MESSAGE_RE
 LIBRARY: Final = "ecert-library"  # the service of the endpoint that collects
 
 
+def batch_faults_context(batch_id: str) -> str:
+    """What the faults of a batch's file are sealed under."""
+    return f"collect_batches:{batch_id}"
+
+
 class Collections:
-    """Shared by every thread. ``folder``: where files lie until they are checked; ``wake`` tells the worker."""
+    """Shared by every thread. ``folder``: where files without a name are spooled; ``wake`` tells the worker."""
 
     def __init__(self, db: Database, vault: Vault, directory: Routes, maker: RowMaker, folder: Path, node: str) -> None:
         self.db, self.vault, self.maker = db, vault, maker
         self.folder, self.node = folder, node
         self._directory = directory
         self.wake: Callable[[], None] = lambda: None
-
-    def path(self, batch_id: str) -> Path:
-        return self.folder / batch_id
 
     # --- handing in -----------------------------------------------------------------------------------------------------
 
@@ -45,7 +49,8 @@ class Collections:
         endpoint_id = self._directory.route(LIBRARY, request.region).endpoint_id
         batch_id = new_id("col")
         raw = {**request.values, "action": request.action.value}
-        made = self.maker.make(batch_id, endpoint_id, files.RawRow(1, raw, ()), request.file)
+        place = Place(batch_id, endpoint_id, caller.system_id, self.db.clock())
+        made = self.maker.make(place, RawRow(1, raw), request.file)
         values = self._batch(batch_id, caller, request.message_id, request.region, endpoint_id, "one", digest)
         faulty = made.state is m.RowState.FAULTY
         state = m.BatchState.DONE if faulty else m.BatchState.DELIVERING
@@ -53,10 +58,13 @@ class Collections:
         def write(tx: Tx) -> m.CollectionAccepted | None:
             if self._known(tx, caller, request.message_id, digest) is not None:
                 return None
-            times = {"received_at": tx.now, "checked_at": tx.now, "finished_at": tx.now if faulty else None}
-            store.add_batch(tx.conn, {**values, **times, "state": state.value, "rows_read": 1, "next_row": 2})
-            store.add_rows(tx.conn, [made.values])
+            values.update(received_at=tx.now, checked_at=tx.now, finished_at=tx.now if faulty else None)
+            values.update(state=state.value, rows_read=1, next_row=2, percent=100)
+            store.add_batch(tx.conn, values)
+            store.add_rows(tx.conn, [{**made.values, "came_at": tx.now}])
             tx.audit.append(_entry(caller, batch_id, made.state.value, request.region, "one", digest))
+            if faulty and (batch := store.batch(tx.conn, batch_id)) is not None:
+                tell_end(tx, self.vault, batch, state, None)
             return made.accepted(batch_id)
 
         accepted = self.db.write(write)
@@ -75,7 +83,7 @@ class Collections:
             before = store.batch_by_message(conn, caller.system_id, message_id)
         batch_id = new_id("col")
         if before is None:
-            files.keep(self.vault, file, self.path(batch_id))
+            files.keep(self.db, self.vault, file, batch_id)
         digest = hashlib.sha256(f"{region}\n{form}\n{digest}".encode()).hexdigest()
         values = self._batch(batch_id, caller, message_id, region, endpoint_id, form, digest)
 
@@ -83,18 +91,12 @@ class Collections:
             known = self._known(tx, caller, message_id, digest)
             if known is not None:
                 return known.id
-            values.update(received_at=tx.now, state=m.BatchState.CHECKING.value, rows_read=0, next_row=0)
+            values.update(received_at=tx.now, state=m.BatchState.CHECKING.value, rows_read=0, next_row=0, percent=0)
             store.add_batch(tx.conn, values)
             tx.audit.append(_entry(caller, batch_id, "taken", region, form, digest))
             return batch_id
 
-        try:
-            taken = self.db.write(write)
-        except HubProblem:
-            self.path(batch_id).unlink(missing_ok=True)
-            raise
-        if taken != batch_id:
-            self.path(batch_id).unlink(missing_ok=True)
+        taken = self.db.write(write)  # parts of a file that was not taken are purged
         self.wake()
         return self.view(caller, taken)
 
@@ -121,7 +123,7 @@ class Collections:
         if known is None or not rows:
             raise HubProblem(COLLECTION_UNKNOWN)
         row = rows[0]
-        record = Record.model_validate_json(self.vault.open(row.record_sealed, record_context(known.id, row.row)))
+        record = open_record(self.vault, known.id, row.row, row.record_sealed)
         identifier = record.ecert.metadata.identifier if record.ecert is not None else None
         assigned = identifier is not None and "identifier" not in record.raw
         return m.CollectionAccepted(id=known.id, state=m.RowState(row.state), identifier=identifier, assigned=assigned,
@@ -140,8 +142,15 @@ class Collections:
         by_state = {state.value: counts.get(state, 0) for state in m.RowState}
         return m.CollectionView.model_validate(
             {"id": row.id, "message_id": row.message_id, "state": row.state, "reason": row.reason, "rows": row.rows_read,
-             "received_at": row.received_at, "checked_at": row.checked_at, "finished_at": row.finished_at, **by_state}
+             "percent": row.percent, "received_at": row.received_at, "checked_at": row.checked_at,
+             "finished_at": row.finished_at, "faults": self._file_faults(row), **by_state}
         )  # fmt: skip
+
+    def _file_faults(self, row: store.BatchRow) -> list[m.RowFault]:
+        if row.faults_sealed is None:
+            return []
+        kept = json.loads(self.vault.open(row.faults_sealed, batch_faults_context(row.id)))
+        return [m.RowFault.model_validate(one) for one in kept]
 
     def reports(self, caller: Caller, batch_id: str, after: int, limit: int) -> tuple[list[m.RowReport], int | None]:
         """Rows with faults and refused ones, after a row; and after which row the next page begins."""

@@ -1,4 +1,4 @@
-"""The SQL of collecting."""
+"""The SQL of collecting: batches, their files and rows, and what the library must hold. Reconciling has its own."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from sqlalchemy.engine import Connection
 from hub import tables as t
 from hub.ecerts.collect.model import BatchState, RowState
 
-b, r, c = t.collect_batches, t.collect_rows, t.collected
+b, r, c, f = t.collect_batches, t.collect_rows, t.collected, t.collect_files
 Values = dict[str, object]
-_UNFINISHED = (RowState.WAITING.value, RowState.SENDING.value, RowState.SUSPENDED.value)
+UNFINISHED = tuple(one.value for one in (RowState.PENDING, RowState.WAITING, RowState.SENDING, RowState.SUSPENDED))
+_CHECKING = b.c.state == sa.literal_column(
+    "'checking'"
+)  # literals, so that both databases see that a partial index fits
+_WAITING = r.c.state == sa.literal_column("'waiting'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,13 @@ class BatchRow:
     endpoint_id: str
     form: str
     node: str
+    lease_token: str | None
     state: str
     reason: str | None
     rows_read: int
     next_row: int
+    percent: int
+    faults_sealed: bytes | None
     received_at: datetime
     checked_at: datetime | None
     finished_at: datetime | None
@@ -43,6 +50,9 @@ class RowRow:
     row: int
     state: str
     endpoint_id: str
+    system_id: str
+    came_at: datetime
+    due_at: datetime | None
     identifier_index: str | None
     code: str | None
     faults: str | None
@@ -56,8 +66,9 @@ class CollectedRow:
     bucket: str
     digest: str
     standing: str
-    batch_id: str
-    row: int
+    system_id: str | None
+    batch_id: str | None
+    row: int | None
     identifier_sealed: bytes
 
 
@@ -86,9 +97,52 @@ def update_batch(conn: Connection, batch_id: str, values: Values) -> None:
     conn.execute(sa.update(b).where(b.c.id == batch_id).values(values))
 
 
-def batches_to_check(conn: Connection, node: str) -> list[BatchRow]:
-    query = sa.select(*_BATCH).where(b.c.state == sa.literal_column("'checking'"), b.c.node == node).order_by(b.c.id)
-    return [BatchRow(**row._mapping) for row in conn.execute(query)]
+# --- files ------------------------------------------------------------------------------------------------------------------
+
+
+def add_part(conn: Connection, batch_id: str, number: int, sealed: bytes, now: datetime) -> None:
+    """Bears being run twice."""
+    insert = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(f)
+    values = {"batch_id": batch_id, "part": number, "at": now, "part_sealed": sealed}
+    conn.execute(insert.values(values).on_conflict_do_nothing())
+
+
+def part(conn: Connection, batch_id: str, number: int) -> bytes | None:
+    query = sa.select(f.c.part_sealed).where(f.c.batch_id == batch_id, f.c.part == number)
+    return conn.execute(query).scalar_one_or_none()
+
+
+def drop_parts(conn: Connection, limit: int, *, of: str | None, before: datetime) -> int:
+    """Parts ``of`` a batch, or of any that came ``before``, where the batch is checked or was never taken; gives how many. Few at
+    a time: each is large."""
+    needed = sa.exists().where(b.c.id == f.c.batch_id, _CHECKING)
+    which = f.c.batch_id == of if of is not None else f.c.at < before
+    query = sa.select(f.c.batch_id, f.c.part).where(which, ~needed).limit(limit)
+    found = conn.execute(query).all()
+    for row in found:
+        conn.execute(sa.delete(f).where(f.c.batch_id == row.batch_id, f.c.part == row.part))
+    return len(found)
+
+
+def claim_batch(conn: Connection, node: str, token: str, now: datetime, until: datetime) -> BatchRow | None:
+    """The oldest batch whose file nobody is checking, leased; as it was before."""
+    free = sa.or_(b.c.lease_until.is_(None), b.c.lease_until <= now)
+    query = sa.select(*_BATCH).where(_CHECKING, free).order_by(b.c.received_at, b.c.id).limit(1)
+    row = conn.execute(query.with_for_update(skip_locked=True)).one_or_none()
+    if row is None:
+        return None
+    values = {"node": node[:64], "lease_token": token, "lease_until": until}
+    conn.execute(sa.update(b).where(b.c.id == row.id).values(values))
+    return BatchRow(**row._mapping)
+
+
+def extend_lease(conn: Connection, batch_id: str, token: str, until: datetime | None) -> bool:
+    """Whether it still held. None gives it back."""
+    held = (b.c.id == batch_id, b.c.lease_token == token, _CHECKING)
+    return conn.execute(sa.update(b).where(*held).values(lease_until=until)).rowcount == 1
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------------
 
 
 def add_rows(conn: Connection, rows: Sequence[Values]) -> None:
@@ -96,10 +150,10 @@ def add_rows(conn: Connection, rows: Sequence[Values]) -> None:
         conn.execute(sa.insert(r), list(rows))
 
 
-def known_in_batch(conn: Connection, batch_id: str, indexes: Sequence[str]) -> set[str]:
-    """Which of these certificates stand in the batch already."""
-    query = sa.select(r.c.identifier_index).where(r.c.batch_id == batch_id, r.c.identifier_index.in_(indexes))
-    return {str(found) for found in conn.execute(query).scalars()}
+def known_in_batch(conn: Connection, batch_id: str, indexes: Sequence[str]) -> dict[str, int]:
+    """Which of these certificates stand in the batch already, and in which row."""
+    query = sa.select(r.c.identifier_index, r.c.row).where(r.c.batch_id == batch_id, r.c.identifier_index.in_(indexes))
+    return {str(row.identifier_index): row.row for row in conn.execute(query.order_by(r.c.row.desc()))}
 
 
 def counts(conn: Connection, batch_id: str) -> Mapping[RowState, int]:
@@ -118,8 +172,13 @@ def rows_of(conn: Connection, batch_id: str) -> list[RowRow]:
     return [RowRow(**row._mapping) for row in conn.execute(sa.select(*_ROW).where(r.c.batch_id == batch_id))]
 
 
+def row(conn: Connection, batch_id: str, number: int) -> RowRow | None:
+    found = conn.execute(sa.select(*_ROW).where(r.c.batch_id == batch_id, r.c.row == number)).one_or_none()
+    return None if found is None else RowRow(**found._mapping)
+
+
 def endpoints_with_waiting(conn: Connection) -> list[str]:
-    query = sa.select(r.c.endpoint_id).where(r.c.state == sa.literal_column("'waiting'")).distinct()
+    query = sa.select(r.c.endpoint_id).where(_WAITING).distinct()
     return list(conn.execute(query).scalars())
 
 
@@ -132,27 +191,34 @@ def open_deliveries(conn: Connection, endpoint_id: str) -> int:
 
 
 def take_waiting(conn: Connection, endpoint_id: str, limit: int) -> list[RowRow]:
-    """Waiting rows in the order in which they came, locked. One whose certificate has an earlier row under way must wait:
-    a revocation never overtakes the issue."""
+    """Waiting rows in the order in which they came, locked. One whose certificate has an earlier row that has not ended must
+    wait, and so must all that a system handed in after a file that is still being checked: a change or a revocation never
+    overtakes the issue, whichever nodes took them."""
     e = r.alias("earlier")
-    earlier = (
-        sa.exists()
-        .where(e.c.identifier_index == r.c.identifier_index, e.c.endpoint_id == r.c.endpoint_id)
-        .where(e.c.batch_id < r.c.batch_id, e.c.state.in_(_UNFINISHED))
-    )
-    sending = (
-        sa.exists()
-        .where(e.c.identifier_index == r.c.identifier_index, e.c.endpoint_id == r.c.endpoint_id)
-        .where(e.c.state == RowState.SENDING.value)
-    )
+    came_before = sa.tuple_(e.c.came_at, e.c.batch_id, e.c.row) < sa.tuple_(r.c.came_at, r.c.batch_id, r.c.row)
+    same = (e.c.identifier_index == r.c.identifier_index, e.c.endpoint_id == r.c.endpoint_id)
+    earlier = sa.exists().where(*same, came_before, e.c.state.in_(UNFINISHED))
+    unread = sa.exists().where(_CHECKING, b.c.system_id == r.c.system_id, b.c.received_at < r.c.came_at)
     query = (
         sa.select(*_ROW)
-        .where(r.c.state == sa.literal_column("'waiting'"), r.c.endpoint_id == endpoint_id, ~earlier, ~sending)
-        .order_by(r.c.batch_id, r.c.row)
+        .where(_WAITING, r.c.endpoint_id == endpoint_id, ~earlier, ~unread)
+        .order_by(r.c.came_at, r.c.batch_id, r.c.row)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     return [RowRow(**row._mapping) for row in conn.execute(query)]
+
+
+def pending_due(conn: Connection, now: datetime, limit: int) -> list[RowRow]:
+    pending = r.c.state == sa.literal_column("'pending'")
+    query = sa.select(*_ROW).where(pending, r.c.due_at <= now).order_by(r.c.due_at).limit(limit)
+    return [RowRow(**row._mapping) for row in conn.execute(query)]
+
+
+def judged_again(conn: Connection, row: RowRow, values: Values) -> bool:
+    """False if another node was faster."""
+    same = (r.c.batch_id == row.batch_id, r.c.row == row.row, r.c.state == row.state, r.c.due_at == row.due_at)
+    return conn.execute(sa.update(r).where(*same).values(values)).rowcount == 1
 
 
 def mark_sending(conn: Connection, rows: Sequence[RowRow], key: str) -> None:
@@ -190,14 +256,43 @@ def finish_rows(conn: Connection, states: Sequence[tuple[RowRow, RowState, str |
     conn.execute(statement, values)
 
 
-def finish_batches(conn: Connection, ids: Sequence[str], now: datetime) -> list[str]:
-    """Batches of these with nothing left to do; gives their ids."""
-    left = sa.exists().where(r.c.batch_id == b.c.id, r.c.state.in_(_UNFINISHED))
-    query = sa.select(b.c.id).where(b.c.id.in_(ids), b.c.state == BatchState.DELIVERING.value, ~left)
-    done = list(conn.execute(query).scalars())
+def finish_batches(conn: Connection, ids: Sequence[str], now: datetime) -> list[BatchRow]:
+    """Batches of these with nothing left to do. They are locked first: of two nodes that each end rows of one batch, the later
+    sees what the earlier wrote, so that one of them finishes it."""
+    query = sa.select(*_BATCH).where(b.c.id.in_(ids), b.c.state == BatchState.DELIVERING.value).order_by(b.c.id)
+    found = [BatchRow(**row._mapping) for row in conn.execute(query.with_for_update())]
+    unfinished = sa.select(r.c.batch_id).where(r.c.batch_id.in_([one.id for one in found]), r.c.state.in_(UNFINISHED))
+    left = set(conn.execute(unfinished.distinct()).scalars())
+    done = [one for one in found if one.id not in left]
     if done:
-        conn.execute(sa.update(b).where(b.c.id.in_(done)).values(state=BatchState.DONE.value, finished_at=now))
+        values = {"state": BatchState.DONE.value, "finished_at": now}
+        conn.execute(sa.update(b).where(b.c.id.in_([one.id for one in done])).values(values))
     return done
+
+
+# --- purge ------------------------------------------------------------------------------------------------------------------
+
+
+def ended_before(conn: Connection, before: datetime, limit: int) -> list[str]:
+    query = sa.select(b.c.id).where(b.c.finished_at < before).order_by(b.c.finished_at).limit(limit)
+    return list(conn.execute(query).scalars())
+
+
+def purge_rows(conn: Connection, batch_id: str, limit: int) -> int:
+    """Some rows of a batch that has ended, with the deliveries that carried them; gives how many. None are left: the batch too."""
+    chosen = sa.select(r.c.row, r.c.delivery_key).where(r.c.batch_id == batch_id).order_by(r.c.row).limit(limit)
+    found = conn.execute(chosen).all()
+    if not found:
+        conn.execute(sa.delete(b).where(b.c.id == batch_id))
+        return 0
+    d, a = t.deliveries, t.attempts
+    keys = {row.delivery_key for row in found if row.delivery_key is not None}
+    ended = sa.select(d.c.id).where(d.c.idempotency_key.in_(keys), d.c.state.in_(("delivered", "refused")))
+    ids = list(conn.execute(ended).scalars())
+    conn.execute(sa.delete(a).where(a.c.delivery_id.in_(ids)))
+    conn.execute(sa.delete(d).where(d.c.id.in_(ids)))
+    conn.execute(sa.delete(r).where(r.c.batch_id == batch_id, r.c.row <= found[-1].row))
+    return len(found)
 
 
 # --- what the library must hold ---------------------------------------------------------------------------------------------
@@ -223,24 +318,6 @@ def collected_of(conn: Connection, endpoint_id: str, type_code: str) -> Iterator
 def under_way(conn: Connection, endpoint_id: str, indexes: Sequence[str]) -> set[str]:
     """Certificates with a row that has not ended: the two sides may differ for a moment."""
     query = sa.select(r.c.identifier_index).where(
-        r.c.endpoint_id == endpoint_id, r.c.identifier_index.in_(indexes), r.c.state.in_(_UNFINISHED)
+        r.c.endpoint_id == endpoint_id, r.c.identifier_index.in_(indexes), r.c.state.in_(UNFINISHED)
     )
     return {str(found) for found in conn.execute(query).scalars()}
-
-
-def send_again(conn: Connection, rows: Sequence[CollectedRow]) -> list[str]:
-    """Delivered rows wait once more; gives the batches concerned."""
-    for row in rows:
-        conn.execute(
-            sa.update(r)
-            .where(r.c.batch_id == row.batch_id, r.c.row == row.row, r.c.state == RowState.DELIVERED.value)
-            .values(state=RowState.WAITING.value)
-        )
-    ids = sorted({row.batch_id for row in rows})
-    conn.execute(sa.update(b).where(b.c.id.in_(ids)).values(state=BatchState.DELIVERING.value, finished_at=None))
-    return ids
-
-
-def library_endpoints(conn: Connection) -> list[str]:
-    """Endpoints to which something was collected."""
-    return list(conn.execute(sa.select(c.c.endpoint_id).distinct().order_by(c.c.endpoint_id)).scalars())
