@@ -40,6 +40,7 @@ REFUSED_AS: Final = {
     "type-unpublished": Standing.NO_SOURCE,
 }
 Held = EcertDocument | PersonAnswer | EnrolmentRecord  # what an answer can rest on
+HELD: Final = (EcertDocument, PersonAnswer, EnrolmentRecord)
 _STATUS_AS: Final = {EcertStatus.REVOKED: Standing.REVOKED, EcertStatus.EXPIRED: Standing.EXPIRED}
 _DAY: Final = re.compile(r"([0-9]{4})\D?([0-9]{1,2})\D?([0-9]{1,2})\D?", re.ASCII)
 

@@ -14,7 +14,7 @@ again, :meth:`EvidenceService.keep_house` turns what was to be fetched into deli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -29,6 +29,7 @@ from hub.ecerts.catalogue import Evidence, Item
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.fetching import Fetched, Fetcher
 from hub.ecerts.evidence.following import FollowUps
+from hub.ecerts.evidence.judging import HELD
 from hub.ecerts.evidence.judging import Got
 from hub.ecerts.evidence.planning import at_their_libraries, find_grounds, holder_of, questions
 from hub.ecerts.evidence.views import EvidenceFile, digest_of_answer, grounds_to_json, request_context
@@ -70,10 +71,14 @@ class _Begin:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """``owner`` is the token of the run that may go on; None: somebody else's, or it has been answered."""
+    """``owner`` is the token of the run that may go on; None: somebody else's, or it has been answered.
+
+    ``file``: the request as it was committed, so that the run need not read it; None where another run began it.
+    """
 
     request_id: str
     owner: str | None
+    file: EvidenceFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ class EvidenceService:
         ).result()
         if isinstance(begun, HubProblem):
             raise begun
-        answer = None if begun.owner is None else self._run(begun.request_id, begun.owner, deadline)
+        answer = None if begun.owner is None else self._run(begun, begun.owner, deadline)
         return answer or self._answer(begun.request_id)
 
     def _begin_many(self, tx: Tx, items: Sequence[_Begin]) -> list[_Begun | HubProblem]:
@@ -169,32 +174,35 @@ class EvidenceService:
         endpoints = at_their_libraries(endpoints, grounds, request)
         until = tx.now + timedelta(seconds=request.deadline_s + GRACE_S)
         sealed = self._vault.seal(request.model_dump_json().encode(), request_context(one.request_id))
-        values: store.Values = {
-            "id": one.request_id,
-            "system_id": caller.system_id,
-            "message_id": request.message_id,
-            "digest": one.digest,
-            "subject_index": index,
-            "item_code": request.item_code,
-            "region": request.region,
-            "case_reference": request.case_reference,
-            "purpose": request.purpose,
-            "callback": request.callback,
-            "state": EvidenceCaseState.OPEN.value,
-            "asked_at": tx.now,
-            "owned_until": until,
-            "owner": one.owner,
-            "purge_at": tx.now + timedelta(seconds=self._rules.times.answer_keep_s + self._rules.times.follow_up_s),
-            "grounds": grounds_to_json(grounds),
-            "request_sealed": sealed,
-        }
-        rows = [
-            store.DocumentRow(
+        row = store.RequestRow(
+            id=one.request_id,
+            system_id=caller.system_id,
+            message_id=request.message_id,
+            digest=one.digest,
+            subject_index=index,
+            item_code=request.item_code,
+            region=request.region,
+            case_reference=request.case_reference,
+            purpose=request.purpose,
+            callback=request.callback,
+            state=EvidenceCaseState.OPEN.value,
+            asked_at=tx.now,
+            owned_until=until,
+            owner=one.owner,
+            answered_at=None,
+            answer_digest=None,
+            predicate=None,
+            purge_at=tx.now + timedelta(seconds=self._rules.times.answer_keep_s + self._rules.times.follow_up_s),
+            grounds=grounds_to_json(grounds),
+            request_sealed=sealed,
+        )
+        documents = {
+            document: store.DocumentRow(
                 one.request_id, str(document), how.standing.value, how.reason, endpoint_id=endpoints.get(document)
             )
             for document, how in known.items()
-        ]
-        if not store.add_request(tx.conn, values, rows):
+        }
+        if not store.add_request(tx.conn, row, list(documents.values())):
             return HubProblem(HUB_BUSY, "another node takes the same message", retry_after_s=1)
         bases = sorted({f"{basis.kind.value}:{basis.reference}" for basis in grounds.values()})
         detail = {
@@ -211,7 +219,7 @@ class EvidenceService:
         tx.audit.append(
             AuditEntry(f"system:{caller.system_id}", "evidence.request", one.request_id, "accepted", detail)
         )
-        return _Begun(one.request_id, one.owner)
+        return _Begun(one.request_id, one.owner, EvidenceFile(row, request, one.item, grounds, documents, known))
 
     def _again(self, tx: Tx, one: _Begin, seen: store.RequestRow) -> _Begun | HubProblem:
         """The same message: its answer, or the run of a process that has died is taken over."""
@@ -271,12 +279,9 @@ class EvidenceService:
 
     # --- fetching ---------------------------------------------------------------------------------------------------------
 
-    def _run(self, request_id: str, owner: str, deadline: Deadline) -> EvidenceAnswer | None:
+    def _run(self, begun: _Begun, owner: str, deadline: Deadline) -> EvidenceAnswer | None:
         """Steps 3 and 4. None if another run, or keep_house, was quicker: what it committed stands."""
-        with self._db.read() as conn:
-            row = store.request(conn, request_id)
-            rows = store.documents(conn, request_id)
-        file = None if row is None else self._views.open(row, rows, self._items.current())
+        file = begun.file or self._open(begun.request_id)
         if file is None or file.row.owner != owner:
             return None
         available = [document for document, known in file.known.items() if known.standing is Standing.AVAILABLE]
@@ -294,6 +299,10 @@ class EvidenceService:
         for document in fetched.late:
             late = Got(Standing.UNREACHABLE, "deadline", ask_again=True, checked_at=now)
             rows[document] = self._follow_ups.row_of(file.documents[document], document, late)
+        file = replace(
+            file,
+            opened={document: got.answer for document, got in fetched.got.items() if isinstance(got.answer, HELD)},
+        )
         asked = questions(file.request, file.item, file.grounds, file.endpoints, fetched.got)
         keep = []
         for document, got in fetched.got.items():
@@ -347,11 +356,14 @@ class EvidenceService:
         self._db.write(note)  # before anything leaves the hub
         return answer
 
-    def _answer(self, request_id: str) -> EvidenceAnswer:
+    def _open(self, request_id: str) -> EvidenceFile | None:
         with self._db.read() as conn:
             row = store.request(conn, request_id)
             rows = store.documents(conn, request_id)
-        file = None if row is None else self._views.open(row, rows, self._items.current())
+        return None if row is None else self._views.open(row, rows, self._items.current())
+
+    def _answer(self, request_id: str) -> EvidenceAnswer:
+        file = self._open(request_id)
         if file is None:
             raise HubProblem(EVIDENCE_UNKNOWN, "dropped")
         return self._views.answer(file)

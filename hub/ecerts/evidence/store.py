@@ -41,6 +41,10 @@ class RequestRow:
     grounds: str
     request_sealed: bytes | None
 
+    @property
+    def values(self) -> Values:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
@@ -124,9 +128,9 @@ def by_message(conn: Connection, system_id: str, message_id: str) -> RequestRow 
     return None if row is None else RequestRow(**row._mapping)
 
 
-def add_request(conn: Connection, values: Values, documents: Sequence[DocumentRow]) -> bool:
+def add_request(conn: Connection, row: RequestRow, documents: Sequence[DocumentRow]) -> bool:
     """False if another node took the same message in the meantime."""
-    if not _insert_new(conn, r, values):
+    if not _insert_new(conn, r, row.values):
         return False
     insert_many(conn, d, [row.values for row in documents])
     return True

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -49,6 +49,7 @@ class EvidenceFile:
     grounds: Grounds
     documents: Mapping[Evidence, store.DocumentRow]
     known: Mapping[Evidence, Known]
+    opened: Mapping[Evidence, judging.Held] = field(default_factory=dict)  # what is sealed in rows, where it is at hand
 
     def plan(self) -> Plan:
         return solve(self.item.requirements, self.known)
@@ -175,6 +176,8 @@ class Views:
         sealed = file.documents[document].document_sealed
         if sealed is None:
             return None
+        if (held := file.opened.get(document)) is not None:
+            return held
         return judging.from_bytes(self.vault.open(sealed, document_context(file.row.id, document)))
 
     # --- yes or no ------------------------------------------------------------------------------------------------------
