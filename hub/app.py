@@ -7,6 +7,7 @@ import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from fastapi import FastAPI
@@ -37,7 +38,8 @@ from hub.deliveries.model import Handlers
 from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.collect.assembly import CollectParts, collect_parts
-from hub.ecerts.collect.reconcile import Reconciler
+from hub.ecerts.collect.purging import purge
+from hub.ecerts.collect.reconciling.compare import Reconciler
 from hub.ecerts.evidence.assembly import EvidenceParts, evidence_parts
 from hub.ecerts.evidence.revoking import Revocations
 from hub.ecerts.items.service import ItemCatalogue
@@ -66,6 +68,7 @@ LIMITS_EVERY_S = 10.0
 ANCHOR_EVERY_S = 300.0
 HOURLY_S = 3_600.0
 DAILY_S = 86_400.0
+FIRST_S = 60.0  # after the start: what is due once in a while is due soon, or a hub that restarts often never does it
 log = structlog.get_logger(__name__)
 
 
@@ -85,7 +88,10 @@ def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
     checker = EcertChecker(trust.store, load_policy(settings.policy), trust.fetchers)
     rooms = Rooms(vault, load_flows(settings.flows_dir), Directory(db))
     evidence = evidence_parts(db, vault, rooms.directory, checker, OwnKeys.ensure(settings.state_dir).http)
-    collect = collect_parts(db, vault, rooms.directory, checker, settings.state_dir / "collect", settings.node)
+    collect = collect_parts(
+        db, vault, rooms.directory, checker, settings.state_dir / "collect", settings.node,
+        lease=timedelta(seconds=settings.lease_s), give_up=timedelta(days=settings.collect_pending_days),
+    )  # fmt: skip
     handlers = {**outcome_handlers(db, rooms, checker), **evidence.handlers, **collect.handlers}
     return CaseRooms(rooms, handlers, trust, evidence, collect)
 
@@ -105,8 +111,8 @@ class Hub:
         self.adapters = AdapterCache(self.vault, create)
         self.dispatcher = Dispatcher.from_settings(settings, self.db, self.vault, handlers, self.adapters)
         self.prober = Prober(self.db, self.dispatcher.adapter_of, settings.probe_interval_s)
-        self.evidence = cases.evidence.service(self.adapters)
         breaker = BreakerPolicy(settings.breaker_failures, settings.breaker_open_s)
+        self.evidence = cases.evidence.service(self.adapters, breaker=breaker, node=settings.node)
         self.presentations = cases.evidence.presentations(self.adapters, breaker=breaker, node=settings.node)
         self.revocations = Revocations(self.db, cases.evidence.follow_ups)
         self.collect = cases.collect
@@ -126,7 +132,8 @@ class Hub:
                 Chore("presentations", LIMITS_EVERY_S, self.presentations.keep_house),
                 Chore("presentations-purge", HOURLY_S, self.presentations.purge),
                 Chore("logins-purge", HOURLY_S, self.logins.purge),
-                Chore("collect-reconcile", DAILY_S, self._reconcile, waits_s=HOURLY_S),
+                Chore("collect-purge", HOURLY_S, self._purge_collected, waits_s=FIRST_S),
+                Chore("collect-reconcile", HOURLY_S, self._reconcile, waits_s=FIRST_S),
                 Chore("anchor", ANCHOR_EVERY_S, self._anchor, waits_s=ANCHOR_EVERY_S),
             ]
         )
@@ -164,7 +171,7 @@ class Hub:
         if self.settings.role != "api":
             self.dispatcher.start()
             self.prober.start()
-        self.collect.worker.start()
+            self.collect.worker.start()
         self.housekeeping.start()
         log.info("started", role=self.settings.role, node=self.settings.node, sm2=sm2.backend_name())
 
@@ -187,7 +194,10 @@ class Hub:
         await asyncio.to_thread(self.stop)
 
     def _reconcile(self) -> None:
-        self.reconciler.run(repair=False, actor=f"node:{self.settings.node}")
+        self.reconciler.daily(f"node:{self.settings.node}")
+
+    def _purge_collected(self) -> None:
+        purge(self.db, timedelta(days=self.settings.collect_keep_days), f"node:{self.settings.node}")
 
     def _anchor(self) -> None:
         with self.db.read() as conn:

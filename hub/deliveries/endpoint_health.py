@@ -23,6 +23,8 @@ OK_EVERY: Final = timedelta(seconds=10)  # a healthy endpoint's row is not rewri
 log = structlog.get_logger(__name__)
 e = t.endpoints
 _HEALTH = [e.c[name] for name in Health.__dataclass_fields__]
+_HEALTHS = sa.select(e.c.id, *_HEALTH).where(e.c.id.in_(sa.bindparam("ids", expanding=True))).order_by(e.c.id)
+_HEALTHS_LOCKED = _HEALTHS.with_for_update(key_share=True)
 
 
 def sign_of(error: AdapterError) -> Sign:
@@ -72,11 +74,8 @@ def _healths(conn: Connection, ids: Iterable[str], *, lock: bool = False) -> dic
     wanted = sorted(ids)
     if not wanted:
         return {}
-    query = sa.select(e.c.id, *_HEALTH).where(e.c.id.in_(wanted)).order_by(e.c.id)
-    if lock:
-        query = query.with_for_update(key_share=True)
     found = {}
-    for row in conn.execute(query):
+    for row in conn.execute(_HEALTHS_LOCKED if lock else _HEALTHS, {"ids": wanted}):
         values = {name: row._mapping[name] for name in Health.__dataclass_fields__}
         found[row.id] = Health(**{**values, "breaker": Breaker(row.breaker)})
     return found

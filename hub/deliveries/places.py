@@ -5,8 +5,8 @@ delivery's place is its lease. For calls a process holds *blocks* of places (tab
 each call would cost more than many calls do, so a block is kept for a moment and used again, and what nobody needs is given
 back within KEEP_S. What a dead process held comes back when its block has ended.
 
-Both sides leave room for the other: a block leaves deliveries that are due one place at least, and claims (:mod:`.claims`) leave what
-waiting calls have asked for, except one. A block taken from an open breaker whose time has come is its probe, as a claim is.
+Both sides leave room for the other: a block leaves deliveries that are due one place at least, and claims (:mod:`.claims`)
+leave what waiting calls have asked for, except one. A block from an open breaker whose time has come is its probe, as a claim is.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from hub.deliveries import store
 from hub.deliveries.breaker import Breaker, on_claim, room
 from hub.deliveries.retry import opens_at
 
-LONGEST_CALL_S: Final = 31.0  # a call must end while the block that it stands in lasts
-BLOCK_S: Final = 60.0
+LONGEST_CALL_S: Final = 31.0  # no call that somebody waits for lasts longer
+BLOCK_S: Final = 10.0  # renewed after half of it while calls are under way
 KEEP_S: Final = 1.0  # how long a place that nobody uses is kept
 AGAIN_S: Final = 0.05  # when others hold all places; when this process does, its own calls that end make room
 AGAIN_OWN_S: Final = 0.5
@@ -124,7 +124,7 @@ class Places:
         self._holder = f"{self.node[:40]}:{secrets.token_hex(6)}"
 
     def enter(self, endpoint_id: str, deadline: Deadline) -> str | None:
-        """None with a place, for LONGEST_CALL_S at most, to be left by :meth:`leave`; else the stable word that says why."""
+        """None with a place, to be left by :meth:`leave`; else the stable word that says why."""
         with self._changed:
             block = self._blocks.setdefault(endpoint_id, _Block())
             block.waiting += 1
@@ -170,7 +170,7 @@ class Places:
             self._changed.acquire()
             block.asking = False
             block.granted = granted.places
-            block.renew_at = began + BLOCK_S - LONGEST_CALL_S
+            block.renew_at = began + BLOCK_S / 2
             block.wanted = wanted
             pause = AGAIN_OWN_S if granted.places else AGAIN_S
             block.again_at = time.monotonic() + pause if granted.places <= block.in_use else 0.0
@@ -194,7 +194,8 @@ class Places:
             for endpoint_id, block in list(self._blocks.items()):
                 peak, block.peak = max(block.peak, block.needed), block.needed
                 too_much = max(block.granted, block.wanted) > peak
-                if too_much and not block.asking:
+                too_old = block.needed > 0 and time.monotonic() >= block.renew_at
+                if (too_much or too_old) and not block.asking:
                     self._ask(endpoint_id, block, peak)
 
     def close(self) -> None:

@@ -74,9 +74,7 @@ evidence_documents = Table(
     Column("identifier_index", String(64), index=True),  # keyed hash: who relied on this certificate
     Column("document_sealed", LargeBinary),
     Column("report", Text),
-    Column(
-        "called_at", UtcTime
-    ),  # the first call, which no delivery made: it counts for the endpoint's health as attempts do
+    Column("called_at", UtcTime),  # the call that no delivery made: it counts for the endpoint's health as attempts do
     Column("call_ended_at", UtcTime),
     Column("call_outcome", String(32)),  # as an attempt's
     Index("ix_evidence_documents_endpoint_id_called_at", "endpoint_id", "called_at"),

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
+import structlog
+
 from hub.audit.chain import AuditChain
 from hub.db import Database
 from hub.ecerts.evidence.views import digest_of_answer
@@ -24,6 +26,9 @@ def world_of(url: str, folder: Path) -> World:
     db = Database(url, chain_audit=AuditChain(AUDIT_KEY).append)
     nobody = cast(Any, None)
     return World(db, Peers(folder, nobody, nobody, nobody, OwnKeys.ensure(folder / "state"), ""))
+
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # what is printed is the answer
 
 
 def main(url: str, folder: Path, act: str, name: str, index: int) -> None:

@@ -55,6 +55,7 @@ TEACHER = "370105001001"  # identity, household, education, Putonghua
 HIRING = "370105002002"  # no consent needed: the enterprise's licence, the handler's identity
 PURPOSE = "teacher-qualification"
 LEASE = timedelta(seconds=6)
+PATIENT = BreakerPolicy(failures=50, open_s=0.2)
 
 
 @dataclass
@@ -119,6 +120,7 @@ class World:
     db: Database
     peers: Peers
     rules: EvidenceRules | None = None
+    breaker: BreakerPolicy = PATIENT
     vault: Vault = VAULT
     made: list[str] = field(default_factory=list)
 
@@ -129,7 +131,7 @@ class World:
         self.directory = Directory(self.db)
         self.parts = evidence_parts(self.db, self.vault, self.directory, checker, self.peers.own.http, rules=self.rules)
         self.adapters = AdapterCache(self.vault, create)
-        self.service = self.parts.service(self.adapters)
+        self.service = self.parts.service(self.adapters, breaker=self.breaker)
         self.authorizations = self.parts.follow_ups.authorizations
 
     def set_up(self) -> World:
@@ -213,7 +215,7 @@ class World:
     def worker(self, *, limit: int = 50) -> Iterator[None]:
         heard = dict.fromkeys(Kind, _Notices())
         handlers: Handlers = {**heard, **self.parts.handlers}
-        retry, breaker = RetryPolicy(base_s=0.1, cap_s=0.3, limit=limit), BreakerPolicy(failures=50, open_s=0.2)
+        retry, breaker = RetryPolicy(base_s=0.1, cap_s=0.3, limit=limit), self.breaker
         attempter = Attempter(self.vault, AdapterCache(self.vault, create), handlers, retry)
         dispatcher = Dispatcher(self.db, attempter, Recorder(handlers, breaker, "w"), node="w", workers=6, lease=LEASE)
         dispatcher.start()

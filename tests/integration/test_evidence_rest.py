@@ -40,7 +40,13 @@ class Node:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.hub = Hub(
-            Settings(state_dir=simulators.folder / "state", port=port, retry_base_s=0.2, probe_interval_s=600)
+            Settings(
+                state_dir=simulators.folder / "state",
+                port=port,
+                retry_base_s=0.2,
+                breaker_open_s=0.5,
+                probe_interval_s=600,
+            )
         )
         self.url = self.hub.settings.effective_public_url
 

@@ -44,11 +44,13 @@ class EvidenceParts:
         kinds = (Kind.EVIDENCE_ECERT, Kind.EVIDENCE_PERSON, Kind.EVIDENCE_ENROLMENT, Kind.EVIDENCE_PRESENTED)
         return dict.fromkeys(kinds, self.follow_ups)
 
-    def service(self, adapters: AdapterCache) -> EvidenceService:
+    def service(
+        self, adapters: AdapterCache, *, breaker: BreakerPolicy = DEFAULT_BREAKER, node: str = "node"
+    ) -> EvidenceService:
         follow_ups = self.follow_ups
         db, vault = follow_ups.db, follow_ups.vault
-        fetcher = Fetcher(db, vault, adapters, self.judge, self.rules, follow_ups.authorizations)
-        return EvidenceService(db, vault, fetcher, follow_ups)
+        fetcher = Fetcher(db, vault, adapters, self.judge, self.rules, follow_ups.authorizations, Places(db, node))
+        return EvidenceService(db, vault, fetcher, follow_ups, breaker, node)
 
     def presentations(
         self, adapters: AdapterCache, *, breaker: BreakerPolicy = DEFAULT_BREAKER, node: str = "node"
@@ -74,4 +76,6 @@ def evidence_parts(
     rules = rules or load_rules()
     views = Views(vault, rules, Planner(rules, routes), PrivateKey.from_pem(key_file.read_bytes()))
     judge = Judge(checker, ExtensionNotices(db))
-    return EvidenceParts(FollowUps(db, vault, views, judge, ItemCatalogue(db), Authorizations(db, vault)), judge, rules)
+    return EvidenceParts(
+        FollowUps(db, vault, views, judge, ItemCatalogue(db), Authorizations(db, vault, rules.codes)), judge, rules
+    )

@@ -4,13 +4,13 @@
 2. Whenever one has ended, the plan is made again: a document that failed is replaced by the next alternative at once.
 3. It ends when the plan is complete or nothing more can be asked for, or with the deadline; what is under way then is left alone.
 
-A paused endpoint, one whose breaker is open or whose service hours are over is not called. An endpoint gets at most its
-``max_concurrency`` calls at once from one process of this service; deliveries count their own.
+A paused endpoint, one whose breaker is open or whose service hours are over is not called. Calls take their places beside
+deliveries (:mod:`hub.deliveries.places`), and what they say of an endpoint opens and closes the same breaker.
 """
 
 from __future__ import annotations
 
-import threading
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -30,19 +30,25 @@ from adapters.contract import (
     EcertStatusAsker,
     EnrolmentFetcher,
     EnrolmentQuery,
+    OutcomeUnknown,
     PeerMisconfigured,
+    PeerRefused,
     PersonQuery,
     PersonVerifier,
     PresentedFetcher,
     PresentedQuery,
+    RetryLater,
 )
 from hub.db import Database
 from hub.deliveries.adapters import AdapterCache
-from hub.deliveries.retry import opens_at
+from hub.deliveries.breaker import Effect, Sign
+from hub.deliveries.endpoint_health import sign_of
+from hub.deliveries.model import Word
+from hub.deliveries.places import Places, closed_word
 from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.catalogue import Evidence, Requirement
 from hub.ecerts.evidence import judging, store
-from hub.ecerts.evidence.judging import Got, Judge
+from hub.ecerts.evidence.judging import Got, Judge, Made
 from hub.ecerts.evidence.planning import Question
 from hub.ecerts.evidence.rules import EvidenceRules
 from hub.ecerts.revocations import store as revocations
@@ -53,16 +59,26 @@ from schemas.base import Canonical
 from schemas.ecerts import EcertQuery
 
 MAX_CALLS: Final = 64  # calls under way at once in this process
+FAIR_S: Final = 5.0
 BY_NOTICE: Final = "revoked-by-notice"
+WORD_OF: Final[Mapping[type[AdapterError], Word]] = {
+    RetryLater: Word.RETRY_LATER,
+    OutcomeUnknown: Word.OUTCOME_UNKNOWN,
+    PeerRefused: Word.REFUSED,
+    PeerMisconfigured: Word.MISCONFIGURED,
+}
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """``got``: by document, what was asked and has ended. ``late``: what was under way when the deadline came."""
+    """``got``: by document, what was asked; what was under way when the deadline came is UNREACHABLE by ``deadline``.
+
+    ``exact``: every plan was the best one there is, not only the best that was found in the solver's limit.
+    """
 
     got: dict[Evidence, Got]
-    late: frozenset[Evidence]
+    exact: bool
 
 
 def kept_context(holder_index: str, type_code: str) -> str:
@@ -81,6 +97,7 @@ class Fetcher:
         judge: Judge,
         rules: EvidenceRules,
         authorizations: Authorizations,
+        places: Places,
     ) -> None:
         self._db = db
         self._vault = vault
@@ -89,11 +106,11 @@ class Fetcher:
         self._rules = rules
         self._authorizations = authorizations
         self._pool = ThreadPoolExecutor(MAX_CALLS, "evidence-call")
-        self._lock = threading.Lock()
-        self._places: dict[str, tuple[int, threading.BoundedSemaphore]] = {}
+        self._places = places
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._places.close()
 
     def run(
         self,
@@ -109,15 +126,18 @@ class Fetcher:
         now_known = dict(known)
         got: dict[Evidence, Got] = {}
         running: dict[Future[Got], Evidence] = {}
+        begun: dict[Evidence, float] = {}  # when its place was taken, on the monotonic clock
+        exact = True
         while deadline.remaining() > 0.0:
-            wanted = solve(requirements, now_known).fetch
+            plan = solve(requirements, now_known)
+            exact = exact and plan.exact
             asked = set(running.values())
-            for document in wanted:
+            for document in plan.fetch:
                 if document not in asked:
                     question = questions[document]
                     endpoint = endpoints.get(question.endpoint_id)
-                    running[self._pool.submit(self._one, question, endpoint, region, deadline)] = document
-            if not wanted:
+                    running[self._pool.submit(self._one, question, endpoint, region, deadline, begun)] = document
+            if not plan.fetch:
                 break
             done, _ = wait(running, timeout=deadline.remaining(), return_when=FIRST_COMPLETED)
             for future in done:
@@ -127,33 +147,62 @@ class Fetcher:
                 now_known[document] = replace(
                     now_known[document], standing=one.standing, notice=one.notice, reason=one.reason
                 )
-        for future in running:
+        for future, document in running.items():
             future.cancel()
-        return Fetched(got, frozenset(running.values()))
+            endpoint = endpoints.get(questions[document].endpoint_id)
+            got[document] = self._late(endpoint, begun.get(document))
+        if not exact:
+            log.warning("the best plan was not found in the solver's limit: a good one was taken")
+        return Fetched(got, exact)
+
+    def _late(self, endpoint: store.EndpointRow | None, began: float | None) -> Got:
+        """The deadline came first. A call that had time enough says that its endpoint does not answer."""
+        now = self._db.clock()
+        made = None
+        if endpoint is not None and began is not None:
+            lasted = time.monotonic() - began
+            sign = Sign(Effect.FAILED if lasted >= _fair(endpoint) else Effect.NONE, "timeout")
+            made = Made(now - timedelta(seconds=lasted), now, Word.RETRY_LATER, sign)
+        return Got(Standing.UNREACHABLE, "deadline", ask_again=True, checked_at=now, made=made)
 
     # --- one document ---------------------------------------------------------------------------------------------------
 
-    def _one(self, question: Question, endpoint: store.EndpointRow | None, region: str, deadline: Deadline) -> Got:
+    def _one(
+        self,
+        question: Question,
+        endpoint: store.EndpointRow | None,
+        region: str,
+        deadline: Deadline,
+        begun: dict[Evidence, float],
+    ) -> Got:
         """Never raises: a bug is logged and told as an issuer out of reach, and the delivery that follows it up suspends."""
         now = self._db.clock()
         if endpoint is None:
             return Got(Standing.NO_SOURCE, "no-endpoint", checked_at=now)
-        if closed := _closed(endpoint, now):
+        closed = closed_word(endpoint.paused_at, endpoint.open_at, endpoint.service_hours, now)
+        closed = closed or self._places.enter(endpoint.target.id, deadline)
+        if closed is not None:
             return Got(Standing.UNREACHABLE, closed, ask_again=True, checked_at=now)
-        places = self._places_of(endpoint)
-        if not places.acquire(timeout=deadline.remaining()):
-            return Got(Standing.UNREACHABLE, "endpoint-busy", ask_again=True, checked_at=now)
+        began, began_at = time.monotonic(), self._db.clock()
+        begun[question.document] = began
+        given = min(deadline.remaining(), float(endpoint.target.timeout_s))
+        word, sign = Word.DELIVERED, Sign(Effect.WELL)
         try:
-            limit = Deadline.after(min(deadline.remaining(), endpoint.target.timeout_s))
-            return self._ask(question, self._adapters.of(endpoint.target), region, limit)
+            got = self._ask(question, self._adapters.of(endpoint.target), region, Deadline.after(given))
         except AdapterError as error:
-            return self._judge.failed(error, self._db.clock())
+            got = self._judge.failed(error, self._db.clock())
+            word, sign = WORD_OF[type(error)], sign_of(error)
+            if sign.effect is Effect.FAILED and given < _fair(endpoint) and time.monotonic() - began >= given:
+                sign = Sign(Effect.NONE)  # its caller was in a hurry: that says nothing of the endpoint
         except Exception as error:  # noqa: BLE001  a bug, ours or an adapter's: one document's, not the whole answer's
             where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)][-4:]
             log.critical("bug", endpoint=endpoint.target.id, error=type(error).__name__, where=where)
-            return Got(Standing.UNREACHABLE, f"bug-{type(error).__name__}"[:100], ask_again=True, checked_at=now)
+            code = f"bug-{type(error).__name__}"[:100]
+            got = Got(Standing.UNREACHABLE, code, ask_again=True, checked_at=now)
+            word, sign = Word.BUG, Sign(Effect.NONE)
         finally:
-            places.release()
+            self._places.leave(endpoint.target.id, well=sign.effect is Effect.WELL)
+        return replace(got, made=Made(began_at, self._db.clock(), word, sign))
 
     def _ask(self, question: Question, adapter: Adapter, region: str, deadline: Deadline) -> Got:
         if (kept := self._kept(question, adapter, deadline)) is not None:
@@ -191,14 +240,6 @@ class Fetcher:
         standing = cast(EcertStatusAsker, adapter).ecert_status(query, deadline)
         return document if judging.same_certificate(document.metadata, standing) else None
 
-    def _places_of(self, endpoint: store.EndpointRow) -> threading.BoundedSemaphore:
-        with self._lock:
-            known = self._places.get(endpoint.target.id)
-            if known is None or known[0] != endpoint.max_concurrency:
-                known = endpoint.max_concurrency, threading.BoundedSemaphore(endpoint.max_concurrency)
-                self._places[endpoint.target.id] = known
-            return known[1]
-
     def keep_values(self, question: Question, document: EcertDocument, now: datetime) -> store.Values | None:
         """The row that keeps a fresh document for as long as its type's rule says; None where it may not be kept."""
         query, seconds = question.body, self._rules.keep_s.get(question.document.type)
@@ -234,10 +275,6 @@ def call(adapter: Adapter, body: Canonical, deadline: Deadline) -> Canonical:
     raise PeerMisconfigured("no-capability", type(body).__name__)
 
 
-def _closed(endpoint: store.EndpointRow, now: datetime) -> str | None:
-    """Why an endpoint is not called now."""
-    if endpoint.paused_at is not None:
-        return "endpoint-paused"
-    if endpoint.open_at > now:  # its breaker is open, or it asked to be left alone for a while
-        return "endpoint-resting"
-    return "outside-service-hours" if opens_at(endpoint.service_hours, now) is not None else None
+def _fair(endpoint: store.EndpointRow) -> float:
+    """The seconds after which silence counts against an endpoint."""
+    return min(float(endpoint.target.timeout_s), FAIR_S)

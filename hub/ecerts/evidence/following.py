@@ -48,6 +48,17 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """A request as it stands once ``rows`` are written and ``again`` is asked for; the answer is made of exactly that."""
+
+    file: EvidenceFile
+    rows: tuple[store.DocumentRow, ...]
+    again: tuple[Evidence, ...]
+    answer: EvidenceAnswer
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class FollowUps:
     """The outcome handler of the kinds ``evidence-*``, and what the service uses to start them."""
 
@@ -79,6 +90,9 @@ class FollowUps:
             identifier_index=index,
             document_sealed=sealed,
             report=got.report,
+            called_at=got.made.began if got.made else row.called_at,
+            call_ended_at=got.made.ended if got.made else row.call_ended_at,
+            call_outcome=got.made.word.value if got.made else row.call_outcome,
         )
 
     def load(self, tx: Tx, request_id: str) -> EvidenceFile | None:
@@ -100,8 +114,10 @@ class FollowUps:
             hoped[document] = replace(known, standing=hope)
         return list(solve(file.item.requirements, hoped).fetch)
 
-    def follow(self, tx: Tx, file: EvidenceFile, documents: Sequence[Evidence]) -> list[store.DocumentRow]:
-        """Enqueue a delivery for each; gives their rows, which the caller writes."""
+    def _follow(self, tx: Tx, file: EvidenceFile, documents: Sequence[Evidence]) -> None:
+        """Enqueue a delivery for each."""
+        if not documents:
+            return
         asked = questions(file.request, file.item, file.grounds, file.endpoints, documents)
         order = documents_of(file.item)
         expires = file.row.asked_at + timedelta(seconds=self.views.rules.times.follow_up_s)
@@ -121,15 +137,6 @@ class FollowUps:
                 for document, question in asked.items()
             ],
         )
-        return [
-            replace(
-                row,
-                followed_up=True,
-                standing=Standing.UNREACHABLE.value if row.standing == Standing.AVAILABLE.value else row.standing,
-                reason=row.reason or "deadline",
-            )
-            for row in (file.documents[document] for document in documents)
-        ]
 
     def hand_over(self, tx: Tx, limit: int = 50) -> int:
         """Requests whose process died while it fetched: their documents become deliveries. Gives how many."""
@@ -144,37 +151,56 @@ class FollowUps:
             done += 1
         return done
 
-    def settle(
-        self, tx: Tx, file: EvidenceFile, changed: Sequence[store.DocumentRow], *, tell: bool = True
-    ) -> tuple[EvidenceFile, EvidenceAnswer]:
-        """Write changed documents, ask again for what may still come, and write the request's state; ``tell`` its end."""
-        changed = _unless_revoked(tx, changed)
+    def settled(self, file: EvidenceFile, changed: Sequence[store.DocumentRow], at: datetime) -> Settled:
+        """What comes of changed documents, with what else is asked for. Writes nothing, so that it may be made before the commit."""
         file = self.changed(file, changed)
-        followed: list[store.DocumentRow] = []
+        again: list[Evidence] = []
         while more := self.to_follow(file):  # a document that was planned and not asked for opens the next gap
-            rows = self.follow(tx, file, more)
-            followed += rows
-            file = self.changed(file, rows)
-        store.put_documents(tx.conn, {row.document: row for row in (*changed, *followed)}.values())
+            again += more
+            file = self.changed(file, [_followed(file.documents[document]) for document in more])
+        written = dict.fromkeys([row.document for row in changed] + [str(document) for document in again])
         waits = any(row.followed_up for row in file.documents.values())
         state = EvidenceCaseState.PENDING if waits else EvidenceCaseState.ANSWERED
-        file = replace(file, row=replace(file.row, state=state.value, answered_at=tx.now))
-        file = replace(file, row=replace(file.row, predicate=self.views.predicate(file, tx.now)))
-        row, answer = file.row, self.views.answer(file)
+        file = replace(file, row=replace(file.row, state=state.value, answered_at=max(at, file.row.asked_at)))
+        file = replace(file, row=replace(file.row, predicate=self.views.predicate(file, at)))
+        answer = self.views.answer(file)
+        digest = digest_of_answer(answer)
+        file = replace(file, row=replace(file.row, answer_digest=digest))
+        rows = tuple(row for row in file.documents.values() if row.document in written)
+        return Settled(file, rows, tuple(again), answer, digest)
+
+    def settle(
+        self,
+        tx: Tx,
+        file: EvidenceFile,
+        changed: Sequence[store.DocumentRow],
+        *,
+        ready: Settled | None = None,
+        tell: bool = True,
+    ) -> Settled:
+        """Write changed documents, ask again for what may still come, and write the request's state; ``tell`` its end.
+
+        ``ready`` is what :meth:`settled` made of them before; it stands unless a notice has revoked one of them meanwhile.
+        """
+        valid = _unless_revoked(tx, changed)
+        one = ready if ready is not None and valid == list(changed) else self.settled(file, valid, tx.now)
+        self._follow(tx, one.file, one.again)
+        store.put_documents(tx.conn, one.rows)
+        row = one.file.row
         values: store.Values = {
             "state": row.state,
             "answered_at": row.answered_at,
             "predicate": row.predicate,
-            "answer_digest": digest_of_answer(answer),
+            "answer_digest": one.digest,
         }
-        if state is EvidenceCaseState.ANSWERED:
+        if row.state == EvidenceCaseState.ANSWERED.value:
             values["purge_at"] = tx.now + timedelta(seconds=self.views.rules.times.answer_keep_s)
             if tell:
                 data = {"evidenceId": row.id, "messageId": row.message_id, "state": row.state,
-                        "complete": str(answer.complete).lower()}  # fmt: skip
+                        "complete": str(one.answer.complete).lower()}  # fmt: skip
                 self.tell(tx, row, EVENT_TYPE, data)
         store.update_request(tx.conn, row.id, values)
-        return file, answer
+        return one
 
     @staticmethod
     def changed(file: EvidenceFile, rows: Sequence[store.DocumentRow]) -> EvidenceFile:
@@ -263,7 +289,7 @@ class FollowUps:
             if document is None:
                 continue
             row = self._outcome(file.documents[document], document, one, tx.now)
-            file, _ = self.settle(tx, file, [row])
+            file = self.settle(tx, file, [row]).file
             row = file.documents[document]
             self.note_uses(tx, file, [document])
             detail = {"document": one.subject, "reason": row.reason or "", "state": file.row.state,
@@ -294,6 +320,17 @@ def _unless_revoked(tx: Tx, rows: Sequence[store.DocumentRow]) -> list[store.Doc
         else row
         for row in rows
     ]
+
+
+def _followed(row: store.DocumentRow) -> store.DocumentRow:
+    """As it stands while a delivery goes on asking."""
+    never_asked = row.standing == Standing.AVAILABLE.value
+    return replace(
+        row,
+        followed_up=True,
+        standing=Standing.UNREACHABLE.value if never_asked else row.standing,
+        reason=row.reason or "deadline",
+    )
 
 
 def _may_come(row: store.DocumentRow | None) -> bool:

@@ -22,6 +22,8 @@ from adapters.contract import (
 )
 from certs.ofd.metadata import read_ecert_fields
 from certs.render import report_to_json
+from hub.deliveries.breaker import Sign
+from hub.deliveries.model import Word
 from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.evidence.planning import Question
@@ -52,6 +54,16 @@ class Notices(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A call as the endpoint's health sees it: when, how it ended (as an attempt would), and what that says of the endpoint."""
+
+    began: datetime
+    ended: datetime
+    word: Word
+    sign: Sign
+
+
+@dataclass(frozen=True, slots=True)
 class Got:
     """One document after it was asked for. ``ask_again``: a later answer may be another one."""
 
@@ -63,6 +75,7 @@ class Got:
     report: str | None = None  # JSON
     checked_at: datetime | None = None
     reused: bool = False  # a document that was kept; its status was asked again
+    made: Made | None = None  # None: the endpoint was not called, or a delivery called it
 
 
 @dataclass(frozen=True, slots=True)

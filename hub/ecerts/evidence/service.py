@@ -13,7 +13,7 @@ again, :meth:`EvidenceService.keep_house` turns what was to be fetched into deli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -24,13 +24,14 @@ from adapters.contract import Deadline, EcertDocument
 from hub.access import replay
 from hub.access.callers import Caller, Service
 from hub.db import AuditEntry, Database, Tx
+from hub.deliveries import endpoint_health
+from hub.deliveries.breaker import BreakerPolicy, Sign
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.catalogue import Evidence, Item
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.fetching import Fetched, Fetcher
-from hub.ecerts.evidence.following import FollowUps
+from hub.ecerts.evidence.following import FollowUps, Settled
 from hub.ecerts.evidence.judging import HELD
-from hub.ecerts.evidence.judging import Got
 from hub.ecerts.evidence.planning import at_their_libraries, find_grounds, holder_of, questions
 from hub.ecerts.evidence.views import EvidenceFile, digest_of_answer, grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
@@ -87,18 +88,31 @@ class _Finish:
 
     file: EvidenceFile
     rows: tuple[store.DocumentRow, ...]
+    ready: Settled
     asked: tuple[Evidence, ...]
     keep: tuple[store.Values, ...]
     reused: int
+    signs: Mapping[str, Sequence[Sign]]  # by endpoint
+    exact: bool
 
 
 class EvidenceService:
     """Shared by every thread. :meth:`ask` blocks for as long as the message's deadline says, and a little longer."""
 
-    def __init__(self, db: Database, vault: Vault, fetcher: Fetcher, follow_ups: FollowUps) -> None:
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        fetcher: Fetcher,
+        follow_ups: FollowUps,
+        breaker: BreakerPolicy,
+        node: str,
+    ) -> None:
         self._db = db
         self._vault = vault
         self._fetcher = fetcher
+        self._breaker = breaker
+        self._node = node
         self._follow_ups = follow_ups
         self._items = follow_ups.items
         self._authorizations = follow_ups.authorizations
@@ -291,14 +305,11 @@ class EvidenceService:
         return self._db.submit(self._finish_many, finish).result()
 
     def _finish_of(self, file: EvidenceFile, fetched: Fetched, now: datetime) -> _Finish:
-        """Everything that can be done before the commit: sealing."""
+        """Everything that can be done before the commit: sealing, planning what else to ask for, the answer and its digest."""
         rows = {
             document: self._follow_ups.row_of(file.documents[document], document, got)
             for document, got in fetched.got.items()
         }
-        for document in fetched.late:
-            late = Got(Standing.UNREACHABLE, "deadline", ask_again=True, checked_at=now)
-            rows[document] = self._follow_ups.row_of(file.documents[document], document, late)
         file = replace(
             file,
             opened={document: got.answer for document, got in fetched.got.items() if isinstance(got.answer, HELD)},
@@ -310,8 +321,14 @@ class EvidenceService:
                 values = self._fetcher.keep_values(asked[document], got.answer, now)
                 if values is not None:
                     keep.append(values)
+        signs: dict[str, list[Sign]] = {}
+        for document, got in fetched.got.items():
+            if got.made is not None:
+                signs.setdefault(asked[document].endpoint_id, []).append(got.made.sign)
+        changed = tuple(rows.values())
+        ready = self._follow_ups.settled(file, changed, now)
         reused = sum(got.reused for got in fetched.got.values())
-        return _Finish(file, tuple(rows.values()), tuple(rows), tuple(keep), reused)
+        return _Finish(file, changed, ready, tuple(rows), tuple(keep), reused, signs, fetched.exact)
 
     def _finish_many(self, tx: Tx, runs: Sequence[_Finish]) -> list[EvidenceAnswer | None]:
         revocations.lock_shared(tx.conn)
@@ -319,9 +336,11 @@ class EvidenceService:
 
     def _finish(self, tx: Tx, run: _Finish) -> EvidenceAnswer | None:
         before = run.file.row
+        endpoint_health.note(tx, run.signs, self._breaker, self._node)  # whoever's answer stands: the calls were made
         if not store.finish(tx.conn, before.id, before.owner, {"state": EvidenceCaseState.PENDING.value}):
             return None
-        file, answer = self._follow_ups.settle(tx, run.file, run.rows, tell=False)
+        settled = self._follow_ups.settle(tx, run.file, run.rows, ready=run.ready, tell=False)
+        file, answer = settled.file, settled.answer
         revoked = {row.identifier_index for row in file.documents.values() if row.standing == Standing.REVOKED.value}
         for values in run.keep:
             if values["identifier_index"] not in revoked:
@@ -329,11 +348,13 @@ class EvidenceService:
         self._follow_ups.note_uses(tx, file, run.asked)
         satisfied = sum(one.satisfied for one in answer.requirements)
         detail = {
-            "digest": digest_of_answer(answer),
+            "digest": settled.digest,
             "state": file.row.state,
             "satisfied": f"{satisfied}/{len(answer.requirements)}",
             "reused": str(run.reused),
         }
+        if not run.exact:
+            detail["plan"] = "not-exact"
         word = "complete" if answer.complete else "partial"
         tx.audit.append(AuditEntry(f"system:{file.row.system_id}", "evidence.answer", file.row.id, word, detail))
         return answer

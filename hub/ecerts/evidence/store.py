@@ -60,6 +60,9 @@ class DocumentRow:
     identifier_index: str | None = None
     document_sealed: bytes | None = None
     report: str | None = None
+    called_at: datetime | None = None
+    call_ended_at: datetime | None = None
+    call_outcome: str | None = None
 
     @property
     def values(self) -> Values:
