@@ -18,7 +18,7 @@ class Message:
     """What the components of RFC 9421, 2.2 are derived from; header names in lower case, values combined."""
 
     fields: Mapping[str, str]
-    body: bytes
+    body: bytes | None  # None: not read yet
     method: str = ""
     url: SplitResult | None = None
     target: str = ""
@@ -49,7 +49,7 @@ class Message:
                 return None
 
     @classmethod
-    def request(cls, method: str, url: str, headers: Headers, body: bytes) -> Message:
+    def request(cls, method: str, url: str, headers: Headers, body: bytes | None) -> Message:
         """A request to an absolute URL; MessageRefused where it is none."""
         try:
             split = urlsplit(url)

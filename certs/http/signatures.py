@@ -108,13 +108,16 @@ def verify_request(
     method: str,
     url: str,
     headers: Headers,
-    body: bytes,
+    body: bytes | None,
     *,
     now: datetime,
     max_age: timedelta,
     resolve_key: KeyResolver,
 ) -> SignedMessage:
-    """The signature of a request, or :class:`MessageRefused`. ``resolve_key`` gives the key registered for a keyid."""
+    """The signature of a request, or :class:`MessageRefused`. ``resolve_key`` gives the key registered for a keyid.
+
+    A ``body`` of None is still to come: its digest must be there and be signed, and what comes is to be compared by a second call.
+    """
     message = Message.request(method, url, headers, body)
     return _verify(message, now, max_age, resolve_key, _require_request)
 
@@ -220,7 +223,7 @@ def _require_response(covered: frozenset[str], message: Message) -> None:
 
 
 def _require(missing: list[str], covered: frozenset[str], message: Message) -> None:
-    if message.body and "content-digest" not in covered:
+    if message.body != b"" and "content-digest" not in covered:
         missing.append("content-digest")
     if missing:
         raise MessageRefused("component-missing", ", ".join(missing))
@@ -243,7 +246,7 @@ def _check_times(
 def _check_digest(message: Message) -> None:
     """RFC 9530, 2: every digest whose algorithm we know must match, and we must know one of them."""
     if "content-digest" not in message.fields:
-        if message.body:
+        if message.body != b"":
             raise MessageRefused("digest-missing", "a body without Content-Digest")
         return
     known = 0
@@ -251,6 +254,8 @@ def _check_digest(message: Message) -> None:
         if name not in _DIGESTS:
             continue
         known += 1
+        if message.body is None:
+            continue
         if not isinstance(value, bytes) or not hmac.compare_digest(value, digest(_DIGESTS[name], message.body)):
             raise MessageRefused("digest-mismatch", name)
     if not known:

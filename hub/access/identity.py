@@ -25,12 +25,15 @@ from schemas.problems import CALLER_UNKNOWN, SIGNATURE_REFUSED, HubProblem
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What identity is told from. ``url`` is absolute, as the signer saw it; ``envelope`` is the root of a SOAP message."""
+    """What identity is told from. ``url`` is absolute, as the signer saw it; ``envelope`` is the root of a SOAP message.
+
+    A ``body`` of None is still to come; who sends it is told by its head, and told again when it is there.
+    """
 
     method: str
     url: str
     headers: Sequence[tuple[str, str]] = field(repr=False)  # names in lower case
-    body: bytes = field(repr=False)
+    body: bytes | None = field(repr=False)
     now: datetime
     tls_certificate: bytes | None = field(default=None, repr=False)
     envelope: etree._Element | None = field(default=None, repr=False)

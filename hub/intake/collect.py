@@ -150,6 +150,7 @@ def collect_router(gate: Gate, collections: Collections, cursors: Cursors, large
         form = FORMS.get(headers.get("content-type", "").partition(";")[0].strip().lower())
         if form is None or headers.get("content-encoding", "identity").lower() != "identity":
             raise HubProblem(MEDIA_TYPE_REFUSED, ", ".join(FORMS))
+        gate.foresee(exchange).require_somewhere(Service.ECERT_COLLECT)
         if places.locked():
             raise HubProblem(HUB_BUSY, "collect-files", retry_after_s=BUSY_RETRY_S)
         async with places:

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from hub.access import replay
+from hub.access.callers import Caller
 from hub.access.identity import Identifier, Identity, Incoming
 from hub.access.tls_auth import PeerCertificates
 from hub.db import Database, DatabaseBusy
@@ -90,16 +91,7 @@ class Gate:
         Owed by whoever handles it: that it is no replay. What has effects commits ``caller.nonces`` with them
         (:func:`hub.access.replay.used`); what only reads calls :meth:`remember` first.
         """
-        request = exchange.request
-        incoming = Incoming(
-            method=request.method,
-            url=self.url_of(request),
-            headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]],
-            body=exchange.body,
-            now=self._db.clock(),
-            tls_certificate=self._peers.of(request.scope),
-            envelope=envelope,
-        )
+        incoming = self._incoming(exchange.request, exchange.body, envelope)
         if len(exchange.body) > INLINE_BYTES:
             identity = await asyncio.to_thread(self._identifier.identify, incoming)
         else:
@@ -110,6 +102,25 @@ class Gate:
             self._purge_due = time.monotonic() + PURGE_EVERY_S
             self._db.submit(replay.purge, None)
         return identity
+
+    def foresee(self, exchange: Exchange) -> Caller:
+        """Who is about to send a large body, told by the head alone: nobody unknown has it read. :meth:`admit` is still owed.
+
+        The signature of the head is verified here, the digest that it covers when the body is there.
+        """
+        exchange.identity = self._identifier.identify(self._incoming(exchange.request, None, None))
+        return exchange.identity.caller
+
+    def _incoming(self, request: Request, body: bytes | None, envelope: etree._Element | None) -> Incoming:
+        return Incoming(
+            method=request.method,
+            url=self.url_of(request),
+            headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"]],
+            body=body,
+            now=self._db.clock(),
+            tls_certificate=self._peers.of(request.scope),
+            envelope=envelope,
+        )
 
     async def remember(self, identity: Identity) -> None:
         """For a message without effects: HubProblem(MESSAGE_REPLAYED) if its signature was used before."""

@@ -102,10 +102,12 @@ def create_router(gate: Gate, db: Database, verifier: Verifier, *, max_document:
     router = APIRouter()
     places = asyncio.Semaphore(LARGE_AT_ONCE)
 
-    async def read(request: Request) -> bytes:
+    async def read(exchange: Exchange) -> bytes:
+        request = exchange.request
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and int(declared) <= gate.max_body:
             return await read_body(request, gate.max_body)
+        gate.foresee(exchange).require_somewhere(Service.VERIFICATION)
         if places.locked():
             raise HubProblem(HUB_BUSY, retry_after_s=BUSY_RETRY_S)
         async with places:
@@ -117,7 +119,7 @@ def create_router(gate: Gate, db: Database, verifier: Verifier, *, max_document:
             raise HubProblem(MEDIA_TYPE_REFUSED, "application/octet-stream")
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise HubProblem(MEDIA_TYPE_REFUSED, "content-encoding")
-        exchange.body = await read(exchange.request)
+        exchange.body = await read(exchange)
         identity = await gate.admit(exchange)
         caller_of(exchange).require_somewhere(Service.VERIFICATION)
         policy, at = _asked(exchange.request, verifier.policies, gate.now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import zipfile
@@ -121,6 +122,33 @@ def test_a_recorded_request_cannot_be_sent_again(place: Place) -> None:
     request = place.caller.signed("POST", PATH, b"doc", headers={"content-type": "application/octet-stream"})
     assert place.caller.client.send(request).status_code == 200
     refused(place.caller.client.send(request), 401, "message-replayed")
+
+
+def test_nobody_unknown_has_a_large_body_read(place: Place) -> None:
+    """Refused by the head alone: not one byte of the body was sent."""
+    large = bytes(LIMIT)
+    signed = place.caller.signed("POST", PATH, large, headers={"content-type": "application/octet-stream"})
+    head = {name: value for name, value in signed.headers.items() if name != "host"}
+    unsigned = {name: value for name, value in head.items() if not name.startswith("signature")}
+    without_digest = {name: value for name, value in head.items() if name != "content-digest"}
+    key = PrivateKey.generate(SignatureAlgorithm.ED25519)
+    key_id = place.hub.register("no-rights-either", KeyKind.HTTP, key.public_key.spki, rights=False)
+    stranger = HttpCaller(place.hub, key, key_id).signed(
+        "POST", PATH, large, headers={"content-type": head["content-type"]}
+    )
+    for headers, status, code in (
+        (unsigned, 401, "caller-unknown"),
+        (head | {"content-digest": f"sha-256=:{'A' * 43}=:"}, 401, "signature-refused"),
+        (without_digest, 401, "signature-refused"),
+        (dict(stranger.headers), 403, "access-denied"),
+    ):
+        connection = http.client.HTTPConnection(place.hub.url.removeprefix("http://"), timeout=10)
+        connection.request("POST", PATH, headers=headers)
+        answer = connection.getresponse()
+        assert (answer.status, json.load(answer)["code"]) == (status, code)
+        connection.close()
+    other = place.caller.client.post(place.hub.url + PATH, content=bytes(LIMIT - 1) + b"x", headers=head)
+    refused(other, 401, "signature-refused")
 
 
 def test_it_is_described(place: Place) -> None:
