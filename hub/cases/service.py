@@ -137,11 +137,10 @@ class CaseService:
             else:
                 problem = self._act_once(tx, progress, files.get(act.message.case_id), act, known)
             outcomes.append(problem)
-            word = problem.kind.code if problem else "accepted"
-            detail = {"messageId": act.message.message_id, "digest": act.digest}
-            tx.audit.append(
-                AuditEntry(f"system:{act.system_id}", f"transfer.{act.operation}", act.message.case_id, word, detail)
-            )
+            if problem is None:  # a refusal has its entry where it is told to the caller (hub.intake.refusals)
+                actor, action = f"system:{act.system_id}", f"transfer.{act.operation}"
+                detail = {"messageId": act.message.message_id, "digest": act.digest}
+                tx.audit.append(AuditEntry(actor, action, act.message.case_id, "accepted", detail))
         progress.finish()
         shown = dict(zip(files, self._views(tx, files), strict=True))
         return [problem or shown[act.message.case_id] for problem, act in zip(outcomes, acts, strict=True)]

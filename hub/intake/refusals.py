@@ -7,6 +7,7 @@ minute, one entry for each actor and code. Nobody fills the disk by being refuse
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
@@ -22,6 +23,8 @@ ANONYMOUS = "anonymous"
 ANONYMOUS_RATE, ANONYMOUS_BURST = 1.0, 120.0
 KNOWN_RATE, KNOWN_BURST = 10.0, 600.0
 SUMMARY_EVERY_S = 60.0
+
+_ABOUT = re.compile(r"[a-z]{2,5}_[0-9a-hjkmnp-tv-z]{26}\b")  # the id of a case, a batch …: what was acted on
 
 log = structlog.get_logger("hub.intake")
 
@@ -52,6 +55,8 @@ class RefusalLog:
         else:
             log.info("refused", problem=problem_id, operation=operation, actor=actor, code=code, reason=reason)
             detail = {"operation": operation, "reason": reason, "address": address}
+            if about := _ABOUT.match(problem.detail):
+                detail["about"] = about[0]
             self._write(AuditEntry(actor, "intake.refused", problem_id, code, detail))
         if self._clock() >= self._summary_due:
             self.summarise()

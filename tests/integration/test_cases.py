@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from adapters.contract import PersonAnswer
 from adapters.population import family
+from hub import tables as t
 from hub.audit.chain import AuditChain
 from hub.cases.limits import flag_limits, recompute_provisional
 from hub.db import Database, Tx
@@ -77,6 +79,16 @@ def test_across_cities_each_side_decides_its_own_steps(world: World) -> None:
         assert refused(lambda: world.decide(world.decision(case_id, step), other)) is DECISION_WRONG_PARTY  # noqa: B023
         world.decide(world.decision(case_id, step), system)
     assert world.view(case_id, "shinan").state is CaseState.COMPLETED
+
+
+def test_a_refused_act_is_left_to_the_entry_of_its_refusal(world: World) -> None:
+    case_id, _ = world.to_waiting()
+    world.decide(world.decision(case_id, "releasing-school"), "source")
+    opposite = world.decision(case_id, "releasing-school", DecisionOutcome.REFUSED)
+    assert refused(lambda: world.decide(opposite, "source")) is DECISION_CONTRADICTS
+    with world.db.read() as conn:
+        entries = conn.execute(sa.select(t.audit.c.outcome).where(t.audit.c.action == "transfer.decision"))
+        assert entries.scalars().all() == ["accepted"]
 
 
 def test_all_evidence_is_asked_for_at_once(world: World) -> None:
