@@ -51,6 +51,7 @@ class Pages:
             t=lambda key: text(key, language),
             w=lambda family, value: word(family, str(value), language),
             age=lambda span: age(span, language),
+            last_day=lambda limit_at: _last_day(limit_at, language),
             event_text=lambda data: self._facts_text(data, language),
             subject_title=lambda kind, name: self._subject_title(kind, name, language),
             title_of=lambda kind, name: self._title(kind, name, language),
@@ -114,8 +115,8 @@ class Pages:
                 return text(value, language)
             case "region" if value in REGIONS:
                 return _region(value)
-            case "limitAt":
-                return _moment(value)
+            case "limitAt" | "before":
+                return _limit_text(value, language)
         if key in _DIGESTS and len(value) == 64:
             return value[:12] + "…"
         return self._case_reason(value, language)
@@ -163,11 +164,17 @@ def _titles(flows: Iterable[Flow]) -> dict[tuple[str, str], tuple[str, str]]:
     return found
 
 
-def _moment(iso: str) -> str:
+def _limit_text(iso: str, language: Language) -> str:
     try:
-        return _local(datetime.fromisoformat(iso), "%Y-%m-%d %H:%M")
+        return _last_day(datetime.fromisoformat(iso), language)
     except ValueError:
         return iso
+
+
+def _last_day(limit_at: datetime, language: Language) -> str:
+    """A limit is the first moment that is too late: people are told the last day that it covers."""
+    day = _local(limit_at - timedelta(microseconds=1), "%Y-%m-%d")
+    return f"{day} 止" if language == "zh" else f"until the end of {day}"
 
 
 def _local(moment: datetime, pattern: str = "%m-%d %H:%M") -> str:
