@@ -126,12 +126,12 @@ def pause_endpoint(tx: Tx, actor: str, endpoint_id: str, reason: str) -> None:
     _audit(tx, actor, "endpoint.pause", endpoint_id, {"reason": reason[:200]})
 
 
-def resume_endpoint(tx: Tx, actor: str, endpoint_id: str, reason: str = "") -> None:
+def resume_endpoint(tx: Tx, actor: str, endpoint_id: str, reason: str) -> None:
     """It is sent to again at once: the breaker is closed as well."""
     require_endpoint(tx, endpoint_id)
     values = {"paused_at": None, "paused_reason": None, "breaker": "closed", "failures": 0, "open_at": tx.now}
     store.update(tx.conn, t.endpoints, endpoint_id, values)
-    _audit(tx, actor, "endpoint.resume", endpoint_id, {"reason": reason[:200]} if reason else None)
+    _audit(tx, actor, "endpoint.resume", endpoint_id, {"reason": reason[:200]})
 
 
 def remove_endpoint(tx: Tx, actor: str, endpoint_id: str) -> None:

@@ -137,10 +137,10 @@ def pause(endpoint_id: Id, reason: Annotated[str, typer.Option(help="原因 / wh
 
 
 @app.command("resume")
-def resume(endpoint_id: Id) -> None:
+def resume(endpoint_id: Id, reason: Annotated[str, typer.Option(help="原因 / why")]) -> None:
     """Send to it again, at once; its breaker is closed."""
     with open_hub() as hub:
-        hub.write(lambda tx: endpoints.resume_endpoint(tx, ACTOR, endpoint_id))
+        hub.write(lambda tx: endpoints.resume_endpoint(tx, ACTOR, endpoint_id, reason))
     typer.echo(f"{endpoint_id}: resumed")
 
 

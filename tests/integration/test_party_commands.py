@@ -141,7 +141,7 @@ def test_an_endpoint_from_first_to_last(state: Path, monkeypatch: pytest.MonkeyP
     hub("endpoints", "pause", "qd-1", "--reason", "迁移机房")
     shown = {one["id"]: one for one in json.loads(hub("endpoints", "list", "--json").stdout)}
     assert (shown["qd-1"]["pausedReason"], shown["qd-1"]["timeoutS"]) == ("迁移机房", 20)
-    hub("endpoints", "resume", "qd-1")
+    hub("endpoints", "resume", "qd-1", "--reason", "mended")
     hub("endpoints", "subscribe", "qd-1", "cn.sd.edu.exchange.case.*")
     hub("endpoints", "remove", "qd-1")
     assert "qd-2" in hub("endpoints", "list").stdout
