@@ -111,8 +111,8 @@ class Hub:
         self.adapters = AdapterCache(self.vault, create)
         self.dispatcher = Dispatcher.from_settings(settings, self.db, self.vault, handlers, self.adapters)
         self.prober = Prober(self.db, self.dispatcher.adapter_of, settings.probe_interval_s)
-        self.evidence = cases.evidence.service(self.adapters)
         breaker = BreakerPolicy(settings.breaker_failures, settings.breaker_open_s)
+        self.evidence = cases.evidence.service(self.adapters, breaker=breaker, node=settings.node)
         self.presentations = cases.evidence.presentations(self.adapters, breaker=breaker, node=settings.node)
         self.revocations = Revocations(self.db, cases.evidence.follow_ups)
         self.collect = cases.collect
