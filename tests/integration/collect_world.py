@@ -1,6 +1,7 @@
 """Collecting on a real database, in front of the real simulator of the provincial library. Also a process that tests kill.
 
-``python -m tests.integration.collect_world URL FOLDER``: checks and delivers until nothing is left to do.
+``python -m tests.integration.collect_world URL FOLDER NODE [take ROWS | repair | purge]``: does that, then checks and delivers
+until nothing is left to do; without it, until it is killed.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ import hashlib
 import io
 import sys
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from adapters.ecert_share.simulator import endpoint as library_endpoint
+from adapters.holdings import Holdings
+from adapters.population import family
 from adapters.registry import create, manifest
+from adapters.sealing import Authority
 from adapters.simulator_process import SimulatorProcess
 from certs.policy import load_policy
 from certs.trust import Anchor, TrustStore
@@ -44,8 +49,10 @@ from hub.ecerts.check import EcertChecker
 from hub.ecerts.collect import files
 from hub.ecerts.collect.assembly import collect_parts
 from hub.ecerts.collect.model import BatchState
+from hub.ecerts.collect.purging import purge
 from hub.ecerts.collect.reconciling.compare import Reconciler
 from hub.ecerts.trust import TrustFolder
+from schemas.ecert_types import ecert_types
 from schemas.numbers import assign_resident_id
 from tests.conftest import AUDIT_KEY
 from tests.delivering import VAULT
@@ -111,6 +118,7 @@ class World:
     folder: Path  # the state folder
     node: str = "n1"
     give_up: timedelta = timedelta(days=7)
+    library: SimulatorProcess = field(init=False)
 
     def __post_init__(self) -> None:
         trust = TrustFolder.of(Settings(state_dir=self.folder))
@@ -168,6 +176,12 @@ class World:
         with self.db.read() as conn:
             return conn.execute(sa.select(sa.func.count()).select_from(table_)).scalar_one()
 
+    def until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+        end = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
     def until_idle(self, timeout_s: float = 60.0) -> None:
         """With a worker, until nothing is left to do."""
         end = time.monotonic() + timeout_s
@@ -182,12 +196,58 @@ class World:
             return conn.execute(query).scalar_one() == 0
 
 
+def documents(world: World, indexes: tuple[int, ...]) -> tuple[list[dict[str, str]], dict[str, bytes]]:
+    """Rows of sealed diplomas and their files, by name."""
+    holdings = Holdings(Authority(world.folder / "library" / "authority", datetime.now(UTC)))
+    kind = ecert_types()["diploma"]
+    rows, packed = [], {}
+    for index in indexes:
+        holder = holdings.holder(family(REGION, index).guardian.id_number, "111")
+        assert holder is not None
+        holding = holdings.of(holder, kind)[-1]
+        data = holding.metadata
+        packed[f"{index}.ofd"] = holdings.file(holding)
+        rows.append({"type": "diploma", "identifier": str(data.identifier), "number": str(data.number),
+                     "holderName": str(data.holder_name), "holderCodeType": "111", "holderCode": str(data.holder_code),
+                     "issuerName": str(data.issuer_name), "issuerCode": str(data.issuer_code), "file": f"{index}.ofd"})  # fmt: skip
+    return rows, packed
+
+
+def archive(rows: list[dict[str, str]], packed: dict[str, bytes]) -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as made:
+        made.writestr("rows.csv", table(rows))
+        for name, content in packed.items():
+            made.writestr(name, content)
+    return target.getvalue()
+
+
+@contextmanager
+def opened(database: Database, folder: Path) -> Iterator[World]:
+    """With a library of its own: what was collected in one test is not held in another."""
+    with start_library(folder) as library:
+        trust_anchors(folder)
+        database.write(lambda tx: register(tx, folder, library.url))
+        made = World(database, folder)
+        made.library = library
+        yield made
+        made.adapters.close()
+
+
 def main() -> None:
-    url, folder = sys.argv[1:]
+    url, folder, node, *act = sys.argv[1:]
     db = Database(url, chain_audit=AuditChain(AUDIT_KEY).append)
-    world = World(db, Path(folder))
+    world = World(db, Path(folder), node)
+    match act:
+        case ["take", rows]:
+            world.take(table([values(index) for index in range(int(rows))]))
+        case ["repair"]:
+            world.reconciler().run(actor="test")
+            world.reconciler().repair("library", adopt=False, actor="test")
+        case ["purge"]:
+            purge(db, timedelta(0), "test")
     with world.worker():
-        while not world.idle():
+        while not act or not world.idle():
             time.sleep(0.05)
     db.close()
 

@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import secrets
-import subprocess
-import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,10 +19,6 @@ from httpx import Response
 from openpyxl import Workbook
 
 from adapters.contract import CollectAction
-from adapters.holdings import Holdings
-from adapters.population import family
-from adapters.sealing import Authority
-from adapters.simulator_process import SimulatorProcess
 from certs.http.signatures import sign_request
 from certs.keys import PrivateKey, SignatureAlgorithm
 from hub import tables as t
@@ -38,26 +32,18 @@ from hub.intake.assembly import create_gate
 from hub.intake.collect import collect_router
 from hub.intake.cursors import Cursors
 from hub.intake.operations import digest_of
-from schemas.ecert_types import ecert_types
 from schemas.numbers import CheckVerdict, EcertIdentifier
 from schemas.problems import ACCESS_DENIED, COLLECTION_UNKNOWN, MESSAGE_ID_CONFLICT, MESSAGE_REPLAYED, HubProblem
-from tests.integration import collect_world, killing
+from tests.integration import collect_world
 from tests.integration.collect_world import REGION, World, caller, table, values
-from tests.integration.killing import When
 
 HEAD = (",".join(collect_world.HEADINGS) + "\n").encode()
 
 
 @pytest.fixture
 def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    """With a library of its own: what was collected in one test is not held in another."""
-    with collect_world.start_library(tmp_path) as library:
-        collect_world.trust_anchors(tmp_path)
-        database.write(lambda tx: collect_world.register(tx, tmp_path, library.url))
-        made = World(database, tmp_path)
-        made.library = library  # type: ignore[attr-defined]
+    with collect_world.opened(database, tmp_path) as made:
         yield made
-        made.adapters.close()
 
 
 def one(world: World, message_id: str = "m-1", action: CollectAction = CollectAction.ISSUE, **changes: str):  # type: ignore[no-untyped-def]
@@ -167,31 +153,14 @@ def test_files_that_are_none(world: World, content: bytes, form: str, reason: st
 
 def test_excel_and_zip_with_documents(world: World) -> None:
     """A sealed document that says what its row says goes on; one that is altered, or somebody else's, does not."""
-    holdings = Holdings(Authority(world.folder / "library" / "authority", datetime.now(UTC)))
-    kind = ecert_types()["diploma"]
-    rows, files_ = [], {}
-    for index in (1, 41, 42, 3):
-        holder = holdings.holder(family(REGION, index).guardian.id_number, "111")
-        assert holder is not None
-        holding = holdings.of(holder, kind)[-1]
-        data = holding.metadata
-        name = f"{index}.ofd"
-        files_[name] = holdings.file(holding)
-        rows.append({"type": "diploma", "identifier": str(data.identifier), "number": str(data.number),
-                     "holderName": str(data.holder_name), "holderCodeType": "111", "holderCode": str(data.holder_code),
-                     "issuerName": str(data.issuer_name), "issuerCode": str(data.issuer_code), "file": name})  # fmt: skip
+    rows, files_ = collect_world.documents(world, (1, 41, 42, 3))
     rows[3]["file"] = "gone.ofd"
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as packed:
-        packed.writestr("rows.csv", table(rows))
-        for name, content in files_.items():
-            packed.writestr(name, content)
     book = Workbook()
     book.active.append(list(values(0)))  # type: ignore[union-attr]
     book.active.append(list(values(7).values()))  # type: ignore[union-attr]
     excel = io.BytesIO()
     book.save(excel)
-    first = world.take(archive.getvalue(), form="zip")
+    first = world.take(collect_world.archive(rows, files_), form="zip")
     second = world.take(excel.getvalue(), form="xlsx", message_id="m-2")
     with world.worker():
         world.until_done(first, second)
@@ -246,37 +215,13 @@ def test_a_library_that_lost_everything_is_filled_again(world: World, tmp_path: 
 
 
 def test_lost_answers_are_one_effect(world: World) -> None:
-    library: SimulatorProcess = world.library  # type: ignore[attr-defined]
+    library = world.library
     batch_id = world.take(table([values(index) for index in range(300)]))
     library.fail("reset-after", times=3)
     with world.worker():
         world.until_done(batch_id)
     assert world.collections.view(caller(), batch_id).delivered == 300
     assert set(library.effects().values()) == {1}
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize(
-    "word", ["collect.check:checked", "collect.checked:checked", "collect.send:queued", "collect.delivered:delivered"]
-)
-def test_killed_at_each_write_boundary(world: World, database_url: str, when: When, word: str) -> None:
-    """Nothing is lost and nothing is doubled, whatever commit the process dies at."""
-    library: SimulatorProcess = world.library  # type: ignore[attr-defined]
-    batch_id = world.take(table([values(index) for index in range(450)]))
-    number = 1 if word.startswith("collect.checked") else 2
-    process = killing.start(
-        "tests.integration.collect_world", (database_url, str(world.folder)),
-        environment=killing.killed_at(when, number, word), stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    process.communicate(timeout=60)
-    assert killing.was_killed(process)
-    with world.worker():
-        world.until_done(batch_id)
-    view = world.collections.view(caller(), batch_id)
-    assert (view.rows, view.delivered) == (450, 450)
-    assert set(library.effects().values()) == {1}
-    (found,) = world.reconciler().run(actor="test")
-    assert (found.ours, found.theirs, found.differences) == (450, 450, ())
 
 
 # --- over HTTP ----------------------------------------------------------------------------------------------------------------

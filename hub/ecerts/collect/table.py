@@ -78,7 +78,9 @@ class Table:
         names = self._headings(first)
         count = 0
         for line in lines:
-            faults = [fault(line.number, names[at], rule) for at, rule in line.faults.items() if at < len(names)]
+            faults = [
+                fault(line.number, names[at], rule) for at, rule in sorted(line.faults.items()) if at < len(names)
+            ]
             if any(line.cells[len(names) :]):
                 faults.append(fault(line.number, "", "more-cells-than-headings"))
             values = {}
@@ -102,7 +104,7 @@ class Table:
         if len(texts) == 1 and any(mark in texts[0] for mark in ";\t|；、"):
             raise FileUnreadable("separator", [fault(1, "A", "separator")])
         names = [BY_HEADING.get(text.lower(), text) for text in texts]
-        wrong = [fault(1, letter(at), rule) for at, rule in line.faults.items() if at < len(names)]
+        wrong = [fault(1, letter(at), rule) for at, rule in sorted(line.faults.items()) if at < len(names)]
         for at, name in enumerate(names):
             if not name and at not in line.faults:
                 wrong.append(fault(1, letter(at), "heading-empty"))

@@ -1,0 +1,236 @@
+"""Files as issuing systems really send them: what is wrong is told by row and column, with what to do, in both languages."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from openpyxl import Workbook
+from openpyxl.worksheet.formula import ArrayFormula
+
+from hub.ecerts.collect import cures
+from hub.ecerts.collect.model import RowFault
+from hub.ecerts.collect.records import judge
+from hub.ecerts.collect.table import FileUnreadable, RawRow, Table
+
+NAMES = ("type", "number", "holderName", "holderCodeType", "holderCode", "issuerName", "issuerCode", "issuedOn")
+GOOD = (
+    "教师资格证书",
+    "20183702100000001",
+    "示例教师",
+    "111",
+    "37010219900101001X",
+    "历下区教育局",
+    "370102",
+    "2018-06-05",
+)
+HEAD = ",".join(NAMES)
+LINE = ",".join(GOOD)
+
+
+def read(content: bytes, form: str, folder: Path) -> tuple[list[RawRow], Table]:
+    table = Table(io.BytesIO(content), form, folder)
+    return list(table.rows()), table
+
+
+def unreadable(content: bytes, form: str, folder: Path) -> FileUnreadable:
+    table = Table(io.BytesIO(content), form, folder)
+    with pytest.raises(FileUnreadable) as caught:
+        list(table.rows())
+    for fault in caught.value.faults:
+        assert fault.reason_zh != fault.reason_en
+        assert any("一" <= one <= "鿿" for one in fault.reason_zh)
+    return caught.value
+
+
+def places(faults: Iterable[RowFault]) -> list[tuple[int, str, str]]:
+    return [(one.row, one.column, one.rule) for one in faults]
+
+
+def workbook(rows: Iterable[Iterable[object]], *merged: str) -> bytes:
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in rows:
+        sheet.append(list(row))
+    for one in merged:
+        sheet.merge_cells(one)
+    target = io.BytesIO()
+    book.save(target)
+    return target.getvalue()
+
+
+def packed(members: dict[str, bytes], *, names: str | None = None) -> bytes:
+    """``names``: the encoding of names, written as Windows does: without saying so."""
+
+    class Info(zipfile.ZipInfo):
+        def _encodeFilenameFlags(self) -> tuple[bytes, int]:
+            return (self.filename.encode(names or "utf-8"), self.flag_bits | (0 if names else 0x800))
+
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in members.items():
+            info = Info(name)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, content)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030"])
+def test_encodings_of_a_csv(encoding: str, tmp_path: Path) -> None:
+    rows, table = read(f"{HEAD}\r\n{LINE}\r\n".encode(encoding), "csv", tmp_path)
+    assert [row.cells["holderName"] for row in rows] == ["示例教师"]
+    assert table.faults == []
+    assert judge(2, rows[0].cells).faults == ()
+
+
+def test_chinese_headings_and_blank_lines(tmp_path: Path) -> None:
+    head = "证照类型,证照编号,持证主体,持证主体代码类型,持证主体代码,证照颁发机构,证照颁发机构代码,证照颁发日期"
+    rows, _ = read(f"{head}\n\n{LINE}\n,,,\n".encode(), "csv", tmp_path)
+    assert [(row.number, row.cells["type"]) for row in rows] == [(3, "教师资格证书")]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "told"),
+    [
+        (b"", "empty", [(0, "", "empty")]),
+        (b"\n", "empty", [(0, "", "empty")]),
+        (HEAD.replace("number", "nummer").encode(), "headings", [(1, "number", "heading-missing")]),
+        (HEAD.replace("issuedOn", "number").encode(), "headings", [(1, "number", "heading-doubled")]),
+        (HEAD.replace("holderName", "").encode(), "headings",
+         [(1, "C", "heading-empty"), (1, "holderName", "heading-missing")]),
+        (LINE.encode(), "headings", [(1, name, "heading-missing") for name in NAMES[:7]]),
+        (HEAD.replace(",", ";").encode(), "separator", [(1, "A", "separator")]),
+        (HEAD.replace(",", "\t").encode(), "separator", [(1, "A", "separator")]),
+        (codecs.BOM_UTF16_LE + HEAD.encode("utf-16-le"), "encoding", [(1, "", "encoding")]),
+        (f"{HEAD}\n{LINE}\n".encode() + b"\xff\xff", "encoding", [(1, "", "encoding")]),
+        (f'{HEAD}\n{LINE}\n"a'.encode(), "not-a-table", [(3, "", "not-a-table")]),
+    ],
+)  # fmt: skip
+def test_a_csv_that_is_none(content: bytes, reason: str, told: list[tuple[int, str, str]], tmp_path: Path) -> None:
+    error = unreadable(content, "csv", tmp_path)
+    assert (error.reason, places(error.faults)) == (reason, told)
+    assert not any(
+        "示例教师" in str(fault) for fault in error.faults
+    )  # a first row that is no heading is not told again
+
+
+def test_cells_of_a_csv(tmp_path: Path) -> None:
+    rows, table = read(
+        f"{HEAD},备注\n{LINE.replace('37010219900101001X', '3.70102E+17')}\n"
+        f"{LINE.replace('20183702100000001', '=20183702100000001')}\n{LINE},,x\n{LINE.replace('示例', '示' * 3000)}\n".encode(),
+        "csv", tmp_path,
+    )  # fmt: skip
+    assert [places(row.faults) for row in rows] == [
+        [(2, "holderCode", "digits-lost")], [(3, "number", "formula")], [(4, "", "more-cells-than-headings")],
+        [(5, "holderName", "too-long")],
+    ]  # fmt: skip
+    assert places(table.faults) == [(1, "备注", "column-unknown")]  # once, not in every row
+    judged = judge(5, rows[3].cells, rows[3].faults, told=True)
+    assert places(judged.faults) == [(5, "holderName", "too-long")]  # and not that it is missing, too
+
+
+def test_cells_of_a_workbook(tmp_path: Path) -> None:
+    formula, errors, number = list(GOOD), list(GOOD), list[object](GOOD)
+    formula[1], errors[2], number[4] = "=A1&B1", "#N/A", 370102199001010010
+    array: list[object] = list(GOOD)
+    array[1] = ArrayFormula("B5:B5", "=A1")
+    rows, _ = read(workbook([NAMES, GOOD, formula, errors, number, array]), "xlsx", tmp_path)
+    assert [places(row.faults) for row in rows] == [
+        [], [(3, "number", "formula")], [(4, "holderName", "cell-error")], [(5, "holderCode", "digits-lost")],
+        [(6, "number", "formula")],
+    ]  # fmt: skip
+
+
+def test_merged_cells_are_told_where_they_hide_a_value(tmp_path: Path) -> None:
+    content = workbook([NAMES, GOOD, GOOD, GOOD], "F2:F4", "G3:H3")
+    rows, _ = read(content, "xlsx", tmp_path)
+    assert [places(row.faults) for row in rows] == [
+        [], [(3, "issuerName", "merged-cells"), (3, "issuedOn", "merged-cells")], [(4, "issuerName", "merged-cells")],
+    ]  # fmt: skip
+    title = unreadable(workbook([["归集表"], NAMES, GOOD], "A1:H1"), "xlsx", tmp_path)
+    assert (1, "type", "heading-missing") in places(title.faults)
+
+
+def test_a_workbook_that_claims_a_row_without_end(tmp_path: Path) -> None:
+    content = workbook([NAMES, GOOD])
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    sheet = members["xl/worksheets/sheet1.xml"]
+    members["xl/worksheets/sheet1.xml"] = sheet.replace(b'r="2"', b'r="99999999999"')
+    assert unreadable(packed(members), "xlsx", tmp_path).reason in ("too-many-rows", "not-an-excel-file")
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"PK\x03\x04", packed({"a": b"b"})])
+def test_no_workbook(content: bytes, tmp_path: Path) -> None:
+    assert unreadable(content, "xlsx", tmp_path).reason == "not-an-excel-file"
+
+
+TABLE = f"{HEAD},file\n{LINE},ofd/张三.ofd\n".encode()
+
+
+@pytest.mark.parametrize("names", [None, "gbk"])
+def test_documents_of_a_zip(names: str | None, tmp_path: Path) -> None:
+    """Names as Windows writes them in China are found; backslashes too; what no row names is told."""
+    members = {"rows.csv": TABLE, "ofd/张三.ofd": b"ofd", "ofd/李四.ofd": b"x", "__MACOSX/._a": b"", ".DS_Store": b""}
+    table = Table(io.BytesIO(packed(members, names=names)), "zip", tmp_path)
+    (row,) = [one for one in table.rows() if table.document(one.cells["file"]) == (b"ofd", None)]
+    assert table.document(row.cells["file"].replace("/", "\\")) == (b"ofd", None)
+    assert table.document("gone.ofd") == (None, "file-missing")
+    assert places(table.faults) == [(0, "file", "file-unused")]
+    assert "李四" in table.faults[0].reason_zh
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"rows.csv": TABLE, "../a.ofd": b""}, "unsafe-name"),
+        ({"rows.csv": TABLE, "/etc/passwd": b""}, "unsafe-name"),
+        ({"rows.csv": TABLE, "C:\\a.ofd": b""}, "unsafe-name"),
+        ({"rows.csv": TABLE, "a\\..\\..\\b.ofd": b""}, "unsafe-name"),
+        ({"in/rows.csv": TABLE}, "zip-needs-one-table"),
+        ({"a.csv": TABLE, "b.xlsx": b""}, "zip-needs-one-table"),
+    ],
+)
+def test_a_zip_that_is_refused(members: dict[str, bytes], reason: str, tmp_path: Path) -> None:
+    assert unreadable(packed(members), "zip", tmp_path).reason == reason
+    assert list(tmp_path.iterdir()) == []  # nothing was ever unpacked to a name
+
+
+def test_bombs(tmp_path: Path) -> None:
+    zeros = bytes(15 << 20)
+    table = Table(io.BytesIO(packed({"rows.csv": TABLE, "ofd/张三.ofd": zeros, "big.ofd": zeros * 2})), "zip", tmp_path)
+    assert len(list(table.rows())) == 1
+    assert table.document("ofd/张三.ofd") == (None, "file-too-large")  # 15 MB from 15 KB
+    assert table.document("big.ofd") == (None, "file-too-large")
+    damaged = bytearray(packed({"rows.csv": TABLE, "a.ofd": bytes(range(256)) * 50}))
+    at = damaged.index(b"a.ofd") + 20
+    damaged[at : at + 40] = bytes(40)
+    table = Table(io.BytesIO(bytes(damaged)), "zip", tmp_path)
+    assert len(list(table.rows())) == 1
+    assert table.document("a.ofd") == (None, "file-damaged")
+
+
+def test_an_encrypted_zip(tmp_path: Path) -> None:
+    content = bytearray(packed({"rows.csv": TABLE}))
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + offset] |= 1
+    assert unreadable(bytes(content), "zip", tmp_path).reason == "zip-encrypted"
+
+
+def test_too_many_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("hub.ecerts.collect.table.MAX_ROWS", 2)
+    error = unreadable(f"{HEAD}\n{LINE}\n{LINE}\n{LINE}\n".encode(), "csv", tmp_path)
+    assert places(error.faults) == [(4, "", "too-many-rows")]
+
+
+def test_every_word_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "protocol" / "collect.md").read_text(encoding="utf-8")
+    verdicts = {word for word in cures.CELL if word.startswith("file-")} - {
+        "file-missing", "file-too-large", "file-damaged", "file-without-zip"}  # fmt: skip
+    for word in {*cures.FILE, *cures.HEADING, *cures.CELL} - verdicts:
+        assert f"`{word}`" in text, word
