@@ -65,8 +65,8 @@ def evidence_rows(postgres: PostgresServer | None, size: Size) -> list[Result]:
     with _serving(postgres) as node:
         _floor(node, 1, 0.5)  # connections are made, files are sealed
         return [
-            _row(f"evidence answered, {name}; floor: calls, checks", node, 1, size.seconds),
-            _row(f"evidence answered, {name}, {AT_ONCE} at once", node, AT_ONCE, size.seconds),
+            *_rows(f"evidence answered, {name}", node, 1, size.seconds),
+            *_rows(f"evidence answered, {name}, {AT_ONCE} at once", node, AT_ONCE, size.seconds),
         ]
 
 
@@ -100,19 +100,24 @@ class _Node:
         return made
 
 
-def _row(name: str, node: _Node, at_once: int, seconds: float) -> Result:
+def _rows(name: str, node: _Node, at_once: int, seconds: float) -> list[Result]:
+    """The floor and the hub, with the processor time that each took: the process does nothing else meanwhile."""
     turns = []
     for _ in range(TURNS):
-        floor = _floor(node, at_once, seconds / TURNS)
-        load = fire(node.settings.port, node.messages(int(MOST_PER_S * seconds / TURNS)), at_once, seconds / TURNS)
+        messages = node.messages(int(MOST_PER_S * seconds / TURNS))
+        bare = _floor(node, at_once, seconds / TURNS)
+        before = time.process_time()
+        load = fire(node.settings.port, messages, at_once, seconds / TURNS)
         if set(load.statuses) != {200}:
             raise RuntimeError(f"the answers were {dict(load.statuses)}, not all complete")
-        turns.append((load.rate / floor, floor, load))
-    _, floor, load = sorted(turns, key=lambda turn: turn[0])[TURNS // 2]
-    return latencies(Result(name, load.rate, "1/s", floor=floor, goal=GOAL), load.latencies)
+        cpu_us = 1e6 * (time.process_time() - before) / len(load.latencies)
+        turns.append((load.rate / bare.figure, bare, load, cpu_us))
+    _, bare, load, cpu_us = sorted(turns, key=lambda turn: turn[0])[TURNS // 2]
+    answered = Result(f"{name}; floor: calls", load.rate, "1/s", floor=bare.figure, goal=GOAL, cpu_us=cpu_us)
+    return [bare, latencies(answered, load.latencies)]
 
 
-def _floor(node: _Node, at_once: int, seconds: float) -> float:
+def _floor(node: _Node, at_once: int, seconds: float) -> Result:
     """Requests a second, if a request were no more than its calls and the verification of what they bring."""
 
     def one(question: Question) -> None:
@@ -134,10 +139,11 @@ def _floor(node: _Node, at_once: int, seconds: float) -> float:
         return done
 
     with ThreadPoolExecutor(3 * at_once) as calls, ThreadPoolExecutor(at_once) as askers:
-        begin = time.perf_counter()
+        begin, before = time.perf_counter(), time.process_time()
         end = begin + seconds
         done = sum(askers.map(ask, range(at_once)))
-        return done / (time.perf_counter() - begin)
+        cpu_us = 1e6 * (time.process_time() - before) / done
+        return Result("three calls and checks alone", done / (time.perf_counter() - begin), "1/s", cpu_us=cpu_us)
 
 
 def _asked(world: World) -> list[Sequence[Question]]:
