@@ -410,7 +410,10 @@ class StatusAsker(Adapter, Protocol):
 
 class EcertFetcher(Adapter, Protocol):
     def fetch_ecert(self, query: EcertQuery, deadline: Deadline) -> EcertDocument:
-        """The newest certificate that fits; ``PeerRefused`` with code ``not-found``, ``revoked``, ``expired`` … if none."""
+        """The newest certificate that fits; ``PeerRefused`` with code ``not-found``, ``revoked``, ``expired`` … if none.
+
+        With ``expired_too``, one that ran out comes with its file and the status EXPIRED, where the source hands it out.
+        """
 
 
 class EcertStatusAsker(Adapter, Protocol):

@@ -58,6 +58,7 @@ class EcertQuery(Canonical):
     holder_code_type: IdType | str
     holder_name: str
     number: str | None = None
+    expired_too: bool = False  # an extension notice may deem it valid: its file is wanted although it ran out
     use_cause: UseCause
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -133,6 +134,8 @@ class MissingView(Canonical):
     state: str
     reason: str | None = None
     who_acts: str
+    message_zh: str  # what it means and who must act, for people
+    message_en: str
     followed_up: bool = False  # the hub goes on asking and will tell
 
 
@@ -172,6 +175,15 @@ class FieldsView(Canonical):
     fields: dict[str, str]
 
 
+class NoticeView(Canonical):
+    """An extension notice on which something in the answer rests. Its day is a day in Asia/Shanghai, itself included."""
+
+    number: str  # 文号
+    title: str
+    source: str  # where it was published
+    deemed_valid_until: date
+
+
 class EvidenceAnswer(Canonical):
     """The answer, whole or in part. Exactly one of ``documents``, ``fields``, ``predicate`` is there, as was asked."""
 
@@ -182,6 +194,7 @@ class EvidenceAnswer(Canonical):
     asked_at: UtcDatetime
     answered_at: UtcDatetime | None = None
     requirements: tuple[RequirementView, ...] = ()
+    notices: tuple[NoticeView, ...] | None = None
     documents: tuple[DocumentView, ...] | None = None
     fields: tuple[FieldsView, ...] | None = None
     predicate: str | None = None  # compact JWS, signed by the hub's http key

@@ -213,14 +213,17 @@ class LibraryServer:
             raise Refusal(REFUSALS[found.state])
         return found
 
-    def _of_holder(self, data: Mapping[str, Json]) -> tuple[Holding, ...]:
+    def _of_holder(self, data: Mapping[str, Json], *, expired: bool = False) -> tuple[Holding, ...]:
+        """``expired``: with those that ran out (files of them are handed out, their records are not: unconfirmed)."""
         code, code_type, kind = _required(data, "holderCode"), _required(data, "holderTypeCode"), self._kind(data)
         if code_type not in HOLDER_CODE_TYPES:
             raise Refusal(BAD_HOLDER_TYPE)
         holder = self._holdings.holder(code, code_type)
         if holder is None:
             raise Refusal(NOT_FOUND)
-        found = _standing_ones(holder, self._holdings.of(holder, kind))
+        found = self._holdings.of(holder, kind)
+        if not (expired and found and found[-1].state is State.EXPIRED):
+            found = _standing_ones(holder, found)
         wanted = data.get("certNo")
         if wanted and not (found := tuple(one for one in found if one.metadata.number == wanted)):
             raise Refusal(NOT_FOUND)
@@ -248,7 +251,7 @@ class LibraryServer:
 
     def _download_urls(self, data: Mapping[str, Json], files_url: str) -> Json:
         _use_cause(data)
-        return {"downloadUrls": [self._link(holding, data, files_url) for holding in self._of_holder(data)]}
+        return {"downloadUrls": [self._link(one, data, files_url) for one in self._of_holder(data, expired=True)]}
 
     def _link(self, holding: Holding, data: Mapping[str, Json], files_url: str) -> str:
         seconds = _seconds(data, "expiryTime")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from typing import Annotated, Final
 
@@ -90,11 +90,29 @@ class ExtensionNotices:
         self._lock = threading.Lock()
         self._read_at = float("-inf")
         self._notices: tuple[Notice, ...] = ()
+        self._published: dict[str, Notice] = {}
 
     def deemed_valid(self, ecert_type: str, region: str, expired_on: date, at: datetime) -> str | None:
         """The number of the notice by which a certificate that ran out is deemed valid, or None."""
         found = deemed_valid(self.current(), ecert_type, region, expired_on, at)
         return None if found is None else found.id
+
+    def cover(self, ecert_type: str, region: str, at: datetime) -> bool:
+        """Whether some notice may deem certificates of this type valid at ``at``, whenever they ran out."""
+        day = shanghai_day(at)
+        return any(
+            one.ecert_type == ecert_type
+            and REGIONS.covers(one.region, region)
+            and one.issued_on <= day <= one.deemed_valid_until
+            for one in self.current()
+        )
+
+    def published(self, ids: Collection[str]) -> list[Notice]:
+        """Those with these numbers, by number; also withdrawn ones: an answer that rested on one goes on naming it."""
+        if not self._published.keys() >= set(ids):  # a notice never changes, and its number is never given again
+            with self._db.read() as conn:
+                self._published = {row.id: Notice.model_validate_json(row.definition) for row in store.notices(conn)}
+        return [self._published[id_] for id_ in sorted(set(ids))]
 
     def current(self) -> tuple[Notice, ...]:
         """Those that were not withdrawn, by number."""

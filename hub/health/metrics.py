@@ -92,7 +92,11 @@ def _gauges(seen: Overview) -> list[Metric]:
     expiry = GaugeMetricFamily(
         "hub_endpoint_tls_expiry_seconds", "Seconds until its certificate ends", labels=["endpoint"]
     )
+    calls = GaugeMetricFamily(
+        "hub_endpoint_calls", "Places held by calls that somebody waits for (evidence)", labels=["endpoint"]
+    )
     for endpoint in seen.endpoints:
+        calls.add_metric([endpoint.id], endpoint.calls)
         well = endpoint.state in (EndpointState.OK, EndpointState.CLOSED)
         up.add_metric([endpoint.id, endpoint.adapter, endpoint.region], float(well))
         paused.add_metric([endpoint.id], float(endpoint.state is EndpointState.PAUSED))
@@ -106,9 +110,16 @@ def _gauges(seen: Overview) -> list[Metric]:
             p95.add_metric([endpoint.id], endpoint.p95_s)
         if endpoint.tls_not_after is not None:
             expiry.add_metric([endpoint.id], (endpoint.tls_not_after - seen.at).total_seconds())
+    throttled = GaugeMetricFamily(
+        "hub_evidence_throttled_subjects",
+        "Holders that a throttled caller asked about; absent where nobody is throttled",
+        labels=["system"],
+    )
+    for caller in seen.throttled:
+        throttled.add_metric([caller.system_id], caller.subjects)
     cases = GaugeMetricFamily("hub_cases", "Cases by state", labels=["state"])
     for state, count in seen.cases.items():
         cases.add_metric([state], count)
     near = GaugeMetricFamily("hub_cases_near_limit", "Open cases near their limit", value=seen.near_limit)
     past = GaugeMetricFamily("hub_cases_past_limit", "Open cases past their limit", value=seen.past_limit)
-    return [up, paused, breaker, waiting, suspended, age, success, p95, expiry, cases, near, past]
+    return [up, paused, breaker, waiting, suspended, age, success, p95, expiry, calls, throttled, cases, near, past]

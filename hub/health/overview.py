@@ -45,6 +45,7 @@ class EndpointHealth:
     success_rate: float | None  # of the attempts in the window
     p95_s: float | None
     attempts: int
+    calls: int  # places held by calls that are no deliveries
     waiting: int
     suspended: int
     oldest_at: datetime | None
@@ -60,9 +61,19 @@ class EndpointHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class Throttled:
+    """A system that asked for evidence of so many holders that it looks like enumeration: it is refused for now."""
+
+    system_id: str
+    subjects: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     at: datetime
     endpoints: tuple[EndpointHealth, ...]
+    throttled: tuple[Throttled, ...]
     cases: dict[str, int]
     near_limit: int
     past_limit: int
@@ -71,6 +82,7 @@ class Overview:
 def overview(conn: Connection, now: datetime) -> Overview:
     """A few queries, whatever the number of endpoints. The most urgent endpoint comes first."""
     backlogs, speeds = store.backlogs(conn), store.speeds(conn, now - WINDOW)
+    calls = store.calls_under_way(conn, now)
     near, past = store.limit_counts(conn)
     healths = []
     for row in store.endpoints(conn):
@@ -91,6 +103,7 @@ def overview(conn: Connection, now: datetime) -> Overview:
                 success_rate=speed.succeeded / speed.attempts if speed else None,
                 p95_s=speed.p95_s if speed else None,
                 attempts=speed.attempts if speed else 0,
+                calls=calls.get(row["id"], 0),
                 waiting=backlog.waiting,
                 suspended=backlog.suspended,
                 oldest_at=backlog.oldest_at,
@@ -101,7 +114,8 @@ def overview(conn: Connection, now: datetime) -> Overview:
             )
         )
     healths.sort(key=lambda one: (not one.needs_attention, URGENCY.index(one.state)))
-    return Overview(now, tuple(healths), store.case_counts(conn), near, past)
+    throttled = tuple(Throttled(*row) for row in store.throttled_callers(conn, now))
+    return Overview(now, tuple(healths), throttled, store.case_counts(conn), near, past)
 
 
 def _state(

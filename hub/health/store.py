@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -89,13 +90,35 @@ def speeds(conn: Connection, since: datetime) -> dict[str, Speed]:
     )
     spent: dict[str, list[int]] = {}
     good: dict[str, int] = {}
-    for endpoint, outcome, micro in conn.execute(query):
+    for endpoint, outcome, micro in chain(conn.execute(query), conn.execute(_calls(since))):
         spent.setdefault(endpoint, []).append(micro)
         good[endpoint] = good.get(endpoint, 0) + (outcome in GOOD)
     return {
         endpoint: Speed(len(values), good[endpoint], sorted(values)[int(0.95 * (len(values) - 1))] / 1e6)
         for endpoint, values in spent.items()
     }
+
+
+def _calls(since: datetime) -> sa.Select[tuple[str, str, int]]:
+    """The same of calls that no delivery made (evidence that its caller waits for), the newest of all endpoints together."""
+    c = t.evidence_documents.c
+    micros = sa.type_coerce(c.call_ended_at, sa.BigInteger) - sa.type_coerce(c.called_at, sa.BigInteger)
+    newest = sa.select(c.endpoint_id, c.call_outcome, micros).where(c.called_at >= since, c.endpoint_id.is_not(None))
+    return newest.order_by(c.called_at.desc()).limit(SAMPLE * 10)
+
+
+def calls_under_way(conn: Connection, now: datetime) -> dict[str, int]:
+    """By endpoint, the places that calls hold which are no deliveries."""
+    c = t.endpoint_calls.c
+    query = sa.select(c.endpoint_id, sa.func.sum(c.calls).label("n")).where(c.until > now).group_by(c.endpoint_id)
+    return {row.endpoint_id: int(row.n) for row in conn.execute(query)}
+
+
+def throttled_callers(conn: Connection, now: datetime) -> list[tuple[str, int, datetime]]:
+    """(system, holders that it asked about, since) of those that ask about too many holders."""
+    c = t.throttled_callers.c
+    query = sa.select(c.system_id, c.subjects, c.since).where(c.until > now).order_by(c.system_id)
+    return [(row.system_id, row.subjects, row.since) for row in conn.execute(query)]
 
 
 def case_counts(conn: Connection) -> dict[str, int]:

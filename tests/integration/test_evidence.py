@@ -28,6 +28,7 @@ from hub.ecerts.evidence.planning import Question, questions
 from hub.ecerts.evidence.rules import load_rules
 from hub.ecerts.evidence.views import digest_of_answer, document_context
 from hub.ecerts.solver import Standing
+from hub.health.overview import overview
 from schemas import problems as p
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertStatus
@@ -378,7 +379,7 @@ def stored(world: World, answer: EvidenceAnswer, word: str) -> tuple[EcertDocume
 
 
 def test_an_expired_certificate_is_deemed_valid_by_a_notice(world: World) -> None:
-    """Where the source tells when it ran out. (The library of Shandong refuses it with status 22 and no date.)"""
+    """Where the source tells when it ran out. (Through the library itself: test_evidence_verdicts.py.)"""
     document, question = stored(world, world.asked(19), "degree")
     metadata = document.metadata.model_copy(update={"valid_until": "2020-2-29"})
     expired = document.model_copy(update={"status": EcertStatus.EXPIRED, "metadata": metadata})
@@ -426,6 +427,11 @@ def test_one_caller_that_asks_about_many_holders_is_throttled_and_told_of(
         assert (problem.kind, problem.detail) == (p.EVIDENCE_THROTTLED, "many-subjects")
         assert problem.retry_after_s
     assert [row.object for row in world.audited("evidence.enumeration")] == [CONSUMER]  # one alert
+    with database.read() as conn:  # what the console and the metrics show
+        (shown,) = overview(conn, database.clock()).throttled
+        later = overview(conn, database.clock() + timedelta(hours=2)).throttled
+    assert (shown.system_id, shown.subjects) == (CONSUMER, 5)
+    assert later == ()
     assert world.library_calls() == before
     world.close()
 

@@ -74,8 +74,9 @@ def evidence_parts(
 ) -> EvidenceParts:
     """``key_file``: the hub's http key (PEM), by which it signs yes and no."""
     rules = rules or load_rules()
-    views = Views(vault, rules, Planner(rules, routes), PrivateKey.from_pem(key_file.read_bytes()))
-    judge = Judge(checker, ExtensionNotices(db))
+    notices = ExtensionNotices(db)
+    views = Views(vault, rules, Planner(rules, routes), PrivateKey.from_pem(key_file.read_bytes()), notices)
+    judge = Judge(checker, notices)
     return EvidenceParts(
         FollowUps(db, vault, views, judge, ItemCatalogue(db), Authorizations(db, vault, rules.codes)), judge, rules
     )

@@ -56,7 +56,7 @@ from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.solver import Known, Standing, solve
 from hub.vault import Vault
 from schemas.base import Canonical
-from schemas.ecerts import EcertQuery
+from schemas.ecerts import EcertQuery, EcertStatus
 
 MAX_CALLS: Final = 64  # calls under way at once in this process
 FAIR_S: Final = 5.0
@@ -209,7 +209,8 @@ class Fetcher:
             found = self._judged(question, kept, region)
             if found.standing is Standing.HELD:
                 return replace(found, reused=True)
-        return self._judged(question, call(adapter, question.asked, deadline), region)
+        asked = self._judge.to_ask(question, region, self._db.clock())
+        return self._judged(question, call(adapter, asked, deadline), region)
 
     def _judged(self, question: Question, answer: Canonical, region: str) -> Got:
         """A source may not know of a notice yet: then an alternative is planned at once. (The commit asks again.)"""
@@ -237,7 +238,12 @@ class Fetcher:
         document = judging.from_bytes(sealed)
         if not isinstance(document, EcertDocument):
             return None
-        standing = cast(EcertStatusAsker, adapter).ecert_status(query, deadline)
+        try:
+            standing = cast(EcertStatusAsker, adapter).ecert_status(query, deadline)
+        except PeerRefused as refused:
+            if refused.code != EcertStatus.EXPIRED.value:
+                raise
+            return None  # it ran out meanwhile: as a fresh one it may be deemed valid
         return document if judging.same_certificate(document.metadata, standing) else None
 
     def keep_values(self, question: Question, document: EcertDocument, now: datetime) -> store.Values | None:

@@ -131,7 +131,7 @@ class FollowUps:
                     kind=question.kind,
                     subject=str(document),
                     idempotency_key=f"{file.row.id}.{order.index(document)}",
-                    body=question.asked,
+                    body=self.judge.to_ask(question, file.row.region, tx.now),
                     expires_at=expires,
                 )
                 for document, question in asked.items()
@@ -152,7 +152,7 @@ class FollowUps:
         return done
 
     def settled(self, file: EvidenceFile, changed: Sequence[store.DocumentRow], at: datetime) -> Settled:
-        """What comes of changed documents, with what else is asked for. Writes nothing, so that it may be made before the commit."""
+        """What comes of changed documents, with what else is asked for. Writes nothing: it may be made before the commit."""
         file = self.changed(file, changed)
         again: list[Evidence] = []
         while more := self.to_follow(file):  # a document that was planned and not asked for opens the next gap
@@ -226,7 +226,11 @@ class FollowUps:
             "data": json.dumps(data, ensure_ascii=False),
         }  # fmt: skip
         store.add_event(tx.conn, values)
-        ids = [row.callback] if row.callback else store.events_subscribers(tx.conn, row.system_id, event_type)
+        named = row.callback  # which may have been removed since
+        if named and store.events_endpoint(tx.conn, named, row.system_id):
+            ids = [named]
+        else:
+            ids = store.events_subscribers(tx.conn, row.system_id, event_type)
         told = []
         for endpoint_id in ids:
             key = f"{event_id}.{endpoint_id}"[:64]

@@ -52,6 +52,8 @@ class Notices(Protocol):
 
     def deemed_valid(self, ecert_type: str, region: str, expired_on: date, at: datetime) -> str | None: ...
 
+    def cover(self, ecert_type: str, region: str, at: datetime) -> bool: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -84,6 +86,13 @@ class Judge:
 
     checker: EcertChecker
     notices: Notices
+
+    def to_ask(self, question: Question, region: str, at: datetime) -> Canonical:
+        """What the source is asked. A certificate that ran out is fetched only where a notice may deem it valid."""
+        asked = question.asked
+        if isinstance(asked, EcertQuery) and self.notices.cover(question.document.type, region, at):
+            return asked.model_copy(update={"expired_too": True})
+        return asked
 
     def answered(self, question: Question, answer: Canonical, region: str, at: datetime) -> Got:
         match answer:
@@ -131,7 +140,7 @@ class Judge:
 
 def _waiting(code: str) -> Standing:
     """It answered that it cannot now: pending. It did not answer at all: unreachable."""
-    unreachable = code.startswith(("connect", "tls-", "name-", "unreachable", "http-5"))
+    unreachable = code.startswith(("connect", "tls-", "name-", "timeout", "unreachable", "http-5"))
     return Standing.UNREACHABLE if unreachable else Standing.PENDING
 
 

@@ -255,10 +255,10 @@ class EvidenceService:
         limits, now = self._rules.limits, tx.now
         window = timedelta(seconds=limits.window_s)
         bucket = store.bucket_of(now, window)
-        is_new = store.note_subject(tx.conn, system_id, subject_index, bucket)
+        store.note_subject(tx.conn, system_id, subject_index, bucket)
         subjects = store.subjects_since(tx.conn, system_id, bucket - 5)
         if subjects > limits.subjects:
-            if is_new and subjects == limits.subjects + 1:
+            if store.note_throttled(tx.conn, system_id, subjects, now, now + window / 6):
                 detail = {"subjects": str(subjects), "window": str(limits.window_s)}
                 tx.audit.append(AuditEntry("node", "evidence.enumeration", system_id, "alert", detail))
                 tx.after_commit.append(
@@ -355,6 +355,8 @@ class EvidenceService:
         }
         if not run.exact:
             detail["plan"] = "not-exact"
+        if answer.notices:
+            detail["notices"] = " ".join(one.number for one in answer.notices)[:200]
         word = "complete" if answer.complete else "partial"
         tx.audit.append(AuditEntry(f"system:{file.row.system_id}", "evidence.answer", file.row.id, word, detail))
         return answer

@@ -250,6 +250,18 @@ def subjects_since(conn: Connection, system_id: str, bucket: int) -> int:
     return int(conn.execute(_SUBJECTS_SINCE, {"system": system_id, "from": bucket}).scalar_one())
 
 
+def note_throttled(conn: Connection, system_id: str, subjects: int, now: datetime, until: datetime) -> bool:
+    """For the console and the metrics; gives whether it is news."""
+    c = t.throttled_callers
+    lasting = sa.update(c).where(c.c.system_id == system_id, c.c.until > now)
+    if conn.execute(lasting.values(subjects=subjects, until=until)).rowcount:
+        return False
+    values = {"subjects": subjects, "since": now, "until": until}
+    statement = _insert(conn, c).values(system_id=system_id, **values)
+    conn.execute(statement.on_conflict_do_update(index_elements=["system_id"], set_=values))
+    return True
+
+
 def purge(conn: Connection, now: datetime, bucket: int) -> int:
     """Drop what was sealed of answers whose time has passed, kept documents, and old counts; gives how many answers."""
     done = sa.select(r.c.id).where(r.c.purge_at < now, r.c.request_sealed.is_not(None))
@@ -261,6 +273,7 @@ def purge(conn: Connection, now: datetime, bucket: int) -> int:
     ).rowcount
     conn.execute(sa.delete(k).where(k.c.keep_until < now))
     conn.execute(sa.delete(q).where(q.c.bucket < bucket))
+    conn.execute(sa.delete(t.throttled_callers).where(t.throttled_callers.c.until < now))
     return dropped
 
 

@@ -19,6 +19,8 @@ from hub.ecerts.catalogue import Catalogue, Evidence, Item, Requirement
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.planning import Grounds, Planner, by_word
 from hub.ecerts.evidence.rules import EvidenceRules
+from hub.ecerts.evidence.words import words_of
+from hub.ecerts.notices import ExtensionNotices
 from hub.ecerts.presentations.model import FiledRequest
 from hub.ecerts.solver import WHO_ACTS, Known, Plan, RequirementAnswer, RequirementState, Standing, solve
 from hub.vault import Vault
@@ -31,6 +33,7 @@ from schemas.evidence import (
     EvidenceRequest,
     FieldsView,
     MissingView,
+    NoticeView,
     RequirementView,
 )
 
@@ -83,6 +86,7 @@ class Views:
     rules: EvidenceRules
     planner: Planner
     key: PrivateKey
+    notices: ExtensionNotices
 
     def open(
         self, row: store.RequestRow, documents: Sequence[store.DocumentRow], catalogue: Catalogue
@@ -125,10 +129,19 @@ class Views:
             asked_at=row.asked_at,
             answered_at=row.answered_at,
             requirements=tuple(_requirement(file, one) for one in plan.answers),
+            notices=self._notices(file, used),
             documents=self._documents(file, used) if form is AnswerForm.DOCUMENTS else None,
             fields=self._fields(file, used) if form is AnswerForm.FIELDS else None,
             predicate=row.predicate if form is AnswerForm.PREDICATE else None,
         )
+
+    def _notices(self, file: EvidenceFile, used: Sequence[Evidence]) -> tuple[NoticeView, ...] | None:
+        """What the answer rests on beside the documents; absent where it rests on none."""
+        found = tuple(
+            NoticeView(number=one.id, title=one.title, source=one.source, deemed_valid_until=one.deemed_valid_until)
+            for one in self.notices.published(_numbers(file, used))
+        )
+        return found or None
 
     def _documents(self, file: EvidenceFile, used: Sequence[Evidence]) -> tuple[DocumentView, ...]:
         found = []
@@ -188,16 +201,17 @@ class Views:
             return None
         plan = file.plan()
         until = at + timedelta(seconds=self.rules.times.predicate_s)
-        for document in handed_out(plan):
+        used = handed_out(plan)
+        notices = self.notices.published(_numbers(file, used))
+        ends = [one.deemed_valid_until for one in notices]
+        for document in used:
             held = self._open_document(file, document)
-            if (
-                isinstance(held, EcertDocument)
-                and (last := judging.end_of(held, judging.fields_of(held)))
-                and file.known[document].notice is None
-            ):
-                end = datetime(last.year, last.month, last.day, 23, 59, 59, tzinfo=SHANGHAI)
-                until = min(until, end)
-        statement = {
+            if isinstance(held, EcertDocument) and file.known[document].notice is None:
+                last = judging.end_of(held, judging.fields_of(held))
+                ends += [last] if last else []
+        for day in ends:  # nobody may rely on it longer than on what it rests on
+            until = min(until, datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=SHANGHAI))
+        statement: dict[str, object] = {
             "iss": KEY_ID,
             "aud": file.row.system_id,
             "jti": file.row.id,
@@ -210,9 +224,11 @@ class Views:
             "holds": {
                 str(document): {"answer": "yes", "type": judging.type_code_of(document.type) or document.type}
                 | ({"notice": notice} if (notice := file.known[document].notice) else {})
-                for document in handed_out(plan)
+                for document in used
             },
         }
+        if notices:
+            statement["notices"] = {one.id: one.source for one in notices}
         payload = json.dumps(statement, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
         return sign_jws(payload, self.key, "ES256", headers={"kid": KEY_ID, "typ": PREDICATE_TYPE})
 
@@ -226,6 +242,10 @@ def handed_out(plan: Plan) -> list[Evidence]:
     """The documents of requirements that are satisfied; of an alternative that is not whole nothing leaves the hub."""
     found = (d for one in plan.answers if one.state is RequirementState.SATISFIED for d in one.by)
     return list(dict.fromkeys(found))
+
+
+def _numbers(file: EvidenceFile, used: Sequence[Evidence]) -> set[str]:
+    return {notice for document in used if (notice := file.known[document].notice)}
 
 
 def _requirement(file: EvidenceFile, one: RequirementAnswer) -> RequirementView:
@@ -265,12 +285,16 @@ def _being_asked(file: EvidenceFile, rule: Requirement) -> tuple[MissingView, ..
 
 def _gap(file: EvidenceFile, document: Evidence) -> MissingView:
     known, row = file.known[document], file.documents.get(document)
+    followed_up = row is not None and row.followed_up
+    zh, en = words_of(known.standing, followed_up=followed_up)
     return MissingView(
         document=str(document),
         state=known.standing.value,
         reason=known.reason,
         who_acts=WHO_ACTS[known.standing].value,
-        followed_up=row is not None and row.followed_up,
+        message_zh=zh,
+        message_en=en,
+        followed_up=followed_up,
     )
 
 
