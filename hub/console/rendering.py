@@ -31,6 +31,7 @@ class Pages:
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         self._templates.filters |= {"local": _local, "region": _region}
+        self._templates.tests["moment"] = lambda value: isinstance(value, datetime)
 
     def page(
         self,

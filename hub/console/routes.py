@@ -24,6 +24,7 @@ from hub.cases import store as case_store
 from hub.cases.progress import Rooms
 from hub.cases.views import views
 from hub.console import store
+from hub.console.entries import store as entries
 from hub.console.guard import guarded
 from hub.console.rendering import LANGUAGE_COOKIE, Pages, local_address
 from hub.db import Database, Tx
@@ -149,12 +150,14 @@ class Console:
             with self._db.read() as conn:
                 found = store.find(conn, wanted)
                 one = found.case_ids if len(found.case_ids) == 1 else []
+                kept = entries.find(conn, wanted, one)
                 cases = case_store.load_cases(conn, one)
                 shown = views(conn, self._rooms.flows, list(cases.values()))
                 all_health = () if found.case_ids else overview(conn, self._db.clock()).endpoints
                 health = next((e for e in all_health if e.id == wanted), None)
                 return {
                     "view": shown[0] if shown else None,
+                    "entries": kept,
                     "history": case_store.events_of(conn, one[0]) if one else [],
                     "case_ids": found.case_ids,
                     "deliveries": found.deliveries,
@@ -168,6 +171,24 @@ class Console:
         facts = {**await in_thread(read), "actor_name": await self._actor_names()}
         return self.pages.page(request, "found.html", session, facts=facts)
 
+    async def list_entries(self, request: Request, name: str, before: str = "") -> Response:
+        """What a room of e-certificates keeps, newest first."""
+        session = await self.session(request)
+        if session is None:
+            return self.sign_in_page(request)
+        listing = entries.LISTINGS.get(name)
+        if listing is None:
+            return self._found(request, session, "", "found-none", 404)
+
+        def read() -> entries.EntryPage:
+            with self._db.read() as conn:
+                return entries.page(conn, listing, before=before[:100])
+
+        facts = {"shown": await in_thread(read), "listing": listing, "listings": list(entries.LISTINGS)}
+        return self.pages.page(
+            request, "listing.html", session, facts={**facts, "actor_name": await self._actor_names()}
+        )
+
     async def _actor_names(self) -> Callable[[str], str]:
         """An operator's name for the id that the audit log keeps."""
         names = {f"operator:{row.id}": f"operator:{row.name}" for row in await in_thread(self._operators.list)}
@@ -177,6 +198,7 @@ class Console:
         """The page of an id with nothing on it but a notice."""
         nothing: dict[str, object] = {
             "view": None,
+            "entries": [],
             "history": [],
             "case_ids": [],
             "deliveries": [],
@@ -304,6 +326,7 @@ def console_router(console: Console) -> APIRouter:
         "/live": console.live,
         "/find": console.find,
         "/audit": console.audit,
+        "/lists/{name}": console.list_entries,
         "/link/{token}": console.link_page,
         "/password": console.password_page,
     }

@@ -10,12 +10,17 @@ import pytest
 
 from hub.access.operators import Role
 from hub.cases.events import EventType
+from hub.console.entries.store import LISTINGS
 from hub.console.rendering import age, local_address
 from hub.console.texts import TEXTS
 from hub.console.words import WORDS, word
 from hub.deliveries.breaker import Breaker
 from hub.deliveries.model import Kind, State, Word
+from hub.ecerts.collect.model import BatchState, RowState
+from hub.ecerts.presentations.model import State as PresentationState
+from hub.ecerts.solver import Standing
 from hub.health.overview import URGENCY, EndpointState
+from schemas.evidence import EvidenceCaseState
 from schemas.transfers import CaseState, EvidenceState, StepState
 
 TEMPLATES = files("hub.console") / "templates"
@@ -48,6 +53,14 @@ def test_keys_that_are_made_of_values_are_there() -> None:
     assert [key for key in made if key not in TEXTS] == []
     assert {word.value for word in Word} - {"bug"} <= set(WORDS["outcome"])
     assert set(URGENCY) == set(EndpointState)
+
+
+def test_every_listing_has_its_words() -> None:
+    assert set(LISTINGS) == set(WORDS["listing"])
+    shown = {column for listing in LISTINGS.values() for column in listing.columns}
+    assert shown <= set(WORDS["column"])
+    states = [*BatchState, *RowState, *Standing, *PresentationState, *EvidenceCaseState]
+    assert {state.value for state in states} <= set(WORDS["entry-state"])
 
 
 def test_a_peers_own_code_stays_as_it_is() -> None:

@@ -1,0 +1,1 @@
+"""Pages of what the e-certificate rooms keep: requests, batches, codes, consents, notices."""

@@ -1,0 +1,192 @@
+"""The console's pages of the e-certificate rooms, on both databases: lists, one entry by each of its ids, and no personal data."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from hub import tables as t
+from hub.access.operators import Role
+from hub.app import Hub
+from hub.console.entries.store import LISTINGS, PAGE
+from hub.console.words import WORDS
+from hub.db import Tx
+from tests.integration.test_console import add_endpoint, client, hub, links, signed_in
+
+__all__ = ["hub", "links"]  # fixtures
+REQUEST, BATCH, CODE, SHOWN = "evr_1", "col_1", "auth_1", "pres_1"
+
+
+def fill(tx: Tx) -> None:
+    at = tx.now
+
+    def insert(table: sa.Table, **values: object) -> None:
+        tx.conn.execute(sa.insert(table).values(values))
+
+    insert(
+        t.evidence_requests,
+        id=REQUEST,
+        system_id="s",
+        message_id="m-evidence",
+        digest="d",
+        subject_index="hash-of-holder",
+        item_code="370000001",
+        region="370102",
+        case_reference="reference-of-the-caller",
+        purpose="teacher-qualification",
+        state="pending",
+        asked_at=at,
+        owned_until=at,
+        owner="o",
+        purge_at=at,
+        grounds="{}",
+        request_sealed=b"sealed",
+    )
+    insert(
+        t.evidence_documents,
+        request_id=REQUEST,
+        document="degree",
+        standing="issuer-unreachable",
+        reason="http-503",
+        endpoint_id="e",
+        followed_up=True,
+        document_sealed=b"sealed",
+    )
+    insert(
+        t.collect_batches,
+        id=BATCH,
+        system_id="s",
+        message_id="m-batch",
+        digest="d",
+        region="370102",
+        endpoint_id="e",
+        form="csv",
+        node="n",
+        state="delivering",
+        rows_read=3,
+        next_row=4,
+        percent=75,
+        received_at=at,
+    )
+    for row, state in enumerate(("delivered", "suspended", "suspended"), 1):
+        insert(
+            t.collect_rows,
+            batch_id=BATCH,
+            row=row,
+            state=state,
+            endpoint_id="e",
+            system_id="s",
+            came_at=at,
+            delivery_key="key-1",
+            record_sealed=b"sealed",
+        )
+    insert(
+        t.deliveries,
+        id="dlv_collect",
+        endpoint_id="e",
+        case_id="key-1",
+        kind="collect",
+        subject="key-1",
+        state="suspended",
+        idempotency_key="key-1",
+        due_at=at,
+        created_at=at,
+        body_sealed=b"x",
+    )
+    insert(
+        t.authorizations,
+        id=CODE,
+        locator_hash="l",
+        code_hash="c",
+        issued_by="s",
+        holder_index="hash-of-holder",
+        scope="{}",
+        issued_at=at,
+        expires_at=at + timedelta(seconds=180),
+        use_s=60,
+        purge_at=at,
+        holder_sealed=b"sealed",
+    )
+    insert(
+        t.presentations,
+        id=SHOWN,
+        system_id="s",
+        message_id="m-shown",
+        message_hash="h", code_hash="c2",
+        kind="ecert",
+        endpoint_id="e",
+        holder_index="hash-of-holder",
+        scope="{}",
+        case_reference="reference-of-the-caller",
+        state="outcome-unknown",
+        begun_at=at,
+        owner="o",
+        owned_until=at,
+        expires_at=at,
+        use_s=60,
+        purge_at=at,
+        holder_sealed=b"sealed",
+    )
+    insert(t.extension_notices, id="鲁教办〔2026〕7号", definition="{}", added_at=at, added_by="operator:shell:a")
+    insert(t.throttled_callers, system_id="s", subjects=400, since=at, until=at)
+
+
+@pytest.fixture
+def filled(hub: Hub) -> Hub:
+    add_endpoint(hub)
+    hub.db.write(fill)
+    return hub
+
+
+@pytest.mark.parametrize("role", [Role.SYSTEM, Role.AUDIT])
+def test_every_list_is_shown_to_whoever_is_signed_in(filled: Hub, links: dict[Role, str], role: Role) -> None:
+    browser, _ = signed_in(filled, links, role)
+    for name in LISTINGS:
+        page = browser.get(f"/console/lists/{name}")
+        assert page.status_code == 200
+        assert WORDS["listing"][name][0] in page.text
+        for secret in ("hash-of-holder", "reference-of-the-caller", "sealed"):
+            assert secret not in page.text
+    assert browser.get("/console/lists/none").status_code == 404
+    assert "登录" in client(filled).get("/console/lists/notices").text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shown"),
+    [
+        (REQUEST, ("发证机关无应答", "对方服务暂停 (503)")),
+        ("m-evidence", (REQUEST,)),
+        (BATCH, ("报送中", "75 %", "挂起待决定")),
+        ("m-batch", (BATCH,)),
+        ("dlv_collect", (BATCH, "电子证照归集")),
+        (CODE, ("授权码",)),
+        (SHOWN, ("结果未知",)),
+        ("m-shown", (SHOWN,)),
+        ("鲁教办〔2026〕7号", ("有效期顺延公告",)),
+        ("s", ("疑似批量查询的系统", "400")),
+    ],
+)
+def test_an_entry_is_found_by_each_of_its_ids(
+    filled: Hub, links: dict[Role, str], wanted: str, shown: tuple[str, ...]
+) -> None:
+    browser, _ = signed_in(filled, links)
+    page = browser.get("/console/find", params={"id": wanted}).text
+    for text in shown:
+        assert text in page, text
+    for secret in ("hash-of-holder", "reference-of-the-caller"):
+        assert secret not in page
+
+
+def test_a_long_list_is_turned_page_by_page(filled: Hub, links: dict[Role, str]) -> None:
+    def many(tx: Tx) -> None:
+        rows = [{"id": f"n-{n:04}", "definition": "{}", "added_at": tx.now, "added_by": "x"} for n in range(PAGE + 5)]
+        tx.conn.execute(sa.insert(t.extension_notices), rows)
+
+    filled.db.write(many)
+    browser, _ = signed_in(filled, links)
+    first = browser.get("/console/lists/notices").text
+    assert 'rel="next"' in first
+    assert "n-0001" not in first
+    assert "n-0001" in browser.get("/console/lists/notices?before=n-0005").text
