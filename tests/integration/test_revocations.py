@@ -16,8 +16,10 @@ import pytest
 import sqlalchemy as sa
 
 from adapters.holdings import Holdings
+from adapters.registry import manifest
 from hub import tables as t
 from hub.access.callers import Service
+from hub.access.endpoints import EndpointSpec, add_endpoint
 from hub.audit.chain import AuditChain
 from hub.db import Database, Tx
 from hub.ecerts.evidence import revoking, store
@@ -246,6 +248,18 @@ def test_an_answer_counts_until_its_purpose_has_run_out(world: World, purged: bo
     assert {(row.standing, row.document_sealed) for row in rows} == {("revoked", None)}
 
 
+def test_a_notice_stands_although_the_endpoint_to_be_told_was_removed(world: World) -> None:
+    """It was never delivered to, so it could be removed; the caller's subscriptions are told instead."""
+    named = EndpointSpec("hook-2", CONSUMER, "cloudevents", "events", "370000", world.peers.hook.url,
+                         {"signing_key_file": str(world.peers.own.http), "signing_key_id": "exchange-hub"})  # fmt: skip
+    world.db.write(lambda tx: add_endpoint(tx, "test", world.vault, manifest("cloudevents"), named, lease_s=60))
+    world.asked(18, callback="hook-2")
+    world.db.write(lambda tx: tx.conn.execute(sa.delete(t.endpoints).where(t.endpoints.c.id == "hook-2")))
+    accepted = take(world, notice(identifier(world, 18)))
+    assert (accepted.systems, accepted.systems_told) == (1, 1)
+    assert {row.endpoint_id for row in world.rows(t.deliveries)} == {"hook"}
+
+
 def test_a_caller_that_nobody_can_tell_is_counted_as_such(world: World) -> None:
     world.db.write(lambda tx: tx.conn.execute(sa.delete(t.subscriptions)))
     world.asked(12)
@@ -271,9 +285,8 @@ class Waiting:
             assert self.go.wait(20)
         return got
 
-    def failed(self, *arguments: Any) -> Got:
-        failed: Got = self.inner.failed(*arguments)
-        return failed
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
 
 
 def test_a_fetch_under_way_hands_out_and_keeps_nothing_that_was_revoked_meanwhile(world: World) -> None:
