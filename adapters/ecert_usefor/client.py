@@ -29,8 +29,6 @@ from adapters.wire import Wire, check_status, unreadable
 from schemas.ecerts import EcertQuery, EcertStatus
 
 MAX_REPLY: Final = 32 << 20
-# A certificate that only ran out is brought with its date: an extension notice may deem it valid, which the hub decides.
-FETCHED: Final = frozenset({EcertStatus.VALID, EcertStatus.EXPIRED})
 
 
 class EcertUsefor:
@@ -60,12 +58,12 @@ class EcertUsefor:
 
     def ecert_status(self, query: EcertQuery, deadline: Deadline) -> EcertStanding:
         """PeerRefused (not-found, revoked, suspended …) where there is none to be fetched."""
-        return self._find("/certificate/query", mapping.query_to_wire(query), deadline)
+        return self._find("/certificate/query", mapping.query_to_wire(query), deadline, expired_too=query.expired_too)
 
     def fetch_ecert(self, query: EcertQuery, deadline: Deadline) -> EcertDocument:
-        """The query, then the file of what it found."""
+        """The query, then the file of what it found; of one that ran out too, where it is wanted: its date is in the answer."""
         question = mapping.query_to_wire(query)
-        found = self._find("/certificate/query", question, deadline)
+        found = self._find("/certificate/query", question, deadline, expired_too=query.expired_too)
         return self._load("/certificate/file", question, found, deadline)
 
     # --- by authorization code ---------------------------------------------------------------------------------------------
@@ -95,13 +93,14 @@ class EcertUsefor:
 
     # --- one call -----------------------------------------------------------------------------------------------------------
 
-    def _find(self, path: str, question: JsonObject, deadline: Deadline) -> EcertStanding:
+    def _find(self, path: str, question: JsonObject, deadline: Deadline, *, expired_too: bool = False) -> EcertStanding:
         data = self._call(path, question, deadline)
         try:
             found = EcertStanding(metadata=mapping.metadata_from_wire(data), status=mapping.status_from_wire(data))
         except ValueError as error:
             raise unreadable(str(error), has_effect=False) from None
-        if found.status not in FETCHED:
+        wanted = found.status is EcertStatus.VALID or (expired_too and found.status is EcertStatus.EXPIRED)
+        if not wanted:
             raise PeerRefused(found.status.value)
         return found
 

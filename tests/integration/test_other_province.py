@@ -140,7 +140,7 @@ def test_a_kept_document_is_used_again_after_its_status_was_asked(world: OtherWo
         (ALTERED, ("not-verified", "hash-failure")),
         (SOMEBODY_ELSES, ("not-verified", "holder-mismatch")),
         (REVOKED, ("revoked", "source-revoked")),
-        (EXPIRED, ("expired", "expired")),
+        (EXPIRED, ("expired", "source-expired")),
         (RESTRICTED, ("ask-the-person", "source-restricted")),
         (NOT_FOUND, ("no-match", "source-not-found")),
         (SUSPENDED, ("ask-the-person", "source-suspended")),
@@ -160,7 +160,7 @@ def test_a_seal_that_nobody_trusts_satisfies_nothing(world: OtherWorld) -> None:
 
 
 def test_one_that_ran_out_is_deemed_valid_by_a_notice(world: OtherWorld) -> None:
-    """This library tells when it ran out; the province's own refuses it without a date, so that no notice can be applied there."""
+    """This library tells when it ran out, with its answer to the query."""
     extension = notices.Notice(
         id="鲁教发〔2026〕1号",
         title="延期",

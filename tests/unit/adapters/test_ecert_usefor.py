@@ -120,8 +120,12 @@ def test_states_at_the_source_are_refusals_with_their_word(adapter: EcertUsefor,
         assert refused.value.code == word
 
 
-def test_one_that_ran_out_is_brought_with_its_date(adapter: EcertUsefor) -> None:
-    document = adapter.fetch_ecert(query(44, "id-card"), soon())
+def test_one_that_ran_out_is_brought_with_its_date_where_it_is_wanted(adapter: EcertUsefor) -> None:
+    asked = query(44, "id-card")
+    for ask in (adapter.fetch_ecert, adapter.ecert_status):
+        with pytest.raises(PeerRefused, match="expired"):
+            ask(asked, soon())
+    document = adapter.fetch_ecert(asked.model_copy(update={"expired_too": True}), soon())
     assert document.status is EcertStatus.EXPIRED
     assert (document.metadata.valid_until or "").startswith("2022-")
     assert read_ecert_fields(document.content)["valid_until"] == document.metadata.valid_until
