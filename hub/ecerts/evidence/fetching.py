@@ -1,7 +1,7 @@
 """Fetching side by side under one deadline, with no transaction open: plan, ask, and plan again with what came of it.
 
 1. The solver says what to fetch; each document is asked for in a thread of its own, none twice.
-2. Whenever one has ended, the plan is made again: a document that failed is replaced by the next alternative at once.
+2. Whenever one has ended otherwise than hoped, the plan is made again: the next alternative replaces it at once.
 3. It ends when the plan is complete or nothing more can be asked for, or with the deadline; what is under way then is left alone.
 
 A paused endpoint, one whose breaker is open or whose service hours are over is not called. Calls take their places beside
@@ -128,18 +128,20 @@ class Fetcher:
         running: dict[Future[Got], Evidence] = {}
         begun: dict[Evidence, float] = {}  # when its place was taken, on the monotonic clock
         exact = True
+        plan = solve(requirements, now_known)
         while deadline.remaining() > 0.0:
-            plan = solve(requirements, now_known)
             exact = exact and plan.exact
             asked = set(running.values())
-            for document in plan.fetch:
+            wanted = [document for document in plan.fetch if document not in got]
+            for document in wanted:
                 if document not in asked:
                     question = questions[document]
                     endpoint = endpoints.get(question.endpoint_id)
                     running[self._pool.submit(self._one, question, endpoint, region, deadline, begun)] = document
-            if not plan.fetch:
+            if not wanted:
                 break
             done, _ = wait(running, timeout=deadline.remaining(), return_when=FIRST_COMPLETED)
+            is_as_planned = True
             for future in done:
                 document = running.pop(future)
                 one = future.result()
@@ -147,6 +149,10 @@ class Fetcher:
                 now_known[document] = replace(
                     now_known[document], standing=one.standing, notice=one.notice, reason=one.reason
                 )
+                if one.standing is not Standing.HELD:
+                    is_as_planned = False
+            if not is_as_planned:  # what came as hoped leaves the best plan the best
+                plan = solve(requirements, now_known)
         for future, document in running.items():
             future.cancel()
             endpoint = endpoints.get(questions[document].endpoint_id)
