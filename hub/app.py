@@ -28,6 +28,7 @@ from hub.cases.progress import Rooms
 from hub.cases.routing import Directory
 from hub.cases.service import CaseService
 from hub.config import Settings
+from hub.console.differences import differences_router
 from hub.console.routes import Console, console_router, static_files
 from hub.console.verifying import verify_router
 from hub.db import Database
@@ -162,6 +163,7 @@ class Hub:
             self.db, self.rooms, handlers, self.operators, self.prober, public_url=settings.effective_public_url
         )
         self.app.include_router(console_router(console))
+        self.app.include_router(differences_router(console, self.db, self.reconciler))
         self.app.include_router(verify_router(console, self.db, verifier, max_document=largest))
         self.app.mount("/console/static", static_files())
         self.app.add_api_route("/", _to_console, include_in_schema=False)

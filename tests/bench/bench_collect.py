@@ -51,7 +51,7 @@ def main() -> None:
             f"{rows} rows: {took:.1f} s, {rows / took:.0f}/s; memory {base / MIB:.0f} MiB before, {peak / MIB:.0f} MiB at most"
         )
         began = time.monotonic()
-        (found,) = world.reconciler().run(repair=False, actor="bench")
+        (found,) = world.reconciler().run(actor="bench")
         print(
             f"reconciled {found.ours}/{found.theirs}, {len(found.differences)} differ: {time.monotonic() - began:.1f} s"
         )

@@ -121,6 +121,10 @@ class World:
     library: SimulatorProcess = field(init=False)
 
     def __post_init__(self) -> None:
+        self.reopen()
+
+    def reopen(self) -> None:
+        """As in a new process, which knows nothing yet of the trust folder."""
         trust = TrustFolder.of(Settings(state_dir=self.folder))
         self.checker = EcertChecker(trust.store, load_policy("strict"), trust.fetchers)
         self.adapters = AdapterCache(VAULT, create)

@@ -141,7 +141,7 @@ def test_a_document_waits_for_its_revocation_list(world: World) -> None:
     (world.folder / "later").rename(world.folder / "crls")
     with world.db.engine.begin() as conn:
         conn.execute(sa.update(t.collect_rows).values(due_at=world.db.clock()))
-    world.__post_init__()  # what the trust folder said is kept for some seconds
+    world.reopen()
     with world.worker():
         world.until_done(batch_id)
     assert world.collections.view(caller(), batch_id).delivered == 1

@@ -103,6 +103,7 @@ def test_killed_while_it_looks_at_a_document_again(world: World, database_url: s
     with world.db.engine.begin() as conn:
         conn.execute(sa.update(t.collect_rows).values(due_at=world.db.clock()))
     killed(world, database_url, when, "collect.verify:waiting", 1)
+    world.reopen()
     with world.worker():
         judge(world, batch_id, rows=2)
 

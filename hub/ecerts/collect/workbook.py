@@ -56,7 +56,7 @@ def workbook_lines(file: IO[bytes]) -> Iterator[Line]:
         try:
             sheet = book.worksheets[0]
             of = min(sheet.max_row or 0, MAX_LINES)
-            merged = _merged(sheet._get_source())  # type: ignore[attr-defined]  its part, whatever it is called
+            merged = _merged(sheet._get_source())  # type: ignore[attr-defined]
             sheet.reset_dimensions()  # what the file says of its own size is not to be relied on
             for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
                 if number > MAX_LINES:
