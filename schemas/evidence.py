@@ -43,10 +43,19 @@ class BasisKind(StrEnum):
 
 
 class Basis(Canonical):
-    """``reference``: where the consent is kept, the id of the redeemed authorization, or the clause."""
+    """``reference``: the id of the redeemed authorization, or the clause; of a consent its id or the reference under which it was
+
+    registered. A consent that is named is the one that must cover the question; one that is not named may be any that does.
+    """
 
     kind: BasisKind
-    reference: ShortText
+    reference: ShortText | None = None
+
+    @model_validator(mode="after")
+    def _names_its_ground(self) -> Self:
+        if self.reference is None and self.kind is not BasisKind.CONSENT:
+            raise FieldError(rules.MISSING, field="reference")
+        return self
 
 
 class HolderKind(StrEnum):

@@ -159,7 +159,7 @@ def _rights(counter: _Counter) -> Row:
     consent = counter.logged_in(scope=SCOPE, reference=_message_id(), givenAt=now.isoformat(),
                                 endsAt=(now + timedelta(days=30)).isoformat())  # fmt: skip
     _, registered = counter.phone.post("/v1/consents", consent)
-    by_consent = {"kind": "consent", "reference": "app"}
+    by_consent = {"kind": "consent"}
     _, allowed = counter.ask(by_consent, "predicate", subject=counter.holder)
     consent_id = registered.get("consentId")
     counter.phone.post(f"/v1/consents/{consent_id}/revocation", counter.logged_in())

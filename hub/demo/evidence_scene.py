@@ -73,7 +73,7 @@ class _Portal:
             self.caller.post("/v1/consents", agreed)
         message = {
             "messageId": f"demo-{secrets.token_hex(6)}", "itemCode": ITEM, "region": LIXIA, "subject": holder,
-            "caseReference": f"demo-{index}", "purpose": PURPOSE, "basis": {"kind": "consent", "reference": "portal"},
+            "caseReference": f"demo-{index}", "purpose": PURPOSE, "basis": {"kind": "consent"},
             "answer": form,
         }  # fmt: skip
         return self.caller.post("/v1/evidence", message)

@@ -46,7 +46,7 @@ EXAMPLE: Final[dict[str, Any]] = {
     },
     "caseReference": "sdjs-2026-000017",
     "purpose": "teacher-qualification",
-    "basis": {"kind": "consent", "reference": "consent-20260901-17"},
+    "basis": {"kind": "consent"},
     "answer": "fields",
     "deadlineS": 10,
 }

@@ -165,7 +165,7 @@ class World:
             "subject": self.holder(index),
             "caseReference": f"case-{index}",
             "purpose": PURPOSE,
-            "basis": {"kind": "consent", "reference": "kept at the portal"},
+            "basis": {"kind": "consent"},
             "answer": "fields",
             "deadlineS": 12,
         }

@@ -206,6 +206,7 @@ class DataUse(Canonical):
     outcome: str
     item: str | None = None
     digest: str | None = None  # SHA-256 of what was handed out
+    cited: str | None = None  # the clause, consent or authorization that the caller named
 
 
 class UsePage(Canonical):

@@ -345,10 +345,12 @@ class Authorizations:
         authorization_id: str | None = None,
         item: catalogue.Item | None = None,
         case_reference: str = "",
+        consent: str | None = None,
     ) -> Basis | None:
         """On what ``system_id`` may ask for all that is wanted: the authorization named, else a standing consent, else the law.
 
-        None: the person must be asked. An authorization that is named and does not hold is not replaced by anything else.
+        None: the person must be asked. An authorization that is named and does not hold is not replaced by anything else, nor
+        is ``consent``, the id of a consent or the reference under which it was registered.
         """
         index = self.holder_index(holder)
         if authorization_id is not None and presented.is_presentation(authorization_id):
@@ -363,9 +365,10 @@ class Authorizations:
                 return None
             covered = m.outside(m.Scope.model_validate_json(row.scope), wanted, system_id) is None
             return Basis(m.BasisKind.AUTHORIZATION, row.id) if covered else None
-        for consent in store.consents_of(conn, index, at):
-            if m.outside(m.Scope.model_validate_json(consent.scope), wanted, system_id) is None:
-                return Basis(m.BasisKind.CONSENT, consent.id)
+        for one in store.consents_of(conn, index, at):
+            named = consent is None or consent in (one.id, one.reference)
+            if named and m.outside(m.Scope.model_validate_json(one.scope), wanted, system_id) is None:
+                return Basis(m.BasisKind.CONSENT, one.id)
         if item is not None and not item.requires_consent and wanted.item == item.basic_code:
             return Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
         return None

@@ -21,7 +21,7 @@ from hub.ecerts.catalogue import Evidence
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.fetching import BY_NOTICE
 from hub.ecerts.evidence.judging import Got, Judge
-from hub.ecerts.evidence.planning import documents_of, questions
+from hub.ecerts.evidence.planning import cited, documents_of, holder_for, questions
 from hub.ecerts.evidence.views import EvidenceFile, Views, digest_of_answer, document_context
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.revocations import store as revocations
@@ -261,6 +261,7 @@ class FollowUps:
                 outcome=row.standing,
                 item=file.row.item_code,
                 digest=row.content_sha256,
+                cited=cited(file.request, holder) if (holder := holder_for(file.request, document)) else None,
             )
             by_holder.setdefault(index, []).append(use)
         for index, uses in by_holder.items():

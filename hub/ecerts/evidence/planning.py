@@ -13,16 +13,18 @@ from adapters.contract import EnrolmentQuery, PersonQuery, PresentedQuery
 from hub.deliveries.model import Kind
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.service import Authorizations, Basis
-from hub.ecerts.catalogue import RECORDS, Catalogue, Evidence, Item, Source
+from hub.ecerts.catalogue import RECORDS, Catalogue, Evidence, Item, Role, Source
 from hub.ecerts.evidence.rules import EvidenceRules
 from hub.ecerts.presentations.model import presentation_of
 from hub.ecerts.solver import Known, Standing
+from hub.logs import mask
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertQuery, UseCause
 from schemas.evidence import AnswerForm, BasisKind, EvidenceRequest, Holder
 from schemas.problems import HubProblem
 
+IDENTITY_CHECK, ID_CARD = "identity-check", "id-card"
 HUB_NAME: Final = "教育政务互通枢纽"
 KIND_OF_SERVICE: Final = {
     "ecert-library": Kind.EVIDENCE_ECERT,
@@ -65,6 +67,12 @@ def holder_of(holder: Holder) -> m.Holder:
     return m.Holder(name=holder.name, code_type=holder.code_type, code=holder.code)
 
 
+def cited(request: EvidenceRequest, holder: Holder) -> str | None:
+    """The ground that the caller named for this holder, with any number that could be a person's masked."""
+    reference = (holder.basis or request.basis).reference
+    return None if reference is None else mask(reference)[:200]
+
+
 def documents_of(item: Item) -> list[Evidence]:
     """Every document that some alternative of some requirement names, once."""
     found = (d for requirement in item.requirements for part in requirement.alternatives for d in sorted(part))
@@ -84,24 +92,38 @@ def find_grounds(
     system_id: str,
     at: datetime,
 ) -> dict[Evidence, Basis]:
-    """The basis of each document that has one. A record rests on what allows its holder's certificates, else another holder's."""
+    """The basis of each document that has one.
+
+    A record (evidence that is no certificate) needs one of its own. An identity check tells less than the ID card: what
+    allows that of the same holder allows it. Any other record must be named in the scope of its holder's basis, or of the
+    guardian's for a child.
+    """
     found: dict[Evidence, Basis] = {}
     wanted = documents_of(item)
+
+    def basis_of(holder: Holder, types: tuple[str, ...]) -> Basis | None:
+        return _basis(authorizations, conn, request, holder, item, system_id, at, types)
+
     for holder in request.holders:
         own = [one for one in wanted if one.role.value == holder.role.value and one.type not in RECORDS]
         types = tuple(one.type for one in own)
-        whole = (
-            _basis(authorizations, conn, request, holder, item, system_id, at, types) if 0 < len(own) <= 20 else None
-        )
+        whole = basis_of(holder, types) if 0 < len(own) <= 20 else None
         for document in own:  # one basis for all, else whichever covers each
-            one = whole or _basis(authorizations, conn, request, holder, item, system_id, at, (document.type,))
+            one = whole or basis_of(holder, (document.type,))
             if one is not None:
                 found[document] = one
+    guardian = next((holder for holder in request.holders if holder.role.value == Role.GUARDIAN.value), None)
     for document in wanted:
-        if document.type in RECORDS and holder_for(request, document) is not None:
-            same = [basis for other, basis in found.items() if other.role is document.role]
-            if same or found:
-                found[document] = (same or list(found.values()))[0]
+        holder_ = holder_for(request, document)
+        if document.type not in RECORDS or holder_ is None:
+            continue
+        grounds = basis_of(holder_, (document.type,))
+        if grounds is None and document.type == IDENTITY_CHECK:
+            grounds = basis_of(holder_, (ID_CARD,))
+        if grounds is None and guardian is not None and document.role is Role.APPLICANT:
+            grounds = basis_of(guardian, (document.type,))
+        if grounds is not None:
+            found[document] = grounds
     return found
 
 
@@ -126,6 +148,7 @@ def _basis(
         system_id=system_id,
         at=at,
         authorization_id=basis.reference if basis.kind is BasisKind.AUTHORIZATION else None,
+        consent=basis.reference if basis.kind is BasisKind.CONSENT else None,
         case_reference=request.case_reference,
     )
 

@@ -32,12 +32,13 @@ from hub.ecerts.evidence import store
 from hub.ecerts.evidence.fetching import Fetched, Fetcher
 from hub.ecerts.evidence.following import FollowUps, Settled
 from hub.ecerts.evidence.judging import HELD
-from hub.ecerts.evidence.planning import at_their_libraries, find_grounds, holder_of, questions
+from hub.ecerts.evidence.planning import at_their_libraries, cited, find_grounds, holder_of, questions
 from hub.ecerts.evidence.views import EvidenceFile, digest_of_answer, grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
+from hub.logs import mask
 from hub.vault import Vault
 from schemas.evidence import BasisKind, EvidenceAnswer, EvidenceCaseState, EvidenceRequest, Holder
 from schemas.problems import (
@@ -143,7 +144,8 @@ class EvidenceService:
         for one, is_replay in zip(items, replayed, strict=True):
             answer = HubProblem(MESSAGE_REPLAYED) if is_replay else self._begin(tx, one)
             if isinstance(answer, HubProblem):
-                detail = {"messageId": one.request.message_id, "digest": one.digest, "reason": answer.detail[:60]}
+                detail = {"messageId": one.request.message_id, "digest": one.digest, "reason": answer.detail[:60],
+                          "cited": mask(one.request.basis.reference or "")[:200]}  # fmt: skip
                 actor = f"system:{one.caller.system_id}"
                 tx.audit.append(AuditEntry(actor, "evidence.request", one.request_id, answer.kind.code, detail))
             answers.append(answer)
@@ -163,7 +165,7 @@ class EvidenceService:
             fault = FieldFault("/callback", "不是本系统登记的事件接收端", "is no events endpoint of your system")
             return HubProblem(MESSAGE_INVALID, faults=[fault])
         if request.subject is None:
-            found = self._authorizations.holder_of(tx.conn, request.basis.reference, caller.system_id, tx.now)
+            found = self._authorizations.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
             if found is None:
                 return HubProblem(EVIDENCE_BASIS_REFUSED, "authorization-not-usable")
             holder = Holder(name=found.name, code=found.code, code_type=found.code_type)
@@ -227,6 +229,7 @@ class EvidenceService:
             "case": request.case_reference,
             "purpose": request.purpose,
             "basis": " ".join(bases)[:200],
+            "cited": "; ".join(dict.fromkeys(c for one_ in request.holders if (c := cited(request, one_))))[:200],
             "subject": index[:16],
             "answer": request.answer.value,
         }
@@ -277,6 +280,8 @@ class EvidenceService:
         """The holder sees refused questions too."""
         basis = request.basis
         word = "consent-required" if basis.kind is BasisKind.LAW else f"no-{basis.kind.value}"
+        if basis.kind is BasisKind.CONSENT and basis.reference is not None:
+            word = "no-such-consent"  # another one may cover it: the caller named this one
         use = m.DataUse(
             at=tx.now,
             system_id=one.caller.system_id,
@@ -287,6 +292,7 @@ class EvidenceService:
             ecert_type="-",
             outcome=EVIDENCE_BASIS_REFUSED.code,
             item=request.item_code,
+            cited=mask(basis.reference)[:200] if basis.reference else None,
         )
         self._authorizations.record_uses(tx, subject_index, [use])
         return HubProblem(EVIDENCE_BASIS_REFUSED, word)

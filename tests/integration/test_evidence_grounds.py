@@ -1,0 +1,105 @@
+"""On what ground evidence is fetched: the consent that was named, the clause that was cited, and records of their own basis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from adapters.holdings import organisation
+from hub import tables as t
+from hub.db import Database
+from hub.ecerts.evidence.planning import find_grounds
+from schemas import problems as p
+from schemas.evidence import Basis, BasisKind
+from schemas.problems import HubProblem
+from tests.integration.evidence_world import CONSUMER, HIRING, Peers, World, peers
+
+SUSPENSION = "370105003002"  # id-card@guardian | household-register@guardian, and the enrolment record
+
+
+@pytest.fixture(scope="module")
+def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
+    with peers(tmp_path_factory.mktemp("grounds")) as started:
+        yield started
+
+
+@pytest.fixture
+def world(database: Database, simulators: Peers) -> Iterator[World]:
+    simulators.library.fail("none")
+    made = World(database, simulators).set_up()
+    yield made
+    made.close()
+
+
+def test_a_consent_that_is_named_is_the_one_that_counts(world: World) -> None:
+    narrow = world.consent(1, types=("id-card",))
+    whole = world.consent(1)
+    named = {"kind": "consent", "reference": whole.consent_id}
+    assert world.ask(world.request(1, basis=named)).complete
+    partly = world.ask(world.request(1, basis={"kind": "consent", "reference": narrow.consent_id}))
+    assert {one.name: one.satisfied for one in partly.requirements} == {
+        "identity": True, "household": True, "education": False, "putonghua": False
+    }  # fmt: skip
+    with pytest.raises(HubProblem) as caught:
+        world.ask(world.request(1, basis={"kind": "consent", "reference": "nobody's"}))
+    assert (caught.value.kind, caught.value.detail) == (p.EVIDENCE_BASIS_REFUSED, "no-such-consent")
+    uses = world.rows(t.data_uses)
+    assert {use.cited for use in uses} == {whole.consent_id, narrow.consent_id, "nobody's"}
+    assert world.ask(world.request(1)).complete  # not named: any that covers it
+
+
+def test_the_clause_that_was_cited_is_kept_for_the_audit_and_for_the_holder(world: World) -> None:
+    held = organisation("370102", 1)
+    company = {"kind": "organisation", "role": "organisation", "name": held.name, "code": held.code, "codeType": "001"}
+    clause = f"某条例第三条 {world.holder(7)['code']}"  # whoever writes a number into it does not get it into the log
+    law = {"kind": "law", "reference": clause}
+    changes: dict[str, Any] = {"itemCode": HIRING, "purpose": "hiring-registration", "others": [company], "basis": law}
+    assert world.ask(world.request(7, **changes)).complete
+    detail = json.loads(world.audited("evidence.request")[0].detail)
+    assert detail["cited"].startswith("某条例第三条")
+    assert "law:" in detail["basis"]
+    for use in world.rows(t.data_uses):
+        assert use.cited.startswith("某条例第三条")
+        assert world.holder(7)["code"] not in use.cited
+    assert world.holder(7)["code"] not in repr(world.rows(t.audit))
+    with pytest.raises(HubProblem):
+        world.ask(world.request(7, basis=law))  # an item that asks for a consent
+    assert json.loads(world.audited("evidence.request")[-1].detail)["cited"].startswith("某条例第三条")
+
+
+@pytest.mark.parametrize("kind", ["law", "authorization"])
+def test_what_is_not_a_consent_names_its_ground(kind: str) -> None:
+    with pytest.raises(ValueError, match="missing"):
+        Basis.model_validate({"kind": kind})
+    assert Basis(kind=BasisKind.CONSENT).reference is None
+
+
+def grounds(world: World, item_code: str, index: int, other: int) -> set[str]:
+    item = world.parts.follow_ups.items.current().item(item_code, world.db.clock())
+    assert item is not None
+    request = world.request(index, itemCode=item_code, others=[{**world.holder(other), "role": "guardian"}])
+    with world.db.read() as conn:
+        found = find_grounds(
+            world.authorizations, conn, request=request, item=item, system_id=CONSUMER, at=world.db.clock()
+        )
+    return {str(document) for document in found}
+
+
+def test_a_record_needs_a_basis_that_names_it(world: World) -> None:
+    """Another holder's consent to another document opens nobody's school record."""
+    world.consent(11)  # the guardian's, for every certificate
+    assert grounds(world, SUSPENSION, 10, 11) == {"id-card@guardian", "household-register@guardian"}
+    world.consent(11, types=("enrolment-record",))  # the guardian's, for the child's record
+    assert grounds(world, SUSPENSION, 10, 11) == {"id-card@guardian", "household-register@guardian", "enrolment-record"}
+    world.consent(12, types=("enrolment-record",))  # the student's own
+    assert grounds(world, SUSPENSION, 12, 13) == {"enrolment-record"}
+
+
+def test_an_identity_check_rests_on_what_allows_the_same_persons_card(world: World) -> None:
+    item = "370105005001"  # id-card | identity-check
+    world.consent(15, types=("id-card",))
+    assert grounds(world, item, 15, 16) == {"id-card", "identity-check"}
+    assert grounds(world, item, 16, 15) == set()  # not on somebody else's
