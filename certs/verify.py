@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from certs.findings import Findings
+from certs.ofd.package import OfdPackage
 from certs.ofd.verify import verify_ofd
 from certs.policy import Policy
 from certs.report import Axis, Report, SubIndication
@@ -32,13 +33,30 @@ class Fetchers:
     certs: tuple[SigningCert, ...] = ()
 
 
-def verify(document: bytes, *, policy: Policy, at: datetime, trust: TrustStore, fetchers: Fetchers) -> Report:
-    """Judge a document of at most 64 MiB at an aware time. Raises nothing on bad input."""
+def verify(
+    document: bytes,
+    *,
+    policy: Policy,
+    at: datetime,
+    trust: TrustStore,
+    fetchers: Fetchers,
+    package: OfdPackage | None = None,
+) -> Report:
+    """Judge a document of at most 64 MiB at an aware time. Raises nothing on bad input.
+
+    ``package``: an OFD ``document`` that was opened already, so that it is unpacked and read once.
+    """
     kind = format_of(document)
     revocation = fetchers.revocation
     if kind == "ofd":
         return verify_ofd(
-            document, at=at, trust=trust, policy=policy, revocation=revocation, extra_certs=fetchers.certs
+            document,
+            at=at,
+            trust=trust,
+            policy=policy,
+            revocation=revocation,
+            extra_certs=fetchers.certs,
+            package=package,
         )
     if kind == "pdf":
         from certs.pdf import verify_pdf  # pyHanko takes long to load, and few documents are PDF

@@ -79,10 +79,10 @@ FIELD_NAMES: Final[Mapping[str, str]] = {
 }
 
 
-def read_ecert_fields(data: bytes) -> dict[str, str]:
+def read_ecert_fields(document: bytes | OfdPackage) -> dict[str, str]:
     """Canonical fields, and ``KZ_…`` ones as they are; empty where there are none, or where the file cannot be read."""
     try:
-        package = OfdPackage.open(data)
+        package = document if isinstance(document, OfdPackage) else OfdPackage.open(document)
         bodies = doc_bodies(package)
         if len(bodies) != 1:
             return {}

@@ -56,6 +56,7 @@ class OfdPackage:
     _read: dict[str, bytes] = field(default_factory=dict)
     _digests: dict[tuple[str, str], bytes] = field(default_factory=dict)
     _index: etree._Element | None = None
+    _signatures: dict[str, SignatureFile] = field(default_factory=dict)
     _total: int = 0
 
     @classmethod
@@ -256,7 +257,13 @@ def listed_signatures(package: OfdPackage) -> list[ListedSignature]:
 
 
 def read_signature(package: OfdPackage, name: str) -> SignatureFile:
-    """Read a Signature.xml (18.2)."""
+    """Read a Signature.xml (18.2); once, however often it is asked."""
+    if name not in package._signatures:
+        package._signatures[name] = _read_signature(package, name)
+    return package._signatures[name]
+
+
+def _read_signature(package: OfdPackage, name: str) -> SignatureFile:
     root = package.xml(name)
     info = child(root, "SignedInfo") if etree.QName(root).localname == "Signature" else None
     value = text(child(root, "SignedValue"))

@@ -61,13 +61,17 @@ def verify_ofd(
     policy: Policy,
     revocation: RevocationSource,
     extra_certs: Sequence[SigningCert] = (),
+    package: OfdPackage | None = None,
 ) -> Report:
-    """Judge an OFD document at a time. ``extra_certs`` may serve as issuers, and as signers of bare SM2 values."""
+    """Judge an OFD document at a time. ``extra_certs`` may serve as issuers, and as signers of bare SM2 values.
+
+    ``package``: ``data``, where the caller has opened it already.
+    """
     context = Context(at, trust, policy, revocation, tuple(extra_certs))
     document, signers = Findings(), list[Signer]()
     per_signature: list[Findings] = []
     try:
-        package = OfdPackage.open(data)  # 0
+        package = package or OfdPackage.open(data)  # 0
         listed = listed_signatures(package)  # 1
         _container(package, document)
         covered, parts = set[str](), set[str]()

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from adapters.contract import EcertDocument
+from certs.der import Malformed
 from certs.ofd.metadata import read_ecert_fields
+from certs.ofd.package import OfdPackage
 from certs.policy import Policy
 from certs.report import Indication, Report, SubIndication
 from certs.trust import TrustStore
-from certs.verify import Fetchers, verify
+from certs.verify import Fetchers, format_of, verify
 from schemas.ecerts import EcertQuery, EcertStatus
 from schemas.transfers import EvidenceState
 
@@ -39,7 +41,15 @@ class EcertChecker:
     fetchers: Callable[[], Fetchers]
 
     def check(self, document: EcertDocument, query: EcertQuery, at: datetime) -> EcertVerdict:
-        report = verify(document.content, policy=self.policy, at=at, trust=self.trust(), fetchers=self.fetchers())
+        package = opened(document.content)
+        report = verify(
+            document.content,
+            policy=self.policy,
+            at=at,
+            trust=self.trust(),
+            fetchers=self.fetchers(),
+            package=package,
+        )
         # 1. the seal and its signatures: only PASSED and FAILED are final
         if report.indication is Indication.FAILED:
             return EcertVerdict(EvidenceState.REFUSED, _word(report.sub_indication), report)
@@ -52,13 +62,21 @@ class EcertChecker:
         if document.status is not EcertStatus.VALID:
             return EcertVerdict(EvidenceState.REFUSED, f"status-{document.status.value}", report)
         # 3. what stands inside, against what was asked: a valid signature over somebody else's document
-        inside = read_ecert_fields(document.content)
+        inside = read_ecert_fields(package) if package is not None else {}
         for reason, found, asked in _comparisons(inside, document, query):
             if found is None:
                 return EcertVerdict(EvidenceState.REFUSED, f"{reason}-missing", report, inside=inside)
             if found != asked:
                 return EcertVerdict(EvidenceState.REFUSED, f"{reason}-mismatch", report, inside=inside)
         return EcertVerdict(EvidenceState.SATISFIED, None, report, inside=inside)
+
+
+def opened(content: bytes) -> OfdPackage | None:
+    """None: no OFD (though an archive may hang at its end), or a malformed one, of which the verification says why."""
+    try:
+        return OfdPackage.open(content) if format_of(content) == "ofd" else None
+    except Malformed:
+        return None
 
 
 def _comparisons(

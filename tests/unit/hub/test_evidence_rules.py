@@ -20,8 +20,9 @@ from adapters.contract import (
     PersonAnswer,
     RetryLater,
 )
+from certs.ofd.metadata import read_ecert_fields
 from hub.ecerts.catalogue import RECORDS, Role
-from hub.ecerts.check import EcertChecker
+from hub.ecerts.check import EcertChecker, opened
 from hub.ecerts.evidence.judging import Judge, end_of, fields_of, from_bytes, same_certificate, to_bytes
 from hub.ecerts.evidence.rules import EvidenceRules, load_rules
 from hub.ecerts.solver import Standing
@@ -30,6 +31,7 @@ from schemas.ecerts import EcertMetadata, EcertStatus, PersonMatch
 from schemas.evidence import EvidenceRequest, HolderRole
 from schemas.parsing import parse_json
 from schemas.problems import HubProblem
+from tests.unit.certs.ofd_cases import FIELDS, unsigned
 
 AT = datetime(2026, 9, 1, tzinfo=UTC)
 NOBODY = Judge(checker=None, notices=None)  # type: ignore[arg-type]  # errors ask neither
@@ -69,6 +71,13 @@ def test_the_end_of_validity_is_read_in_every_form(text: str, end: date | None) 
     metadata = EcertMetadata(type_code="x", valid_until=text)
     document = EcertDocument(content=b"", media_type="application/ofd", metadata=metadata, status=EcertStatus.VALID)
     assert end_of(document, fields_of(document)) == end
+
+
+def test_an_archive_that_hangs_at_the_end_of_another_document_is_not_read() -> None:
+    appended = b"%PDF-1.7\n" + unsigned()
+    assert read_ecert_fields(appended) == FIELDS, "the archive itself can be opened"
+    assert opened(appended) is None
+    assert opened(unsigned()) is not None
 
 
 @given(st.text(max_size=200), st.sampled_from([PeerRefused, RetryLater, OutcomeUnknown, PeerMisconfigured]))
