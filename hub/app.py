@@ -41,6 +41,7 @@ from hub.ecerts.check import EcertChecker
 from hub.ecerts.collect.assembly import CollectParts, collect_parts
 from hub.ecerts.collect.purging import purge
 from hub.ecerts.collect.reconciling.compare import Reconciler
+from hub.ecerts.collect.revoked import notices_by
 from hub.ecerts.evidence.assembly import EvidenceParts, evidence_parts
 from hub.ecerts.evidence.revoking import Revocations
 from hub.ecerts.items.service import ItemCatalogue
@@ -92,6 +93,7 @@ def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
     collect = collect_parts(
         db, vault, rooms.directory, checker, settings.state_dir / "collect", settings.node,
         lease=timedelta(seconds=settings.lease_s), give_up=timedelta(days=settings.collect_pending_days),
+        revoked=notices_by(evidence.follow_ups),
     )  # fmt: skip
     handlers = {**outcome_handlers(db, rooms, checker), **evidence.handlers, **collect.handlers}
     return CaseRooms(rooms, handlers, trust, evidence, collect)

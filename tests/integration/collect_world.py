@@ -51,6 +51,7 @@ from hub.ecerts.collect.assembly import collect_parts
 from hub.ecerts.collect.model import BatchState
 from hub.ecerts.collect.purging import purge
 from hub.ecerts.collect.reconciling.compare import Reconciler
+from hub.ecerts.collect.revoked import Revoked, nobody
 from hub.ecerts.trust import TrustFolder
 from schemas.ecert_types import ecert_types
 from schemas.numbers import assign_resident_id
@@ -118,6 +119,7 @@ class World:
     folder: Path  # the state folder
     node: str = "n1"
     give_up: timedelta = timedelta(days=7)
+    revoked: Revoked = nobody
     library: SimulatorProcess = field(init=False)
 
     def __post_init__(self) -> None:
@@ -133,7 +135,7 @@ class World:
     def renew(self) -> None:
         """As after a restart."""
         self.parts = collect_parts(self.db, VAULT, Directory(self.db), self.checker, self.folder / "collect", self.node,
-                                   lease=FILE_LEASE, give_up=self.give_up)  # fmt: skip
+                                   lease=FILE_LEASE, give_up=self.give_up, revoked=self.revoked)  # fmt: skip
         self.collections = self.parts.collections
 
     def take(self, content: bytes, *, form: str = "csv", message_id: str = "m-1", who: Caller | None = None) -> str:

@@ -18,10 +18,13 @@ from adapters.simulator_process import SimulatorProcess
 from hub import tables as t
 from hub.access import endpoints
 from hub.access.endpoints import EndpointSpec
+from hub.cases.routing import Directory
 from hub.cli import app as cli
 from hub.db import Database, Tx
 from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, Repair, RowState
 from hub.ecerts.collect.purging import purge
+from hub.ecerts.collect.revoked import notices_by
+from hub.ecerts.evidence.assembly import evidence_parts
 from hub.intake.operations import digest_of
 from hub.own_keys import OwnKeys
 from schemas.ecert_types import EcertTypesError, ecert_types, use_types
@@ -113,6 +116,21 @@ def test_a_suspended_issue_holds_its_revocation_back(world: World) -> None:
         conn.execute(sa.update(t.collect_rows).where(suspended).values(state=RowState.SUSPENDED.value))
     world.parts.worker.feed()
     assert world.collections.view(caller(), revoked).waiting == 1
+
+
+def test_a_revocation_that_the_library_has_taken_is_a_revocation_notice(world: World) -> None:
+    """One that it refused is none: who may hand in is not who may say that a certificate holds no longer."""
+    own = OwnKeys.ensure(world.folder / "keys")
+    world.revoked = notices_by(evidence_parts(world.db, VAULT, Directory(world.db), world.checker, own.http).follow_ups)
+    world.renew()
+    refused = one(world, "m-1", CollectAction.REVOKE)
+    world.until_idle()
+    assert world.collections.view(caller(), refused).refused == 1
+    assert world.count(t.revoked_ecerts) == 0
+    one(world, "m-2")
+    one(world, "m-3", CollectAction.REVOKE)
+    world.until_idle()
+    assert world.count(t.revoked_ecerts) == 1
 
 
 # --- documents that wait ------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from hub.db import Database
 from hub.deliveries.model import Handlers, Kind
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.collect.feeding import CollectOutcomes
+from hub.ecerts.collect.revoked import Revoked, nobody
 from hub.ecerts.collect.rows import RowMaker
 from hub.ecerts.collect.service import Collections
 from hub.ecerts.collect.work import CollectWorker
@@ -34,11 +35,12 @@ def collect_parts(
     *,
     lease: timedelta = timedelta(seconds=60),
     give_up: timedelta = timedelta(days=7),
+    revoked: Revoked = nobody,
 ) -> CollectParts:
     """``folder``: where batch files are spooled, without a name. ``lease`` and ``give_up``: see :class:`CollectWorker`."""
     collections = Collections(db, vault, directory, RowMaker(vault, checker, db.clock), folder, node)
     return CollectParts(
         collections,
         CollectWorker(collections, lease=lease, give_up=give_up),
-        {Kind.COLLECT: CollectOutcomes(collections)},
+        {Kind.COLLECT: CollectOutcomes(collections, revoked)},
     )

@@ -15,6 +15,7 @@ from hub.deliveries.model import Finished, Kind, NewDelivery, State
 from hub.ecerts.collect import store
 from hub.ecerts.collect.ending import end_batches
 from hub.ecerts.collect.model import RowState
+from hub.ecerts.collect.revoked import Revoked
 from hub.ecerts.collect.rows import open_record
 from hub.ecerts.collect.service import Collections
 from hub.ids import new_id
@@ -61,10 +62,10 @@ def _ecert(vault: Vault, row: store.RowRow) -> CollectedEcert | None:
 
 
 class CollectOutcomes:
-    """Hears how deliveries of kind ``collect`` ended."""
+    """Hears how deliveries of kind ``collect`` ended. ``revoked`` hears of revocations that the library has taken."""
 
-    def __init__(self, collections: Collections) -> None:
-        self._c = collections
+    def __init__(self, collections: Collections, revoked: Revoked) -> None:
+        self._c, self._revoked = collections, revoked
 
     def prepare(self, case_id: str, subject: str, answer: Canonical) -> object:
         return answer if isinstance(answer, CollectReceipt) else None
@@ -89,6 +90,7 @@ class CollectOutcomes:
         refused = {refusal.identifier: refusal.code for refusal in receipt.refused}
         states: list[tuple[store.RowRow, RowState, str | None]] = []
         held: list[store.Values] = []
+        revoked: list[str] = []
         for row in rows:
             ecert = _ecert(self._c.vault, row)
             identifier = str(ecert.metadata.identifier) if ecert is not None else ""
@@ -97,8 +99,12 @@ class CollectOutcomes:
                 continue
             states.append((row, RowState.DELIVERED, None))
             held.append(self._held(tx, one.endpoint_id, row, ecert))
+            if ecert.action is CollectAction.REVOKE:
+                revoked.append(identifier)
         store.finish_rows(tx.conn, states)
         store.put_collected(tx.conn, held)
+        if revoked:
+            self._revoked(tx, revoked, one.case_id)
         detail = {"rows": str(len(rows)), "refused": str(len(rows) - len(held))}
         tx.audit.append(AuditEntry("node", "collect.delivered", one.case_id, "delivered", detail))
 
