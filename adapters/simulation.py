@@ -27,6 +27,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -37,11 +38,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapters.simulation_faults import Fault, Faulty, Mode, abort
+from certs.errors import MessageRefused
+from certs.http.signatures import verify_request
+from certs.keys import PublicKey
 from schemas.transfers import Decision
 
 REQUESTS_KEPT: Final = 20_000
 CALLBACK_S: Final = 5.0  # for one try to tell the hub
 _CALLBACK_PAUSES: Final = (0.3, 0.6, 1.2, 2.5, 5.0, 10.0, 20.0, 30.0)
+MESSAGE_AGE: Final = timedelta(minutes=5)  # how old a signed request may be
 
 
 class Journal:
@@ -118,6 +123,18 @@ class Simulation:
     def _come_back(self, fault: Fault) -> None:
         if self.fault is fault and self.port is not None:
             self._opening = asyncio.ensure_future(self.port.open())
+
+
+def signature_refusal(request: Request, body: bytes, key: PublicKey) -> str | None:
+    """Why the HTTP signature of a request is not the hub's; none if it is."""
+    try:
+        verify_request(
+            request.method, str(request.url), request.headers.items(), body,
+            now=datetime.now(UTC), max_age=MESSAGE_AGE, resolve_key=lambda _: key,
+        )  # fmt: skip
+    except MessageRefused as refused:
+        return refused.reason
+    return None
 
 
 class LaterDecisions:

@@ -8,20 +8,15 @@ from typing import cast
 from adapters import samples
 from adapters._template import mapping
 from adapters.contract import (
-    Adapter,
-    Capability,
-    Deadline,
-    Deliverer,
     DeliveryStatus,
     PeerRefused,
     StatusAnswer,
-    StatusAsker,
     StepCancelled,
     TransferStep,
 )
-from adapters.harness import Call, Harness, Refusal, RoundTrip, Setup
+from adapters.harness import Harness, Refusal, RoundTrip, Setup
 from adapters.json_wire import read_object, write_object
-from schemas.base import Canonical
+from adapters.registry_calls import STEPS
 
 TOKEN = "template-token"  # noqa: S105 - the simulator's
 
@@ -30,30 +25,9 @@ def setup(_: Path) -> Setup:
     return Setup("adapters._template.simulator", ("--token", TOKEN), secrets={"access_token": TOKEN})
 
 
-def _probe(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
-    return adapter.probe(deadline)
-
-
-def _step(adapter: Adapter, key: str, deadline: Deadline) -> Canonical:
-    return cast(Deliverer, adapter).deliver(samples.step(key), deadline)
-
-
-def _cancel(adapter: Adapter, key: str, deadline: Deadline) -> Canonical:
-    return cast(Deliverer, adapter).deliver(samples.cancelled(key), deadline)
-
-
-def _status(adapter: Adapter, key: str, deadline: Deadline) -> Canonical:
-    return cast(StatusAsker, adapter).status(samples.step(key), deadline)
-
-
 HARNESS = Harness(
     setup=setup,
-    calls=(
-        Call("probe", Capability.PROBE, _probe),
-        Call("deliver-step", Capability.DELIVER, _step, has_effect=True),
-        Call("deliver-cancellation", Capability.DELIVER, _cancel, has_effect=True),
-        Call("status", Capability.STATUS, _status),
-    ),
+    calls=STEPS,
     round_trips=(
         RoundTrip(
             "step",

@@ -13,20 +13,15 @@ from adapters import samples
 from adapters.city_soap import mapping, simulator, soap
 from adapters.city_soap.mapping import Wire
 from adapters.contract import (
-    Adapter,
-    Capability,
-    Deadline,
-    Deliverer,
     DeliveryStatus,
-    EnrolmentFetcher,
     OutcomeUnknown,
     PeerMisconfigured,
     Receipt,
     RetryLater,
     StatusAnswer,
-    StatusAsker,
 )
-from adapters.harness import Call, Harness, Refusal, RoundTrip, Setup
+from adapters.harness import Harness, Refusal, RoundTrip, Setup
+from adapters.registry_calls import STEPS_AND_ENROLMENT
 from certs.issuing.authority import new_root
 from certs.keys import SignatureAlgorithm
 from certs.pkcs8 import armour
@@ -58,26 +53,6 @@ def setup(folder: Path) -> Setup:
         },
         base_path=simulator.PATH,
     )
-
-
-def _probe(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
-    return adapter.probe(deadline)
-
-
-def _step(adapter: Adapter, key: str, deadline: Deadline) -> Canonical:
-    return cast(Deliverer, adapter).deliver(samples.step(key), deadline)
-
-
-def _cancel(adapter: Adapter, key: str, deadline: Deadline) -> Canonical:
-    return cast(Deliverer, adapter).deliver(samples.cancelled(key), deadline)
-
-
-def _status(adapter: Adapter, key: str, deadline: Deadline) -> Canonical:
-    return cast(StatusAsker, adapter).status(samples.step(key), deadline)
-
-
-def _enrolment(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
-    return cast(EnrolmentFetcher, adapter).fetch_enrolment(samples.enrolment_query(), deadline)
 
 
 def _body(message: bytes) -> etree._Element:
@@ -142,13 +117,7 @@ _UNSIGNED_FAULT: Final = soap.serialize(soap.fault_envelope("1001", samples.priv
 
 HARNESS = Harness(
     setup=setup,
-    calls=(
-        Call("probe", Capability.PROBE, _probe),
-        Call("deliver-step", Capability.DELIVER, _step, has_effect=True),
-        Call("deliver-cancellation", Capability.DELIVER, _cancel, has_effect=True),
-        Call("status", Capability.STATUS, _status),
-        Call("fetch-enrolment", Capability.FETCH_ENROLMENT, _enrolment),
-    ),
+    calls=STEPS_AND_ENROLMENT,
     round_trips=(
         _request(
             "TuisongZhuanxue",

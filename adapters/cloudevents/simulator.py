@@ -7,7 +7,6 @@ lists what came.
 from __future__ import annotations
 
 from collections import deque
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +14,7 @@ from fastapi import FastAPI, Request, Response
 
 from adapters.cloudevents import mapping
 from adapters.json_wire import JsonObject, read_object, write_object
-from adapters.simulation import Simulation, argument_parser, run
-from certs.errors import MessageRefused
-from certs.http.signatures import verify_request
+from adapters.simulation import Simulation, argument_parser, run, signature_refusal
 from certs.keys import PublicKey
 
 EVENTS_KEPT: Final = 10_000
@@ -27,35 +24,20 @@ def create_app(simulation: Simulation, hub_key: PublicKey) -> FastAPI:
     app = FastAPI(openapi_url=None)
     came: deque[JsonObject] = deque(maxlen=EVENTS_KEPT)
 
-    async def refusal(request: Request, body: bytes) -> str | None:
-        try:
-            verify_request(
-                request.method,
-                str(request.url),
-                request.headers.items(),
-                body,
-                now=datetime.now(UTC),
-                max_age=timedelta(minutes=5),
-                resolve_key=lambda _: hub_key,
-            )
-        except MessageRefused as refused:
-            return refused.reason
-        return None
-
     @app.get("/events")
     async def events() -> Response:
         return Response(write_object({"events": list(came)}), media_type="application/json")
 
     @app.options("/{path:path}")
     async def allow(request: Request, path: str) -> Response:
-        if reason := await refusal(request, b""):
+        if reason := signature_refusal(request, b"", hub_key):
             return Response(reason, 401)
         return Response(status_code=200, headers={"Allow": "POST", "WebHook-Allowed-Origin": "exchange-hub"})
 
     @app.post("/{path:path}")
     async def take(request: Request, path: str) -> Response:
         body = await request.body()
-        if reason := await refusal(request, body):
+        if reason := signature_refusal(request, body, hub_key):
             return Response(reason, 401)
         if not request.headers.get("content-type", "").startswith("application/cloudevents+json"):
             return Response(status_code=415)

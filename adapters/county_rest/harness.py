@@ -7,27 +7,21 @@ from typing import cast
 
 from adapters import samples
 from adapters.contract import (
-    Adapter,
-    Capability,
-    Deadline,
-    Deliverer,
     DeliveryStatus,
-    EnrolmentFetcher,
     OutcomeUnknown,
     PeerMisconfigured,
     PeerRefused,
     Receipt,
     RetryLater,
     StatusAnswer,
-    StatusAsker,
     StepCancelled,
     TransferStep,
 )
 from adapters.county_rest import mapping
-from adapters.harness import Call, Harness, Refusal, RoundTrip, Setup, write_key_pair
+from adapters.harness import Harness, Refusal, RoundTrip, Setup, write_key_pair
 from adapters.json_wire import JsonObject, read_object, write_object
+from adapters.registry_calls import STEPS_AND_ENROLMENT
 from certs.keys import SignatureAlgorithm
-from schemas.base import Canonical
 from schemas.ecerts import EnrolmentRecord
 from schemas.transfers import Decision
 
@@ -44,39 +38,13 @@ def setup(folder: Path) -> Setup:
     )
 
 
-def _probe(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
-    return adapter.probe(deadline)
-
-
-def _step(adapter: Adapter, key: str, deadline: Deadline) -> Canonical:
-    return cast(Deliverer, adapter).deliver(samples.step(key), deadline)
-
-
-def _cancel(adapter: Adapter, key: str, deadline: Deadline) -> Canonical:
-    return cast(Deliverer, adapter).deliver(samples.cancelled(key), deadline)
-
-
-def _status(adapter: Adapter, key: str, deadline: Deadline) -> Canonical:
-    return cast(StatusAsker, adapter).status(samples.step(key), deadline)
-
-
-def _enrolment(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
-    return cast(EnrolmentFetcher, adapter).fetch_enrolment(samples.enrolment_query(), deadline)
-
-
 def _envelope(code: str, data: JsonObject | None = None) -> bytes:
     return write_object({"code": code, "msg": f"{samples.private()[0]} 的申请", "data": data})
 
 
 HARNESS = Harness(
     setup=setup,
-    calls=(
-        Call("probe", Capability.PROBE, _probe),
-        Call("deliver-step", Capability.DELIVER, _step, has_effect=True),
-        Call("deliver-cancellation", Capability.DELIVER, _cancel, has_effect=True),
-        Call("status", Capability.STATUS, _status),
-        Call("fetch-enrolment", Capability.FETCH_ENROLMENT, _enrolment),
-    ),
+    calls=STEPS_AND_ENROLMENT,
     round_trips=(
         RoundTrip(
             "step",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
@@ -20,10 +20,8 @@ from adapters.county_rest.mapping import Result
 from adapters.json_wire import JsonObject, read_object, write_object
 from adapters.population import find_family
 from adapters.signing import RequestSigner
-from adapters.simulation import CALLBACK_S, LaterDecisions, Simulation, argument_parser, run
+from adapters.simulation import CALLBACK_S, LaterDecisions, Simulation, argument_parser, run, signature_refusal
 from adapters.wire import Wire
-from certs.errors import MessageRefused
-from certs.http.signatures import verify_request
 from certs.keys import PrivateKey, PublicKey
 from schemas.regions import REGIONS
 from schemas.transfers import Decision, DecisionOutcome
@@ -199,20 +197,8 @@ def create_app(registry: Registry) -> FastAPI:
         body = await request.body()
         if not hmac.compare_digest(request.headers.get("x-access-token", "").encode(), options.token.encode()):
             return _answer(Result.NOT_ADMITTED, "令牌无效")
-        key = options.hub_key
-        if key is not None:
-            try:
-                verify_request(
-                    request.method,
-                    str(request.url),
-                    request.headers.items(),
-                    body,
-                    now=datetime.now(UTC),
-                    max_age=timedelta(minutes=5),
-                    resolve_key=lambda _: key,
-                )
-            except MessageRefused as refused:
-                return _answer(Result.NOT_ADMITTED, f"签名无效: {refused.reason}")
+        if options.hub_key is not None and (reason := signature_refusal(request, body, options.hub_key)):
+            return _answer(Result.NOT_ADMITTED, f"签名无效: {reason}")
         try:
             return read_object(body) if body else {}
         except ValueError:
