@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 from lxml import etree
@@ -18,9 +14,7 @@ from adapters.contract import (
     AdapterError,
     AttachedEcert,
     CaseEvent,
-    Deadline,
     DeliveryStatus,
-    Endpoint,
     EnrolmentQuery,
     OutcomeUnknown,
     PeerMisconfigured,
@@ -29,110 +23,24 @@ from adapters.contract import (
     RetryLater,
     StepAction,
     StepCancelled,
-    TransferStep,
 )
-from adapters.population import family, transfer
+from adapters.population import family
 from adapters.simulator_process import SimulatorProcess
 from adapters.wire import WireResponse
-from certs.issuing.authority import Identity, new_root
-from certs.keys import SignatureAlgorithm
-from certs.pkcs8 import armour
-from certs.xml.key_info import KnownCertificates
-from certs.xml.wsse import verify_envelope
-from certs.xml.wsse_sign import sign_envelope
 from schemas.transfers import Decision, DecisionOutcome
+from tests.unit.adapters.city_soap_city import (
+    COUNTY,
+    NOW,
+    Keys,
+    at_once,
+    keys,
+    later,
+    soon,
+    step,
+    wait_for_decision,
+)
 
-MODULE = "adapters.city_soap.simulator"
-CITY, COUNTY = "370200", "370202"
-NOW = datetime.now(UTC)
-
-
-def soon() -> Deadline:
-    return Deadline.after(10)
-
-
-class Keys:
-    """Key and certificate files of hub, city and a stranger, each of another kind."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.identities: dict[str, Identity] = {}
-        kinds = {
-            "hub": SignatureAlgorithm.SM2_SM3,
-            "city": SignatureAlgorithm.RSA_PKCS1_SHA256,
-            "stranger": SignatureAlgorithm.ECDSA_SHA256,
-        }
-        for name, kind in kinds.items():
-            made = new_root(name, kind, not_before=NOW - timedelta(days=1), not_after=NOW + timedelta(days=1))
-            self.identities[name] = made
-            self.path(f"{name}.pem").write_bytes(armour("CERTIFICATE", made.cert.der))
-            self.path(f"{name}.key").write_bytes(made.key.to_pem())
-
-    def path(self, name: str) -> Path:
-        return self.folder / name
-
-    def arguments(self, *more: str) -> list[str]:
-        files = ("--key-file", "city.key", "--cert-file", "city.pem", "--hub-cert-file", "hub.pem")
-        named = [str(self.path(word)) if "." in word else word for word in files]
-        return ["--region", CITY, *named, *more]
-
-    def endpoint(self, url: str, **changes: str) -> Endpoint:
-        settings = {
-            "signing_key_file": str(self.path("hub.key")),
-            "signing_cert_file": str(self.path("hub.pem")),
-            "peer_certs_file": str(self.path("city.pem")),
-            **changes,
-        }
-        return Endpoint("city", CITY, f"{url}/services/sjjh", settings)
-
-    def sign(self, envelope: etree._Element, name: str = "city", age: timedelta = timedelta()) -> bytes:
-        who = self.identities[name]
-        created = datetime.now(UTC) - age
-        return soap.serialize(sign_envelope(envelope, key=who.key, certificate=who.cert.der, created=created), "utf-8")
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
-    return Keys(tmp_path_factory.mktemp("city"))
-
-
-@pytest.fixture(scope="module")
-def later(keys: Keys) -> Iterator[SimulatorProcess]:
-    """Decides after a while; the hub must ask."""
-    with SimulatorProcess(MODULE, keys.arguments("--decide-after", "0.3")) as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-def at_once(keys: Keys) -> Iterator[SimulatorProcess]:
-    with SimulatorProcess(MODULE, keys.arguments("--decide-after", "0")) as process:
-        yield process
-
-
-def step(index: int, key: str, **changes: object) -> TransferStep:
-    made = TransferStep(
-        idempotency_key=key,
-        case_id=f"CASE-{index}",
-        step="releasing-bureau",
-        action=StepAction.REVIEW,
-        acting_for="releasing-bureau",
-        limit_at=NOW,
-        transfer=transfer(f"M-{key}", COUNTY, index, "370602"),
-        enrolment=family(COUNTY, index).record,
-    )
-    return made.model_copy(update=changes)
-
-
-def wait_for_decision(adapter: CitySoap, message: TransferStep) -> Decision:
-    end = soon()
-    while end.remaining():
-        answer = adapter.status(message, end)
-        if answer.decision is not None:
-            assert answer.status is DeliveryStatus.DECIDED
-            return answer.decision
-        assert answer.status is DeliveryStatus.RECEIVED
-        time.sleep(0.05)
-    raise AssertionError("no decision")
+__all__ = ["at_once", "keys", "later"]  # fixtures
 
 
 # --- the four capabilities --------------------------------------------------------------------------------------------------
@@ -381,107 +289,3 @@ def test_answers_that_are_no_soap(answers: Answers, body: bytes, status: int, ki
     with pytest.raises(AdapterError) as raised:
         answers.adapter.deliver(step(1, "R"), soon())
     assert type(raised.value) is kind
-
-
-# --- faults on demand and restarts ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("mode", "kind", "effects"),
-    [
-        ("down", RetryLater, 0),
-        ("status-503-retry-after", RetryLater, 0),
-        ("hang-before", OutcomeUnknown, 0),
-        ("hang-after", OutcomeUnknown, 1),
-        ("reset-after", OutcomeUnknown, 1),
-        ("truncated", OutcomeUnknown, 1),
-        ("fault-in-200", OutcomeUnknown, 0),
-    ],
-)
-def test_after_a_fault_the_same_message_again_has_one_effect(
-    at_once: SimulatorProcess, keys: Keys, mode: str, kind: type[AdapterError], effects: int
-) -> None:
-    adapter = CitySoap(keys.endpoint(at_once.url))
-    message = step(8, f"F-{mode}")
-    at_once.fail(mode)
-    with pytest.raises(kind):
-        adapter.deliver(message, Deadline.after(1.0))
-    at_once.fail("none")
-    assert at_once.effects().get(message.idempotency_key, 0) == effects
-    assert isinstance(adapter.deliver(message, soon()), Decision)
-    assert at_once.effects()[message.idempotency_key] == 1
-    adapter.close()
-
-
-def test_a_killed_registry_remembers_what_it_took(keys: Keys, tmp_path: Path) -> None:
-    message = step(9, "J1")
-    arguments = keys.arguments("--decide-after", "0.2", "--journal", str(tmp_path / "journal"))
-    process = SimulatorProcess(MODULE, arguments)
-    adapter = CitySoap(keys.endpoint(process.url))
-    first = adapter.deliver(message, soon())
-    process.kill()
-    with SimulatorProcess(MODULE, arguments) as process:
-        adapter = CitySoap(keys.endpoint(process.url))
-        assert adapter.deliver(message, soon()) == first
-        assert wait_for_decision(adapter, message).outcome is DecisionOutcome.APPROVED
-        assert process.effects() == {"J1": 1}
-        adapter.close()
-
-
-# --- the city calls the hub -------------------------------------------------------------------------------------------------------
-
-HUB = "urn:cn:shandong:edu:exchange:v1"
-
-
-class Hub(BaseHTTPRequestHandler):
-    """Stands for the hub's SOAP service: verifies what comes and answers, first with a fault that may go away."""
-
-    keys: Keys
-    seen: list[etree._Element]
-
-    def do_POST(self) -> None:
-        message = self.rfile.read(int(self.headers["content-length"]))
-        city = KnownCertificates([self.keys.identities["city"].cert.der])
-        signed = verify_envelope(message, now=datetime.now(UTC), max_age=timedelta(minutes=5), resolve_key=city)
-        self.seen.append(signed.body[0])
-        first = len(self.seen) == 1
-        envelope = etree.Element(f"{{{soap.SOAP}}}Envelope")
-        body = etree.SubElement(envelope, f"{{{soap.SOAP}}}Body")
-        if first:
-            fault = etree.SubElement(body, f"{{{soap.SOAP}}}Fault")
-            etree.SubElement(fault, "faultcode").text = "Server"
-            etree.SubElement(fault, "faultstring").text = "busy"
-            typed = etree.SubElement(etree.SubElement(fault, "detail"), f"{{{HUB}}}ExchangeFault")
-            etree.SubElement(typed, f"{{{HUB}}}retryable").text = "true"
-        else:
-            etree.SubElement(body, f"{{{HUB}}}SubmitDecisionResponse")
-        content = self.keys.sign(envelope, "hub")
-        self.send_response(500 if first else 200)
-        self.send_header("content-type", "text/xml; charset=utf-8")
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def test_a_later_decision_is_told_by_the_citys_own_soap_client_until_it_is_heard(keys: Keys) -> None:
-    handler = type("OneHub", (Hub,), {"keys": keys, "seen": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_address[1]}/soap/v1/exchange"
-    with SimulatorProcess(MODULE, keys.arguments("--decide-after", "0.1", "--hub", url)) as process:
-        adapter = CitySoap(keys.endpoint(process.url))
-        adapter.deliver(step(1, "C1"), soon())
-        end = soon()
-        while len(handler.seen) < 2 and end.remaining():
-            time.sleep(0.05)
-        time.sleep(0.5)
-        adapter.close()
-    server.shutdown()
-    assert len(handler.seen) == 2  # the fault, and the answer; not again after that
-    told = {etree.QName(child).localname: child.text for child in handler.seen[-1]}
-    assert handler.seen[-1].tag == f"{{{HUB}}}SubmitDecisionRequest"
-    assert (told["caseId"], told["step"], told["outcome"]) == ("CASE-1", "releasing-bureau", "approved")
-    assert Decision.model_validate(told).decided_by == "青岛市教育局"
