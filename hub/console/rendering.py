@@ -15,6 +15,7 @@ from hub.cases.flow import Flow
 from hub.console.texts import TEXTS, Language, text
 from hub.console.words import word
 from hub.working_days import SHANGHAI
+from schemas.ecert_types import ecert_types
 from schemas.regions import REGIONS
 
 LANGUAGE_COOKIE = "hub_language"
@@ -52,6 +53,7 @@ class Pages:
             t=lambda key: text(key, language),
             w=lambda family, value: word(family, str(value), language),
             age=lambda span: age(span, language),
+            ecert_title=lambda document: _ecert_title(document, language),
             last_day=lambda limit_at: _last_day(limit_at, language),
             event_text=lambda data: self._facts_text(data, language),
             subject_title=lambda kind, name: self._subject_title(kind, name, language),
@@ -165,6 +167,14 @@ def _titles(flows: Iterable[Flow]) -> dict[tuple[str, str], tuple[str, str]]:
     return found
 
 
+def _ecert_title(document: str, language: Language) -> str:
+    """``degree`` or ``id-card@guardian``, by the name of its type; a record has none."""
+    name, _, role = document.partition("@")
+    kind = ecert_types().get(name)
+    title = name if kind is None else kind.title_zh if language == "zh" else kind.title_en
+    return f"{title} ({role})" if role else title
+
+
 def _limit_text(iso: str, language: Language) -> str:
     try:
         return _last_day(datetime.fromisoformat(iso), language)
@@ -194,5 +204,9 @@ _LABELS = {"step": ("步骤", "step"), "requirement": ("材料", "evidence"), "r
            "kind": ("类型", "kind"), "flow": ("流程", "flow"),
            "digest": ("摘要", "digest"), "sha256": ("摘要", "SHA-256"), "fingerprint": ("指纹", "fingerprint"),
            "service": ("服务", "service"), "adapter": ("适配器", "adapter"), "key": ("密钥", "key"), "name": ("名称", "name"),
-           "changed": ("变更", "changed"), "type": ("类型", "type")}  # fmt: skip
+           "changed": ("变更", "changed"), "type": ("类型", "type"), "about": ("对象", "about"), "item": ("事项", "item"),
+           "answer": ("答复形式", "answer"), "basis": ("依据", "basis"), "purpose": ("用途", "purpose"),
+           "subject": ("持有人索引", "holder's index"), "reused": ("沿用", "reused"), "satisfied": ("已满足", "satisfied"),
+           "current": ("当前密钥", "current key"), "resealed": ("重新加密", "sealed anew"),
+           "unreadable": ("无法解密", "unreadable")}  # fmt: skip
 _DIGESTS = ("digest", "sha256", "fingerprint")

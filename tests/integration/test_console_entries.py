@@ -156,7 +156,7 @@ def test_every_list_is_shown_to_whoever_is_signed_in(filled: Hub, links: dict[Ro
 @pytest.mark.parametrize(
     ("wanted", "shown"),
     [
-        (REQUEST, ("发证机关无应答", "对方服务暂停 (503)")),
+        (REQUEST, ("发证机关无应答", "对方服务暂停 (503)", "学位")),
         ("m-evidence", (REQUEST,)),
         (BATCH, ("报送中", "75 %", "挂起待决定")),
         ("m-batch", (BATCH,)),

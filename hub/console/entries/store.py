@@ -62,8 +62,6 @@ LISTINGS: Final = {
                  "revoked_at")),
         Listing("consents", t.consents, ("id", "given_at", "registered_by", "ends_at", "revoked_at")),
         Listing("notices", t.extension_notices, ("id", "added_at", "added_by", "withdrawn_at")),
-        Listing("reconciliations", t.reconciliations,
-                ("endpoint_id", "due_at", "ended_at", "ours", "theirs", "differences", "error")),
         Listing("throttled", t.throttled_callers, ("system_id", "subjects", "since", "until")),
     )
 }  # fmt: skip
