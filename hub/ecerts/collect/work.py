@@ -53,7 +53,10 @@ class CollectWorker:
     def work(self) -> None:
         """Check what is to be checked, feeding meanwhile."""
         self.feed()
-        while not self._stop.is_set() and (self._checker.check_pending() or self._checker.check_next()):
+        more = True
+        while more and not self._stop.is_set():
+            looked_at = self._checker.check_pending()  # some, then a file: neither keeps the other waiting
+            more = self._checker.check_next() or looked_at > 0
             self.feed()
 
     def feed(self) -> None:
