@@ -194,7 +194,10 @@ class NoticeView(Canonical):
 
 
 class EvidenceAnswer(Canonical):
-    """The answer, whole or in part. Exactly one of ``documents``, ``fields``, ``predicate`` is there, as was asked."""
+    """The answer, whole or in part. ``documents``, ``fields`` or ``predicate`` is there, as was asked.
+
+    ``fields`` stand beside ``documents`` for those whose file the purpose does not let out.
+    """
 
     id: str
     message_id: str

@@ -15,6 +15,7 @@ from hub.db import AuditEntry, Tx
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.revoking import Notice, reinstate, revoke
 from hub.ecerts.evidence.rules import load_rules
+from schemas.ecert_types import ecert_types
 from schemas.revocations import RevocationReason
 
 app = typer.Typer(no_args_is_help=True)
@@ -59,15 +60,26 @@ def forbid(system: System, purpose: Purpose) -> None:
 
 @app.command("purposes")
 def purposes() -> None:
-    """Every purpose, what it may see, and which systems are registered for it."""
+    """Every purpose, what it may see, which systems are registered for it; and how long documents are kept, by whose rule."""
     with open_hub() as hub, hub.db.read() as conn:
         registered = store.all_purposes(conn)
     table = Table("用途 purpose", "名称 title", "字段 fields", "系统 systems")
     for name, purpose in load_rules().purpose.items():
-        fields = "\n".join(f"{kind}: {' '.join(names)}" for kind, names in purpose.fields.items())
+        whole = " (+ OFD)"
+        fields = "\n".join(
+            f"{kind}: {' '.join(names)}{whole if kind in purpose.documents else ''}"
+            for kind, names in purpose.fields.items()
+        )
         systems = " ".join(system for system, one in registered if one == name)
         table.add_row(name, f"{purpose.title_zh}\n{purpose.title_en}", fields, systems)
     Console().print(table)
+    kept = Table("类型 type", "缓存秒数 kept, seconds", "规则 by the rule of")
+    for kind in ecert_types():
+        seconds = load_rules().keep_s.get(kind)
+        kept.add_row(
+            kind, "不缓存 never" if seconds is None else str(seconds), "hub/ecerts/data/evidence.toml [keep_s]"
+        )
+    Console().print(kept)
 
 
 @app.command("revoked")

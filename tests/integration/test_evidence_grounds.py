@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from adapters.holdings import organisation
 from hub import tables as t
 from hub.db import Database
+from hub.ecerts.evidence import fetching
 from hub.ecerts.evidence.planning import find_grounds
+from hub.ecerts.solver import solve
 from schemas import problems as p
 from schemas.evidence import Basis, BasisKind
 from schemas.problems import HubProblem
@@ -103,3 +106,24 @@ def test_an_identity_check_rests_on_what_allows_the_same_persons_card(world: Wor
     world.consent(15, types=("id-card",))
     assert grounds(world, item, 15, 16) == {"id-card", "identity-check"}
     assert grounds(world, item, 16, 15) == set()  # not on somebody else's
+
+
+def test_a_file_leaves_only_for_a_purpose_that_lets_it_out(world: World) -> None:
+    held = organisation("370102", 1)
+    company = {"kind": "organisation", "role": "organisation", "name": held.name, "code": held.code, "codeType": "001"}
+    law = {"kind": "law", "reference": "某条"}
+    answer = world.ask(
+        world.request(
+            17, itemCode=HIRING, purpose="hiring-registration", others=[company], basis=law, answer="documents"
+        )
+    )
+    assert answer.complete
+    assert {one.document for one in answer.documents or ()} == {"business-licence@organisation"}
+    assert {one.document: one.fields for one in answer.fields or ()} == {"identity-check": {"match": "matched"}}
+
+
+def test_a_plan_that_is_not_the_best_is_logged_and_marked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The solver itself: test_evidence_solver.py."""
+    monkeypatch.setattr(fetching, "solve", lambda *given: replace(solve(*given), exact=False))
+    assert world.asked(18).complete
+    assert json.loads(world.audited("evidence.answer")[-1].detail)["plan"] == "not-exact"

@@ -49,12 +49,14 @@ class Times(_Part):
 class Purpose(_Part):
     """``fields``: of each evidence type, what a caller that is registered for the purpose may see.
 
+    ``documents``: of which types the whole file may leave, which shows more than the fields; of the others, the fields do.
     ``relied_days``: how long after its answer a caller relies on what it was handed out.
     """
 
     title_zh: str
     title_en: str
     relied_days: Count
+    documents: tuple[str, ...] = ()
     fields: Mapping[str, tuple[str, ...]]
 
 
@@ -69,6 +71,7 @@ class EvidenceRules(_Part):
     def _types_are_known(self) -> EvidenceRules:
         known = ecert_types().keys() | RECORDS.keys()
         named = set(self.keep_s).union(*(purpose.fields for purpose in self.purpose.values()))
+        named |= {one for purpose in self.purpose.values() for one in purpose.documents}
         if unknown := named - known:
             raise ValueError(f"unknown evidence types: {', '.join(sorted(unknown))}")
         return self

@@ -121,6 +121,10 @@ class Views:
                 id=row.id, message_id=row.message_id, state=state, complete=False, asked_at=row.asked_at
             )
         used = handed_out(plan)
+        may_leave = self.rules.purpose[row.purpose].documents
+        whole = [one for one in used if one.type in may_leave]
+        parts = [one for one in used if one not in whole] if form is AnswerForm.DOCUMENTS else []
+        parts = used if form is AnswerForm.FIELDS else parts
         return EvidenceAnswer(
             id=row.id,
             message_id=row.message_id,
@@ -130,8 +134,8 @@ class Views:
             answered_at=row.answered_at,
             requirements=tuple(_requirement(file, one) for one in plan.answers),
             notices=self._notices(file, used),
-            documents=self._documents(file, used) if form is AnswerForm.DOCUMENTS else None,
-            fields=self._fields(file, used) if form is AnswerForm.FIELDS else None,
+            documents=self._documents(file, whole) if form is AnswerForm.DOCUMENTS else None,
+            fields=self._fields(file, parts) if form is AnswerForm.FIELDS or parts else None,
             predicate=row.predicate if form is AnswerForm.PREDICATE else None,
         )
 

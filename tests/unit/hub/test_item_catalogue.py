@@ -35,7 +35,7 @@ from hub.ecerts.catalogue import (
 )
 from hub.ecerts.items.records import COLUMNS, ReadTable, heading, read_entries, to_rows
 from hub.ecerts.items.table_file import TableError, read_table, write_table
-from schemas.numbers import check_item_code
+from schemas.numbers import check_item_code, credit_code_check
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
 ORGANS = {"370000": ("1137000000450300", 2), "370100": ("1137010000418800", 3), "370200": ("1137020000500300", 3)}
@@ -141,6 +141,30 @@ def test_a_delegation_without_an_implementation_is_nobodys(shipped: Catalogue) -
     item = catalogue.item("370105001001", AT)
     assert item is not None
     assert catalogue.who_handles(item, "371002", AT) == NoHandler(NoHandlerReason.NO_IMPLEMENTATION, rule)
+
+
+def test_the_wider_delegated_region_handles_what_the_narrower_one_has_not_published(shipped: Catalogue) -> None:
+    """Delegated regions decide who handles an item (domain page, 1): the city still may, the province may not any more."""
+    item = shipped.item("370105001001", AT)
+    assert item is not None
+    day = date(2026, 1, 1)
+    rules = [
+        HandlingRule(
+            rule=f"to-{region}", rule_kind=RuleKind.DELEGATED, basic_code=item.basic_code, region=region,
+            effective_from=day, legal_basis="依据",
+        )
+        for region in ("371000", "371002")
+    ]  # fmt: skip
+    organ = "11371000MB0371000"
+    city = Implementation(
+        code=f"{organ}{credit_code_check(organ)}3370105001001", region="371000", organ="威海市教育局", channels=("hall",), limit=5,
+        limit_unit="working-day", effective_from=day,
+    )  # fmt: skip
+    only = Catalogue([*shipped.entries(), *rules])
+    assert only.who_handles(item, "371002", AT) == NoHandler(NoHandlerReason.NO_IMPLEMENTATION, rules[1])
+    found = Catalogue([*shipped.entries(), *rules, city]).who_handles(item, "371002", AT)
+    assert isinstance(found, Handling)
+    assert (found.implementation.organ, found.rule) == ("威海市教育局", rules[0])
 
 
 def test_a_version_holds_until_the_next_and_until_its_own_end(shipped: Catalogue) -> None:
