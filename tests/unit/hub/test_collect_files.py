@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from openpyxl import Workbook
 from openpyxl.worksheet.formula import ArrayFormula
 
@@ -234,3 +236,30 @@ def test_every_word_is_documented() -> None:
         "file-missing", "file-too-large", "file-damaged", "file-without-zip"}  # fmt: skip
     for word in {*cures.FILE, *cures.HEADING, *cures.CELL} - verdicts:
         assert f"`{word}`" in text, word
+
+
+_SOUND = {
+    "csv": f"{HEAD}\n{LINE}\n".encode(),
+    "xlsx": workbook([NAMES, GOOD, GOOD], "F2:F3"),
+    "zip": packed({"rows.csv": TABLE, "ofd/张三.ofd": b"ofd"}),
+}
+
+
+@pytest.mark.parametrize("form", sorted(_SOUND))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_bytes_are_a_fault_of_ours(form: str, tmp_path: Path, data: st.DataObject) -> None:
+    """A sound file with some bytes changed, cut off or repeated is read, or refused as unreadable; nothing else comes out."""
+    content = bytearray(_SOUND[form])
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        content[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
+    table = Table(io.BytesIO(bytes(content)), form, tmp_path)
+    reason = ""
+    try:
+        for row in table.rows():
+            judge(row.number, row.cells, row.faults, told=True)
+            table.document(row.cells.get("file", ""))
+    except FileUnreadable as error:
+        reason = error.reason
+    assert reason in ("", *cures.FILE)
