@@ -14,10 +14,12 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 import uvicorn
 
 from certs.http.signatures import sign_request
 from certs.keys import PrivateKey, SignatureAlgorithm
+from hub import tables as t
 from hub.access import registration
 from hub.access.callers import KeyKind, Service
 from hub.access.key_files import read_key_file
@@ -156,6 +158,15 @@ def test_refusals_are_problems(node: Node, changes: dict[str, Any], status: int,
     answer = node.send("POST", "/v1/evidence", body(**changes))
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert World.holder(1)["code"] not in answer.text
+    end = time.monotonic() + 5
+    while not refusals(node, code):  # every answer stands in the audit log, refusals too
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def refusals(node: Node, code: str) -> list[Any]:
+    with node.hub.db.read() as conn:
+        return list(conn.execute(sa.select(t.audit.c.seq).where(t.audit.c.outcome == code)))
 
 
 @pytest.mark.parametrize(
