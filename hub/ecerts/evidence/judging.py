@@ -140,7 +140,7 @@ class Judge:
 
 def _waiting(code: str) -> Standing:
     """It answered that it cannot now: pending. It did not answer at all: unreachable."""
-    unreachable = code.startswith(("connect", "tls-", "name-", "timeout", "unreachable", "http-5"))
+    unreachable = code.startswith(("connect", "tls-", "name-", "timeout", "token-awaited", "unreachable", "http-5"))
     return Standing.UNREACHABLE if unreachable else Standing.PENDING
 
 
