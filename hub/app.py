@@ -25,6 +25,7 @@ from hub.cases.flow import load_flows
 from hub.cases.limits import flag_limits, recompute_provisional
 from hub.cases.outcomes import outcome_handlers
 from hub.cases.progress import Rooms
+from hub.cases.revoked import tell_cases
 from hub.cases.routing import Directory
 from hub.cases.service import CaseService
 from hub.config import Settings
@@ -89,7 +90,8 @@ def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
     trust = TrustFolder.of(settings)
     checker = EcertChecker(trust.store, load_policy(settings.policy), trust.fetchers)
     rooms = Rooms(vault, load_flows(settings.flows_dir), Directory(db))
-    evidence = evidence_parts(db, vault, rooms.directory, checker, OwnKeys.ensure(settings.state_dir).http)
+    http_key = OwnKeys.ensure(settings.state_dir).http
+    evidence = evidence_parts(db, vault, rooms.directory, checker, http_key, tell_cases=tell_cases(rooms))
     collect = collect_parts(
         db, vault, rooms.directory, checker, settings.state_dir / "collect", settings.node,
         lease=timedelta(seconds=settings.lease_s), give_up=timedelta(days=settings.collect_pending_days),

@@ -46,8 +46,9 @@ class RevocationAccepted(Canonical):
     message_id: str
     received_at: UtcDatetime
     certificates: int  # named, each counted once
-    relied_on: int  # of them, on which an answer rests whose purpose has not run out
+    relied_on: int  # of them, on which an answer rests whose purpose has not run out, or a transfer case
     answers: int
+    cases: int = 0  # transfer cases, open or completed not long ago; 0 in answers of before they were counted
     systems: int
     systems_told: int
     remembered_until: UtcDatetime  # so long a source that still calls them valid is not believed

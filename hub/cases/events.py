@@ -23,6 +23,7 @@ class EventType(StrEnum):
 
     ACCEPTED = "case.accepted"
     EVIDENCE_REFUSED = "evidence.refused"
+    EVIDENCE_REVOKED = "case.evidence-revoked"
     STEP_OPENED = "step.opened"
     STEP_DECIDED = "step.decided"
     COMPLETED = "case.completed"
@@ -40,6 +41,7 @@ class NewEvent:
     case: store.CaseRow
     type: EventType
     data: dict[str, str] = field(default_factory=dict)
+    parties: frozenset[str] = frozenset()  # systems that are told like the source, though the case is not theirs
 
 
 def write(tx: Tx, happened: Sequence[NewEvent], subscriptions: Sequence[store.Subscription]) -> list[NewDelivery]:
@@ -58,14 +60,15 @@ def write(tx: Tx, happened: Sequence[NewEvent], subscriptions: Sequence[store.Su
              "data": json.dumps(data, ensure_ascii=False)}
         )  # fmt: skip
         for subscription in subscriptions:
-            if _wants(subscription, event):
+            if wants(subscription, event):
                 deliveries.append(_tell(tx, event_id, event, data, subscription.endpoint_id))
     store.insert(tx.conn, t.events, rows)
     return deliveries
 
 
-def _wants(subscription: store.Subscription, event: NewEvent) -> bool:
-    if subscription.source_only and subscription.system_id != event.case.system_id:
+def wants(subscription: store.Subscription, event: NewEvent) -> bool:
+    """Whether this subscription is for this event."""
+    if subscription.source_only and subscription.system_id not in {event.case.system_id, *event.parties}:
         return False
     if not any(
         REGIONS.covers(subscription.region, region)

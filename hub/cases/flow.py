@@ -92,6 +92,7 @@ class Flow(_Data):
     limit_working_days: WorkingDays
     near_working_days: WorkingDays  # flagged when fewer remain
     evidence_working_days: WorkingDays
+    relied_days: Annotated[int, Field(ge=0, le=3650)] = 60  # after completion: so long a revocation is still told
     evidence: tuple[EvidenceNeed, ...] = ()
     group: tuple[Group, ...] = Field(min_length=1)
 

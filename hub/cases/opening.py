@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from adapters.contract import EnrolmentQuery, PersonQuery
 from hub import tables as t
@@ -112,7 +113,10 @@ class _Batch:
         steps = [
             self._step(submission, rule.name, rule.party, no) for no, g in enumerate(flow.group) for rule in g.step
         ]
-        first = [self._fetch(submission, flow, need) for need in flow.evidence]
+        first = [
+            fetch(self._rooms, flow, need, case_id=submission.case_id, request=request, at=now)
+            for need in flow.evidence
+        ]
         limit = limit_after(now, flow.limit_working_days)
         near = limit_after(now, max(1, flow.limit_working_days - flow.near_working_days))
         case = store.CaseRow(
@@ -195,20 +199,30 @@ class _Batch:
             "state": StepState.PENDING.value,
         }
 
-    def _fetch(self, submission: Submission, flow: Flow, need: EvidenceNeed) -> NewDelivery:
-        request = submission.request
-        kind = need.delivery_kind
-        region = request.releasing.region if kind is Kind.ENROLMENT else request.receiving.region
-        route = self._rooms.directory.route(SERVICE_OF_KIND[kind], region)
-        return NewDelivery(
-            endpoint_id=route.endpoint_id,
-            case_id=submission.case_id,
-            kind=kind,
-            subject=need.requirement,
-            idempotency_key=f"{submission.case_id}.{need.requirement}",
-            body=question(flow, need, submission.case_id, request),
-            expires_at=limit_after(self._tx.now, flow.evidence_working_days).at,
-        )
+
+def fetch(
+    rooms: Rooms,
+    flow: Flow,
+    need: EvidenceNeed,
+    *,
+    case_id: str,
+    request: TransferRequest,
+    at: datetime,
+    key: str | None = None,
+) -> NewDelivery:
+    """The question to the source of one evidence; ``key`` where it is asked once more. HubProblem(NO_ROUTE) if there is none."""
+    kind = need.delivery_kind
+    region = request.releasing.region if kind is Kind.ENROLMENT else request.receiving.region
+    route = rooms.directory.route(SERVICE_OF_KIND[kind], region)
+    return NewDelivery(
+        endpoint_id=route.endpoint_id,
+        case_id=case_id,
+        kind=kind,
+        subject=need.requirement,
+        idempotency_key=key or f"{case_id}.{need.requirement}",
+        body=question(flow, need, case_id, request),
+        expires_at=limit_after(at, flow.evidence_working_days).at,
+    )
 
 
 def question(flow: Flow, need: EvidenceNeed, case_id: str, request: TransferRequest) -> Canonical:

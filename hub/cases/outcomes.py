@@ -36,7 +36,7 @@ class EvidenceResult:
     media_type: str | None = None
     content_sealed: bytes | None = None
     summary_sealed: bytes | None = None
-    identifier_index: str | None = None  # of a certificate, to ask whether a notice revoked it
+    identifier_index: str | None = None  # of a certificate, for notices that revoked it before or will
 
 
 class EvidenceOutcomes:
@@ -82,7 +82,7 @@ class EvidenceOutcomes:
             verified_at=now.isoformat(),
             report_digest=digest,
         )
-        identifier = document.metadata.identifier
+        identifier = document.metadata.identifier or verdict.inside.get("identifier")
         passed = verdict.report.indication is Indication.PASSED and verdict.state is EvidenceState.SATISFIED
         return EvidenceResult(
             state=verdict.state,
@@ -189,6 +189,7 @@ def _evidence_values(tx: Tx, item: Finished, result: EvidenceResult) -> store.Va
         "media_type": result.media_type,
         "content_sealed": result.content_sealed,
         "summary_sealed": result.summary_sealed,
+        "identifier_index": result.identifier_index,
         "updated_at": tx.now,
     }
 

@@ -43,6 +43,10 @@ class CaseFile:
     def step(self, name: str) -> store.StepRow | None:
         return next((step for step in self.steps if step.name == name), None)
 
+    def record_moves(self, flow: Flow) -> bool:
+        """Whether a group that cannot be taken back has opened."""
+        return any(flow.group[s.group_no].irrevocable and s.state is not StepState.PENDING for s in self.steps)
+
 
 def load_files(tx: Tx, case_ids: Iterable[str]) -> dict[str, CaseFile]:
     """The cases, locked, with all that belongs to them."""
@@ -62,8 +66,8 @@ class Progress:
     # --- evidence -------------------------------------------------------------------------------------------------------
 
     def evidence_changed(self, file: CaseFile) -> None:
-        """Open the first group when nothing is missing; refuse the case when something required was refused."""
-        if file.case.state is not CaseState.OPEN:
+        """Go on when nothing is missing (any more); refuse the case when something was refused."""
+        if file.case.state not in (CaseState.OPEN, CaseState.WAITING):
             return
         flow = self.rooms.flows[file.case.flow]
         for row in file.evidence:
@@ -71,6 +75,9 @@ class Progress:
                 self._event(file, EventType.EVIDENCE_REFUSED, requirement=row.requirement, reason=row.reason or "")
                 self.close(file, CaseState.REFUSED, f"evidence {row.requirement}: {row.reason}")
                 return
+        if file.case.state is CaseState.WAITING:  # it was revoked, and fetched anew
+            self._go_on(file)
+            return
         missing = [row for row in file.evidence if row.state is not EvidenceState.SATISFIED]
         if not any(row.state is EvidenceState.PENDING or flow.need(row.requirement).required for row in missing):
             self._move(file, CaseState.WAITING)
@@ -94,10 +101,16 @@ class Progress:
         if not approved:
             self.close(file, CaseState.REFUSED, f"{step.name}: {reason or 'refused'}")
             return
-        group = [other for other in file.steps if other.group_no == step.group_no]
-        if all(other.state is StepState.APPROVED for other in group):
-            if any(other.group_no > step.group_no for other in file.steps):
-                self._open_group(file, step.group_no + 1)
+        self._go_on(file)
+
+    def _go_on(self, file: CaseFile) -> None:
+        """The next group, or the end, if the newest one has approved; not while revoked evidence is fetched anew."""
+        if any(row.state is EvidenceState.PENDING for row in file.evidence):
+            return
+        newest = max(step.group_no for step in file.steps if step.state is not StepState.PENDING)
+        if all(step.state is StepState.APPROVED for step in file.steps if step.group_no == newest):
+            if any(step.group_no > newest for step in file.steps):
+                self._open_group(file, newest + 1)
             else:
                 self.close(file, CaseState.COMPLETED, None)
 
@@ -164,6 +177,14 @@ class Progress:
     def flag(self, file_case: store.CaseRow, event: EventType, **data: str) -> None:
         """Write an event that changes no state."""
         self._events.append(NewEvent(file_case, event, data))
+
+    def say(self, event: NewEvent) -> set[str]:
+        """Write an event; gives the systems that are told of it."""
+        self._events.append(event)
+        return {one.system_id for one in self.rooms.directory.subscriptions() if events.wants(one, event)}
+
+    def deliver(self, delivery: NewDelivery) -> None:
+        self._deliveries.append(delivery)
 
     def finish(self) -> None:
         """Write what was gathered. Nothing of it is sent before the commit."""

@@ -177,7 +177,7 @@ def _withdraw(progress: Progress, rooms: Rooms, file: CaseFile, request: Withdra
     if file.case.closed_at is not None:
         return HubProblem(CASE_CLOSED, file.case.id)
     flow = rooms.flows[file.case.flow]
-    if any(flow.group[s.group_no].irrevocable and s.state is not StepState.PENDING for s in file.steps):
+    if file.record_moves(flow):
         return HubProblem(WITHDRAWAL_TOO_LATE, file.case.id)
     progress.close(file, CaseState.WITHDRAWN, request.reason)
     return None

@@ -13,7 +13,10 @@ CASE: frozenset[tuple[CaseState, CaseState]] = frozenset(
         (CaseState.OPEN, CaseState.REFUSED),  # evidence was refused
         (CaseState.OPEN, CaseState.WITHDRAWN),
         (CaseState.WAITING, CaseState.COMPLETED),  # the last group has approved
-        (CaseState.WAITING, CaseState.REFUSED),  # a party has refused
+        (
+            CaseState.WAITING,
+            CaseState.REFUSED,
+        ),  # a party has refused, or evidence was revoked and could not be had anew
         (CaseState.WAITING, CaseState.WITHDRAWN),
     }
 )
@@ -33,6 +36,8 @@ EVIDENCE: frozenset[tuple[EvidenceState, EvidenceState]] = frozenset(
         (EvidenceState.PENDING, EvidenceState.SATISFIED),
         (EvidenceState.PENDING, EvidenceState.REFUSED),
         (EvidenceState.PENDING, EvidenceState.UNAVAILABLE),
+        (EvidenceState.SATISFIED, EvidenceState.PENDING),  # a notice revoked it: fetched anew
+        (EvidenceState.SATISFIED, EvidenceState.REFUSED),  # a notice revoked it after the record had begun to move
     }
 )
 

@@ -220,6 +220,21 @@ def update_evidence(conn: Connection, rows: Sequence[Values]) -> None:
         )
 
 
+def satisfied_by(conn: Connection, indexes: Iterable[str]) -> list[tuple[str, str, str]]:
+    """(case, requirement, index) of evidence that rests on one of these certificates, of cases that are open or completed."""
+    e, wanted = t.evidence.c, sorted(indexes)
+    found = []
+    for start in range(0, len(wanted), 200):  # values of one IN list
+        query = (
+            sa.select(e.case_id, e.requirement, e.identifier_index)
+            .join(t.cases, t.cases.c.id == e.case_id)
+            .where(e.identifier_index.in_(wanted[start : start + 200]), e.state == EvidenceState.SATISFIED.value)
+            .where(t.cases.c.state.in_([CaseState.OPEN.value, CaseState.WAITING.value, CaseState.COMPLETED.value]))
+        )
+        found += [(row.case_id, row.requirement, row.identifier_index) for row in conn.execute(query)]
+    return found
+
+
 def cases_with_suspended(conn: Connection, case_ids: Iterable[str]) -> set[str]:
     d = t.deliveries
     query = sa.select(d.c.case_id).where(d.c.case_id.in_(list(case_ids)), d.c.state == "suspended").distinct()

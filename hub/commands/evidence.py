@@ -97,6 +97,7 @@ def revoked(
         told = hub.write(lambda tx: revoke(tx, follow_ups, notice))
     typer.echo(
         f"{told.id}: 证照 / certificates {told.certificates}, 涉及答复 / answers {told.answers}, "
+        f"涉及办件 / cases {told.cases}, "
         f"已通知系统 / systems told {told.systems_told}/{told.systems}"
     )
 

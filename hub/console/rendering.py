@@ -120,6 +120,8 @@ class Pages:
                 return _region(value)
             case "limitAt" | "before":
                 return _limit_text(value, language)
+            case "revokedAt":
+                return _local(datetime.fromisoformat(value), "%Y-%m-%d %H:%M")
         if key in _DIGESTS and len(value) == 64:
             return value[:12] + "…"
         return self._case_reason(value, language)
@@ -208,5 +210,6 @@ _LABELS = {"step": ("步骤", "step"), "requirement": ("材料", "evidence"), "r
            "answer": ("答复形式", "answer"), "basis": ("依据", "basis"), "purpose": ("用途", "purpose"),
            "subject": ("持有人索引", "holder's index"), "reused": ("沿用", "reused"), "satisfied": ("已满足", "satisfied"),
            "current": ("当前密钥", "current key"), "resealed": ("重新加密", "sealed anew"),
-           "unreadable": ("无法解密", "unreadable")}  # fmt: skip
+           "unreadable": ("无法解密", "unreadable"), "follows": ("后续", "follows"), "notice": ("通知", "notice"),
+           "source": ("依据", "source"), "revokedAt": ("失效时间", "revoked at")}  # fmt: skip
 _DIGESTS = ("digest", "sha256", "fingerprint")

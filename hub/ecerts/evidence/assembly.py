@@ -25,6 +25,7 @@ from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.notices import ExtensionNotices
 from hub.ecerts.presentations.library import Library
 from hub.ecerts.presentations.service import Presentations
+from hub.ecerts.revocations.relying import TellCases, no_cases
 from hub.vault import Vault
 
 DEFAULT_BREAKER: Final = BreakerPolicy()
@@ -71,12 +72,13 @@ def evidence_parts(
     key_file: Path,
     *,
     rules: EvidenceRules | None = None,
+    tell_cases: TellCases = no_cases,
 ) -> EvidenceParts:
-    """``key_file``: the hub's http key (PEM), by which it signs yes and no."""
+    """``key_file``: the hub's http key (PEM), by which it signs yes and no. ``tell_cases`` hears of revocations."""
     rules = rules or load_rules()
     notices = ExtensionNotices(db)
     views = Views(vault, rules, Planner(rules, routes), PrivateKey.from_pem(key_file.read_bytes()), notices)
     judge = Judge(checker, notices)
-    return EvidenceParts(
-        FollowUps(db, vault, views, judge, ItemCatalogue(db), Authorizations(db, vault, rules.codes)), judge, rules
-    )
+    authorizations = Authorizations(db, vault, rules.codes)
+    follow_ups = FollowUps(db, vault, views, judge, ItemCatalogue(db), authorizations, tell_cases)
+    return EvidenceParts(follow_ups, judge, rules)

@@ -26,6 +26,7 @@ from hub.ecerts.evidence.views import EvidenceFile, Views, digest_of_answer, doc
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
+from hub.ecerts.revocations.relying import TellCases, no_cases
 from hub.ecerts.solver import Standing, solve
 from hub.ids import new_id
 from hub.vault import Vault
@@ -68,6 +69,7 @@ class FollowUps:
     judge: Judge
     items: ItemCatalogue
     authorizations: Authorizations
+    tell_cases: TellCases = no_cases  # of a revocation
 
     # --- rows -----------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 One commit does it all, whoever gave the notice (an issuing system's message, an operator's command): the certificate is
 remembered, whether the hub had met it or not; kept copies are dropped; answers that rest on it say *revoked* when they are read
-again; and each system that was handed it out for a purpose that has not run out yet is told by an event. A fetch that is under way
+again; each system that was handed it out for a purpose that has not run out yet is told by an event; and cases whose evidence it
+is are changed and told (:mod:`hub.cases.revoked`). A fetch that is under way
 meanwhile finds the notice in its own commit (``settle`` in :mod:`hub.ecerts.evidence.following`): it hands out and keeps nothing.
 """
 
@@ -21,6 +22,7 @@ from hub.ecerts.evidence.following import REVOKED_EVENT, FollowUps
 from hub.ecerts.evidence.views import handed_out
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
+from hub.ecerts.revocations.relying import Revoked
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
 from schemas.numbers import EcertIdentifier
@@ -113,15 +115,19 @@ def revoke(tx: Tx, follow_ups: FollowUps, notice: Notice) -> RevocationAccepted:
     until = tx.now + timedelta(seconds=follow_ups.views.rules.times.revoked_keep_s)
     dropped = store.drop_kept(tx.conn, indexes)
     told = _tell(tx, follow_ups, notice, notice_id, indexes)
+    cases = follow_ups.tell_cases(
+        tx, Revoked(notice_id, notice.reason.value, notice.revoked_at, notice.source, frozenset(indexes))
+    )
     answer = RevocationAccepted(
         id=notice_id,
         message_id=notice.message_id or notice_id,
         received_at=tx.now,
         certificates=len(indexes),
-        relied_on=len(told.certificates),
+        relied_on=len(told.certificates | cases.certificates),
         answers=len(told.answers),
-        systems=len(told.systems),
-        systems_told=len(told.systems_told),
+        cases=len(cases.cases),
+        systems=len(told.systems | cases.systems),
+        systems_told=len(told.systems_told | cases.systems_told),
         remembered_until=until,
     )
     row = revocations.NoticeRow(
@@ -136,6 +142,7 @@ def revoke(tx: Tx, follow_ups: FollowUps, notice: Notice) -> RevocationAccepted:
         "reason": notice.reason.value,
         "certificates": str(answer.certificates),
         "answers": str(answer.answers),
+        "cases": str(answer.cases),
         "told": f"{answer.systems_told}/{answer.systems}",
         "dropped": str(dropped),
     }

@@ -16,7 +16,7 @@ MACHINES: list[tuple[frozenset[tuple[StrEnum, StrEnum]], type[StrEnum], set[StrE
     (
         states.EVIDENCE,  # type: ignore[list-item]
         EvidenceState,
-        {EvidenceState.SATISFIED, EvidenceState.REFUSED, EvidenceState.UNAVAILABLE},
+        {EvidenceState.REFUSED, EvidenceState.UNAVAILABLE},  # what is satisfied may be revoked
     ),
 ]
 PAIRS = [(table, before, after) for table, kind, _ in MACHINES for before, after in product(kind, repeat=2)]
