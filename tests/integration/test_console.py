@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hub.access.operators.throttle import TRIES
 from hub.app import Hub
 from hub.config import Settings
 from hub.db import Tx
+from hub.ecerts.evidence.store import note_throttled
 
 PASSWORD = "correct horse battery"
 BASE = "http://127.0.0.1:8700"
@@ -323,3 +325,18 @@ def test_a_file_is_verified_only_for_a_session_and_its_token(hub: Hub, links: di
     ):
         assert browser.post("/console/verify", **fault).status_code == status, fault.keys()
     assert len(audited(hub, "document.verify")) == 1
+
+
+def test_a_caller_that_asks_about_too_many_holders_is_shown_at_the_top(hub: Hub, links: dict[Role, str]) -> None:
+    browser, _ = signed_in(hub, links)
+    assert "seen-too-often" not in browser.get("/console/live").text
+
+    def throttle(tx: Tx) -> None:
+        assert note_throttled(tx.conn, "seen-too-often", 301, tx.now, tx.now + timedelta(minutes=10))
+        assert not note_throttled(tx.conn, "seen-too-often", 302, tx.now, tx.now + timedelta(minutes=10))  # told once
+
+    hub.db.write(throttle)
+    shown = browser.get("/console/live").text
+    assert "seen-too-often" in shown
+    assert "302" in shown
+    assert 'hub_evidence_throttled_subjects{system="seen-too-often"} 302.0' in client(hub).get("/metrics").text
