@@ -40,8 +40,8 @@ REVOKE: Final = Document(
     "RevokeEcerts",
     "证照吊销、注销通知 Revocation notice",
     "Certificates hold no longer. When this is answered, kept copies are dropped, answers that rest on one say so when they are "
-    "read again, transfer cases that rest on one fetch it anew, and the systems that relied are told by the events evidence.revoked "
-    "and case.evidence-revoked. The caller learns numbers, no names. "
+    "read again, transfer cases that rest on one fetch it anew, and the systems that relied are told by the events "
+    "evidence.revoked and case.evidence-revoked. The caller learns numbers, no names. "
     "The same message again gets the same answer.",
     200,
     responses_of(200, RevocationAccepted, "Committed", [*ANY_BODY, p.MESSAGE_ID_CONFLICT]),

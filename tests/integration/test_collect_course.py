@@ -16,7 +16,8 @@ from adapters.contract import CollectAction
 from adapters.registry import manifest
 from adapters.simulator_process import SimulatorProcess
 from hub import tables as t
-from hub.access import endpoints
+from hub.access import endpoints, registration
+from hub.access.callers import Service
 from hub.access.endpoints import EndpointSpec
 from hub.cases.routing import Directory
 from hub.cli import app as cli
@@ -30,7 +31,7 @@ from hub.own_keys import OwnKeys
 from schemas.ecert_types import EcertTypesError, ecert_types, use_types
 from tests.delivering import VAULT
 from tests.integration import collect_world
-from tests.integration.collect_world import REGION, World, caller, table, values
+from tests.integration.collect_world import REGION, SYSTEM, World, caller, table, values
 
 
 @pytest.fixture
@@ -118,6 +119,14 @@ def test_a_suspended_issue_holds_its_revocation_back(world: World) -> None:
     assert world.collections.view(caller(), revoked).waiting == 1
 
 
+def revocations(world: World) -> list[tuple[str, str]]:
+    """(actor, outcome) of the entries of the audit log."""
+    a = t.audit.c
+    with world.db.read() as conn:
+        rows = conn.execute(sa.select(a.actor, a.outcome).where(a.action == "evidence.revocation").order_by(a.seq))
+        return [(row.actor, row.outcome) for row in rows]
+
+
 def test_a_revocation_that_the_library_has_taken_is_a_revocation_notice(world: World) -> None:
     """One that it refused is none: who may hand in is not who may say that a certificate holds no longer."""
     own = OwnKeys.ensure(world.folder / "keys")
@@ -130,7 +139,16 @@ def test_a_revocation_that_the_library_has_taken_is_a_revocation_notice(world: W
     one(world, "m-2")
     one(world, "m-3", CollectAction.REVOKE)
     world.until_idle()
+    assert (
+        world.count(t.revoked_ecerts) == 0
+    )  # it may not speak for this issuer: what the library did is between the two
+    assert revocations(world) == [(f"system:{SYSTEM}", "access-denied")]
+    world.db.write(lambda tx: registration.grant(tx, "test", SYSTEM, [Service.ECERT_COLLECT.value], REGION))
+    one(world, "m-4", number="20183702100000777")
+    one(world, "m-5", CollectAction.REVOKE, number="20183702100000777")
+    world.until_idle()
     assert world.count(t.revoked_ecerts) == 1
+    assert revocations(world)[1:] == [(f"system:{SYSTEM}", "told")]
 
 
 # --- documents that wait ------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ class CollectOutcomes:
         refused = {refusal.identifier: refusal.code for refusal in receipt.refused}
         states: list[tuple[store.RowRow, RowState, str | None]] = []
         held: list[store.Values] = []
-        revoked: list[str] = []
+        revoked: dict[str, list[str]] = {}  # by the system that handed it in
         for row in rows:
             ecert = _ecert(self._c.vault, row)
             identifier = str(ecert.metadata.identifier) if ecert is not None else ""
@@ -100,7 +100,7 @@ class CollectOutcomes:
             states.append((row, RowState.DELIVERED, None))
             held.append(self._held(tx, one.endpoint_id, row, ecert))
             if ecert.action is CollectAction.REVOKE:
-                revoked.append(identifier)
+                revoked.setdefault(row.system_id, []).append(identifier)
         store.finish_rows(tx.conn, states)
         store.put_collected(tx.conn, held)
         if revoked:
