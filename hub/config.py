@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         60, ge=5, description="How long an attempt is another's to take over; above every call timeout"
     )
     vault_key: SecretStr | None = Field(
-        None, description="Base64 of the 32-byte keys at rest, the word 'current' behind the one that seals; default: vault.key"
+        None, description="Base64 of the 32-byte keys at rest, 'current' behind the one that seals; default: vault.key"
     )
     cipher: Literal["aes-256-gcm", "sm4-gcm"] = Field("aes-256-gcm", description="Cipher of payloads at rest")
     flows_dir: Path | None = Field(None, description="Folder of the flows' TOML files; default: those that ship")

@@ -79,7 +79,7 @@ evidence = Table(
     Column("media_type", String(64)),
     Column("content_sealed", LargeBinary),  # the document, or the record as JSON
     Column("summary_sealed", LargeBinary),  # what the parties of the case see of it, as JSON
-    Column("identifier_index", String(64), index=True),  # keyed hash of a certificate's identifier, for revocation notices
+    Column("identifier_index", String(64), index=True),  # keyed hash, for revocation notices
     Column("updated_at", UtcTime, nullable=False),
 )
 
