@@ -59,9 +59,8 @@ def write(tx: Tx, happened: Sequence[NewEvent], subscriptions: Sequence[store.Su
             {"id": event_id, "case_id": event.case.id, "type": event.type.value, "at": tx.now,
              "data": json.dumps(data, ensure_ascii=False)}
         )  # fmt: skip
-        for subscription in subscriptions:
-            if wants(subscription, event):
-                deliveries.append(_tell(tx, event_id, event, data, subscription.endpoint_id))
+        told = {one.endpoint_id for one in subscriptions if wants(one, event)}  # once, however many subscriptions fit
+        deliveries += [_tell(tx, event_id, event, data, endpoint_id) for endpoint_id in sorted(told)]
     store.insert(tx.conn, t.events, rows)
     return deliveries
 

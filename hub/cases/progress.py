@@ -66,12 +66,12 @@ class Progress:
     # --- evidence -------------------------------------------------------------------------------------------------------
 
     def evidence_changed(self, file: CaseFile) -> None:
-        """Go on when nothing is missing (any more); refuse the case when something was refused."""
+        """Go on when nothing is missing (any more); refuse the case when something that it requires was refused."""
         if file.case.state not in (CaseState.OPEN, CaseState.WAITING):
             return
         flow = self.rooms.flows[file.case.flow]
         for row in file.evidence:
-            if row.state is EvidenceState.REFUSED:
+            if row.state is EvidenceState.REFUSED and flow.need(row.requirement).required:
                 self._event(file, EventType.EVIDENCE_REFUSED, requirement=row.requirement, reason=row.reason or "")
                 self.close(file, CaseState.REFUSED, f"evidence {row.requirement}: {row.reason}")
                 return

@@ -12,6 +12,7 @@ from adapters.contract import PersonAnswer
 from adapters.population import family
 from hub import tables as t
 from hub.audit.chain import AuditChain
+from hub.cases.flow import Flow, load_flows
 from hub.cases.limits import flag_limits, recompute_provisional
 from hub.db import Database, Tx
 from hub.deliveries.model import Kind, State
@@ -251,6 +252,34 @@ def test_the_sources_own_refusal_is_the_reason(world: World) -> None:
     case_id = world.submit(world.request()).case_id
     world.finish(case_id, Kind.ECERT, "household", None, state=State.REFUSED, code="not-found")
     assert world.view(case_id).outcome_reason == "evidence household: source-not-found"
+
+
+def test_a_case_goes_on_without_what_it_does_not_require(database: Database) -> None:
+    def optional(flow: Flow) -> Flow:
+        needs = [need.model_copy(update={"required": need.requirement != "residence-title"}) for need in flow.evidence]
+        return flow.model_copy(update={"evidence": tuple(needs)})
+
+    world = World(database, flows={key: optional(flow) for key, flow in load_flows().items()})
+    request = world.request()
+    case_id = world.submit(request).case_id
+    world.finish(case_id, Kind.ECERT, "residence-title", None, state=State.REFUSED, code="not-found")
+    assert world.view(case_id).state is CaseState.OPEN
+    world.evidence(case_id, request, but=["residence-title"])
+    assert world.view(case_id).state is CaseState.WAITING
+
+
+def test_an_endpoint_with_subscriptions_that_overlap_is_told_once(world: World) -> None:
+    def subscribe(tx: Tx) -> None:
+        row = {"id": "sub-2", "endpoint_id": "monitor", "event_type": "case.accepted", "region": "370000"}
+        tx.conn.execute(sa.insert(t.subscriptions).values(row | {"source_only": False}))
+
+    world.db.write(subscribe)
+    world.rooms.directory.forget()
+    case_id = world.submit(world.request()).case_id
+    d = t.deliveries
+    told = sa.select(sa.func.count()).where(d.c.case_id == case_id, d.c.kind == Kind.EVENT.value)
+    with world.db.read() as conn:
+        assert conn.execute(told).scalar_one() == 1
 
 
 def test_a_suspended_fetch_waits_for_an_operator(world: World) -> None:
