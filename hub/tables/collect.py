@@ -19,6 +19,7 @@ collect_batches = Table(  # what an issuing system handed in, one certificate or
     Column("node", String(64), nullable=False),  # that took it, then that checks it
     Column("lease_until", UtcTime),  # while it is being checked; then another node goes on
     Column("lease_token", String(64)),
+    Column("takeovers", Integer, nullable=False, default=0, server_default="0"),  # leases that ran out since the last step
     Column("state", String(16), nullable=False),  # checking, delivering, done, unreadable
     Column("reason", String(64)),
     Column("rows_read", Integer, nullable=False),

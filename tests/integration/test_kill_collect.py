@@ -142,6 +142,21 @@ def test_another_node_goes_on_with_the_file_of_a_lost_one(world: World, database
     judge(world, batch_id, rows)
 
 
+def test_a_file_that_ends_every_process_is_given_up(world: World, database_url: str) -> None:
+    """What was read stays and goes on; the file's system is told that the rest was not."""
+    batch_id = world.take(table([values(index) for index in range(ROWS)]))
+    for _ in range(4):
+        killed(world, database_url, "before", "collect.check:checked", 1)
+        with world.db.engine.begin() as conn:  # time passes
+            ran_out = world.db.clock() - timedelta(seconds=1)
+            conn.execute(sa.update(t.collect_batches).values(lease_until=ran_out))
+    with world.worker():
+        world.until(lambda: world.collections.view(caller(), batch_id).state == "unreadable")
+    view = world.collections.view(caller(), batch_id)
+    assert (view.reason, [fault.rule for fault in view.faults]) == ("check-given-up", ["check-given-up"])
+    assert world.count(t.collect_files) == 0
+
+
 def test_a_slow_node_finds_its_lease_gone(world: World) -> None:
     """It was thought lost: the rows that the other one wrote stay as they are, and it writes none."""
     batch_id = world.take(table([values(index) for index in range(ROWS)]))

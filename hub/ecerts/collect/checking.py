@@ -30,6 +30,9 @@ STEP_ROWS: Final = 200  # rows of one commit
 STEP_BYTES: Final = 16 << 20  # and what their files come to
 STEP_S: Final = 2.0  # and how long they took
 PENDING_AT_ONCE: Final = 20
+MAX_TAKEOVERS: Final = 3  # in a row, with no step between: then it is the file's fault
+
+GIVEN_UP: Final = "check-given-up"
 
 log = structlog.get_logger(__name__)
 
@@ -72,7 +75,12 @@ class Checker:
             return False
         self._extended = time.monotonic()
         try:
-            self._check(batch, token)
+            if batch.takeovers >= MAX_TAKEOVERS:
+                log.error("collecting: a file was given up", batch=batch.id, takeovers=batch.takeovers)
+                self._end(batch, token, GIVEN_UP, FileUnreadable(GIVEN_UP).faults)
+                drop_file(self._db, batch.id)
+            else:
+                self._check(batch, token)
         except LeaseLost:
             log.warning("collecting: a file was taken over by another node", batch=batch.id)
         return True
@@ -148,7 +156,7 @@ class Checker:
             store.update_batch(
                 tx.conn, batch.id,
                 {"rows_read": current.rows_read + len(rows), "next_row": last + 1, "percent": percent,
-                 "lease_until": tx.now + self._lease},
+                 "lease_until": tx.now + self._lease, "takeovers": 0},
             )  # fmt: skip
             detail = {"rows": str(len(rows)), "to": str(last)}
             tx.audit.append(AuditEntry("node", "collect.check", batch.id, "checked", detail))

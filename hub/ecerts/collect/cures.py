@@ -54,6 +54,10 @@ FILE: Final[Mapping[str, Texts]] = {  # the file is no such table
         f"more than {MAX_ROWS} rows: hand in those after as another batch",
     ),
     "too-large-unpacked": ("解压后过大, 请分批提交", "too large when unpacked: hand in several batches"),
+    "check-given-up": (
+        "枢纽多次未能完成检查, 请拆分后重新提交, 并告知枢纽管理员",
+        "the hub failed to check the file several times: hand it in again in parts, and tell its administrator",
+    ),
     "file-lost": (
         "枢纽未能读回此文件, 请以新的 messageId 重新提交",
         "the hub cannot read the file back: hand it in again under a new messageId",

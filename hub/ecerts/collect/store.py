@@ -33,6 +33,7 @@ class BatchRow:
     form: str
     node: str
     lease_token: str | None
+    takeovers: int
     state: str
     reason: str | None
     rows_read: int
@@ -131,7 +132,8 @@ def claim_batch(conn: Connection, node: str, token: str, now: datetime, until: d
     row = conn.execute(query.with_for_update(skip_locked=True)).one_or_none()
     if row is None:
         return None
-    values = {"node": node[:64], "lease_token": token, "lease_until": until}
+    ran_out = sa.case((b.c.lease_until.is_(None), b.c.takeovers), else_=b.c.takeovers + 1)  # not given back: it ran out
+    values = {"node": node[:64], "lease_token": token, "lease_until": until, "takeovers": ran_out}
     conn.execute(sa.update(b).where(b.c.id == row.id).values(values))
     return BatchRow(**row._mapping)
 
