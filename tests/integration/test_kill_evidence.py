@@ -48,10 +48,12 @@ def child(world: World, act: str, name: str, index: int, kill: dict[str, str] | 
 
 
 def time_passes(world: World) -> None:
-    """The dead process's claim on its request has run out."""
+    """The dead process's claim on its request and its places at endpoints have run out, and a breaker's rest is over."""
 
     def act(tx: Tx) -> None:
         tx.conn.execute(sa.update(t.evidence_requests).values(owned_until=tx.now))
+        tx.conn.execute(sa.update(t.endpoint_calls).values(until=tx.now))
+        tx.conn.execute(sa.update(t.endpoints).values(open_at=tx.now))
 
     world.db.write(act)
 
