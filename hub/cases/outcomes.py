@@ -17,7 +17,7 @@ from hub.cases.progress import CaseFile, Progress, Rooms, load_files
 from hub.db import AuditEntry, Database, Tx
 from hub.deliveries.model import Finished, Handlers, Kind, State
 from hub.ecerts.check import EcertChecker
-from hub.ecerts.evidence.fetching import BY_NOTICE
+from hub.ecerts.evidence.judging import BY_NOTICE
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
 from schemas.base import Canonical

@@ -17,7 +17,7 @@ from hub.cases.opening import fetch
 from hub.cases.progress import CaseFile, Progress, Rooms, load_files
 from hub.db import AuditEntry, Tx
 from hub.deliveries.model import NewDelivery
-from hub.ecerts.evidence.fetching import BY_NOTICE
+from hub.ecerts.evidence.judging import BY_NOTICE
 from hub.ecerts.revocations.relying import CasesTold, Revoked, TellCases
 from hub.ids import new_id
 from schemas.problems import HubProblem

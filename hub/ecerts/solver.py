@@ -18,7 +18,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from hub.ecerts.catalogue import Evidence, Requirement
+from hub.ecerts.catalogue import Evidence, Requirement, parse_evidence
 from schemas.problems import WhoActs
 
 NODE_LIMIT: Final = 5_000
@@ -40,6 +40,8 @@ class Standing(StrEnum):
     NOT_VERIFIED = "not-verified"  # it came, and may not be relied on
     REVOKED = "revoked"
     NO_SOURCE = "no-source"  # no endpoint issues it for the region
+
+    __hash__ = str.__hash__  # asked of every document of every plan; an enumeration's own is ten times slower
 
 
 USABLE: Final = frozenset({Standing.AVAILABLE, Standing.HELD, Standing.DEEMED_VALID})
@@ -118,30 +120,65 @@ def solve(
     requirements: Sequence[Requirement], known: Mapping[Evidence, Known], *, node_limit: int = NODE_LIMIT
 ) -> Plan:
     """The cheapest way to satisfy every requirement that can be. A document that ``known`` does not have has no source."""
+    layout = _layout(tuple(requirement.evidence for requirement in requirements))
+    usable, costs = 0, []
+    for bit, document in enumerate(layout.documents):
+        one = known.get(document, _NOTHING)
+        if one.standing in USABLE:
+            usable |= 1 << bit
+        costs.append(_cost(one, bit, len(layout.documents)))
+    chosen, exact = _cheapest(layout, usable, tuple(costs), node_limit)
+    answers = tuple(
+        _answer(requirement, alternatives, known, usable & chosen)
+        for requirement, alternatives in zip(requirements, layout.alternatives, strict=True)
+    )
+    used = tuple(document for bit, document in enumerate(layout.documents) if chosen >> bit & 1)
+    fetch = tuple(document for document in used if known[document].standing is Standing.AVAILABLE)
+    return Plan(answers, fetch, used, exact)
+
+
+@dataclass(frozen=True, slots=True)
+class _Alternative:
+    mask: int
+    documents: tuple[Evidence, ...]  # sorted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layout:
+    """What requirements ask for, each document a bit: in the order in which the catalogue lists them."""
+
+    documents: tuple[Evidence, ...]
+    alternatives: tuple[tuple[_Alternative, ...], ...]  # of each requirement
+
+
+@lru_cache(maxsize=1024)
+def _layout(expressions: tuple[str, ...]) -> _Layout:
+    """``expressions`` are the requirements' own; the same for every request for an item."""
     index: dict[Evidence, int] = {}
-    for requirement in requirements:
-        for documents in requirement.alternatives:
-            for document in sorted(documents):
-                if known.get(document, _NOTHING).standing in USABLE:
-                    index.setdefault(document, len(index))
-    costs = [_cost(known[document], bit, len(index)) for document, bit in index.items()]
+    found = []
+    for expression in expressions:
+        alternatives = []
+        for part in parse_evidence(expression):
+            documents = tuple(sorted(part))
+            mask = sum(1 << index.setdefault(document, len(index)) for document in documents)
+            alternatives.append(_Alternative(mask, documents))
+        found.append(tuple(alternatives))
+    return _Layout(tuple(index), tuple(found))
+
+
+@lru_cache(maxsize=4096)
+def _cheapest(layout: _Layout, usable: int, costs: tuple[int, ...], node_limit: int) -> tuple[int, bool]:
+    """The documents chosen, as a mask, and whether that is the best there is. Remembered: most requests for an item are alike."""
     possible: list[list[int]] = []
-    for requirement in requirements:
-        masks = [_mask(documents, index) for documents in requirement.alternatives if documents <= index.keys()]
+    for alternatives in layout.alternatives:
+        masks = [one.mask for one in alternatives if not one.mask & ~usable]
         if masks:
             possible.append(masks)
     search = _Search(costs, node_limit)
     chosen = 0
     for component in _components(_reduced(possible)):
         chosen |= search.cheapest(component)
-    answers = tuple(_answer(requirement, known, index, chosen) for requirement in requirements)
-    used = tuple(document for document, bit in index.items() if chosen >> bit & 1)
-    fetch = tuple(document for document in used if known[document].standing is Standing.AVAILABLE)
-    return Plan(answers, fetch, used, search.exact)
-
-
-def _mask(documents: Iterable[Evidence], index: Mapping[Evidence, int]) -> int:
-    return sum(1 << index[document] for document in documents)
+    return chosen, search.exact
 
 
 def _cost(document: Known, bit: int, count: int) -> int:
@@ -154,22 +191,21 @@ def _cost(document: Known, bit: int, count: int) -> int:
 
 
 def _answer(
-    requirement: Requirement, known: Mapping[Evidence, Known], index: Mapping[Evidence, int], chosen: int
+    requirement: Requirement, alternatives: Sequence[_Alternative], known: Mapping[Evidence, Known], chosen: int
 ) -> RequirementAnswer:
-    for documents in requirement.alternatives:
-        if documents <= index.keys() and not _mask(documents, index) & ~chosen:
-            by = tuple(sorted(documents))
-            waits = any(known[document].standing is Standing.AVAILABLE for document in by)
+    for one in alternatives:
+        if not one.mask & ~chosen:
+            waits = any(known[document].standing is Standing.AVAILABLE for document in one.documents)
             state = RequirementState.TO_FETCH if waits else RequirementState.SATISFIED
-            notices = tuple(sorted({notice for document in by if (notice := known[document].notice)}))
-            return RequirementAnswer(requirement.name, requirement.required, state, by, notices)
-    nearest = min((_missing(documents, known) for documents in requirement.alternatives), key=_distance)
+            notices = tuple(sorted({notice for document in one.documents if (notice := known[document].notice)}))
+            return RequirementAnswer(requirement.name, requirement.required, state, one.documents, notices)
+    nearest = min((_missing(one.documents, known) for one in alternatives), key=_distance)
     return RequirementAnswer(requirement.name, requirement.required, RequirementState.UNSATISFIED, missing=nearest)
 
 
 def _missing(documents: Iterable[Evidence], known: Mapping[Evidence, Known]) -> tuple[Missing, ...]:
     found = []
-    for document in sorted(documents):
+    for document in documents:
         one = known.get(document, _NOTHING)
         if one.standing not in USABLE:
             found.append(Missing(document, one.standing, WHO_ACTS[one.standing], one.reason))

@@ -23,7 +23,7 @@ from hub.intake.openapi import (
     responses_of,
 )
 from hub.intake.operations import digest_of
-from hub.intake.rest import add_route, admit_without_body, answer, caller_of, read_message
+from hub.intake.rest import add_route, admit_without_body, answer_bytes, caller_of, read_message
 from hub.intake.threads import Threads
 from schemas import problems as p
 from schemas.evidence import EvidenceAnswer, EvidenceCaseState, EvidenceRequest
@@ -116,9 +116,10 @@ def evidence_router(gate: Gate, service: EvidenceService) -> APIRouter:
         request = await read_message(gate, exchange, EvidenceRequest)
         caller, digest = caller_of(exchange), digest_of(request)
         found = await threads.run(lambda: service.ask(caller, request, digest=digest))
-        if found.state is EvidenceCaseState.ANSWERED:
-            return answer(found)
-        return answer(found, 202, {"Location": f"{gate.base_url(exchange.request)}/v1/evidence/{found.id}"})
+        if found.answer.state is EvidenceCaseState.ANSWERED:
+            return answer_bytes(found.body)
+        location = f"{gate.base_url(exchange.request)}/v1/evidence/{found.answer.id}"
+        return answer_bytes(found.body, 202, {"Location": location})
 
     async def get_one(exchange: Exchange) -> Response:
         await admit_without_body(gate, exchange)
@@ -126,7 +127,7 @@ def evidence_router(gate: Gate, service: EvidenceService) -> APIRouter:
         if not _ID.fullmatch(evidence_id):
             raise HubProblem(EVIDENCE_UNKNOWN)
         caller = caller_of(exchange)
-        return answer(await asyncio.to_thread(service.read, caller, evidence_id))
+        return answer_bytes((await asyncio.to_thread(service.read, caller, evidence_id)).body)
 
     add_route(router, gate, "POST", "/v1/evidence", REQUEST_EVIDENCE, ask, TAG)
     add_route(router, gate, "GET", "/v1/evidence/{evidence_id}", QUERY_EVIDENCE, get_one, TAG)

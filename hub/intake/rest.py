@@ -165,7 +165,11 @@ def parameter_fault(name: str, zh: str, en: str) -> HubProblem:
 
 
 def answer(model: Canonical, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    body = model.model_dump_json(by_alias=True, exclude_none=True).encode()
+    return answer_bytes(model.model_dump_json(by_alias=True, exclude_none=True).encode(), status, headers)
+
+
+def answer_bytes(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """An answer whose JSON is made already."""
     return Response(body, status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json")
 
 

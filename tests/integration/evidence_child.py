@@ -15,7 +15,7 @@ import structlog
 
 from hub.audit.chain import AuditChain
 from hub.db import Database
-from hub.ecerts.evidence.views import digest_of_answer
+from hub.ecerts.evidence.views import Answered
 from hub.own_keys import OwnKeys
 from tests.conftest import AUDIT_KEY
 from tests.integration.evidence_world import Peers, World
@@ -35,10 +35,10 @@ def main(url: str, folder: Path, act: str, name: str, index: int) -> None:
     world = world_of(url, folder)
     if act == "ask":
         answer = world.ask(world.request(index, messageId=name, deadlineS=2, answer="documents"))
-        print(f"answer {answer.id} {answer.state.value} {digest_of_answer(answer)}", flush=True)
+        print(f"answer {answer.id} {answer.state.value} {Answered.of(answer).digest}", flush=True)
     else:
         with world.worker():
-            while world.service.read(world.caller(), name).state != "answered":
+            while world.read(name).state != "answered":
                 world.service.keep_house()
                 time.sleep(0.05)
         print("done", flush=True)

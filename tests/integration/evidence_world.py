@@ -188,7 +188,10 @@ class World:
         return self.authorizations.register_consent(self.caller(), request)
 
     def ask(self, request: EvidenceRequest, caller: Caller | None = None) -> EvidenceAnswer:
-        return self.service.ask(caller or self.caller(), request, digest=digest_of(request))
+        return self.service.ask(caller or self.caller(), request, digest=digest_of(request)).answer
+
+    def read(self, request_id: str) -> EvidenceAnswer:
+        return self.service.read(self.caller(), request_id).answer
 
     def asked(self, index: int, **changes: Any) -> EvidenceAnswer:
         """With a consent for everything."""
@@ -227,7 +230,7 @@ class World:
     def until(self, request_id: str, state: str, *, timeout_s: float = 20.0) -> EvidenceAnswer:
         end = time.monotonic() + timeout_s
         while True:
-            answer = self.service.read(self.caller(), request_id)
+            answer = self.read(request_id)
             if answer.state.value == state:
                 return answer
             assert time.monotonic() < end, answer.model_dump()

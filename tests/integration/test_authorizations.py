@@ -235,7 +235,7 @@ def test_uses_are_listed_for_their_holder_alone(service: Authorizations, db: Dat
     )  # fmt: skip
     refused = use.model_copy(update={"outcome": "ask-the-person", "digest": None})
     for one in (use, refused, use):
-        db.write(lambda tx, one=one: service.record_uses(tx, service.holder_index(HOLDER), [one]))  # type: ignore[misc]
+        db.write(lambda tx, one=one: service.record_uses(tx, [(service.holder_index(HOLDER), one)]))  # type: ignore[misc]
     asked = m.UsesRequest(holder=HOLDER, holder_proof="p", limit=2)
     first, following = service.uses(PORTAL, asked, before=None)
     rest, end = service.uses(PORTAL, asked, before=following)

@@ -26,7 +26,7 @@ from hub.ecerts.evidence import store
 from hub.ecerts.evidence.judging import from_bytes
 from hub.ecerts.evidence.planning import Question, questions
 from hub.ecerts.evidence.rules import load_rules
-from hub.ecerts.evidence.views import digest_of_answer, document_context
+from hub.ecerts.evidence.views import Answered, document_context
 from hub.ecerts.solver import Standing
 from hub.health.overview import overview
 from schemas import problems as p
@@ -223,14 +223,14 @@ def test_the_same_message_again_gets_the_same_answer(world: World) -> None:
     first = world.ask(request)
     calls = world.library_calls()
     assert world.ask(request) == first
-    assert world.service.read(world.caller(), first.id) == first
+    assert world.read(first.id) == first
     assert world.library_calls() == calls
     assert refused(world, request.model_copy(update={"case_reference": "another"})).kind is p.MESSAGE_ID_CONFLICT
     # intent before effect, outcome after, with the digest of what was handed out
     intent, outcome = world.audited("evidence.request")[0], world.audited("evidence.answer")[0]
     assert intent.seq < outcome.seq
-    assert json.loads(outcome.detail)["digest"] == digest_of_answer(first)
-    assert json.loads(world.audited("evidence.read")[0].detail)["digest"] == digest_of_answer(first)
+    assert json.loads(outcome.detail)["digest"] == Answered.of(first).digest
+    assert json.loads(world.audited("evidence.read")[0].detail)["digest"] == Answered.of(first).digest
     uses = world.rows(t.data_uses)
     assert {use.ecert_type for use in uses} == {"id-card", "degree", "putonghua-level"}
     assert {use.outcome for use in uses} == {"held"}

@@ -17,7 +17,7 @@ from hub import tables as t
 from hub.db import Database
 from hub.deliveries.breaker import BreakerPolicy
 from hub.ecerts import notices
-from hub.ecerts.evidence.views import digest_of_answer
+from hub.ecerts.evidence.views import Answered
 from hub.health.overview import EndpointState, overview
 from schemas.evidence import EvidenceAnswer, MissingView
 from tests.integration.evidence_world import Peers, World, peers
@@ -89,13 +89,13 @@ def test_what_ran_out_is_fetched_verified_and_deemed_valid_by_its_notice(world: 
         assert document.report["indication"] == "PASSED"
     logged = json.loads(world.audited("evidence.answer")[-1].detail)
     assert logged["notices"] == f"{NUMBER} degree {NUMBER} id-card"
-    assert logged["digest"] == digest_of_answer(answer)
+    assert logged["digest"] == Answered.of(answer).digest
     # it is read again as it was given, and withdrawing the notice changes what is asked from now on
     world.db.write(lambda tx: notices.withdraw(tx, "operator:test", f"{NUMBER} degree"))
     judge = world.parts.judge.notices
     assert isinstance(judge, notices.ExtensionNotices)
     judge.forget()
-    assert world.service.read(world.caller(), answer.id) == answer
+    assert world.read(answer.id) == answer
     again = world.ask(world.request(EXPIRED))
     assert [gap.state for one in again.requirements if one.name == "education" for gap in one.missing] == ["expired"]
     assert [one.number for one in again.notices or ()] == [f"{NUMBER} id-card"]

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hub import tables as t
 from hub.audit.chain import AuditChain, verify_chain
 from hub.db import Database, Tx
-from hub.ecerts.evidence.views import digest_of_answer
+from hub.ecerts.evidence.views import Answered
 from tests.conftest import AUDIT_KEY
 from tests.integration import killing
 from tests.integration.evidence_world import Peers, World, peers
@@ -63,7 +63,7 @@ def judge(world: World, name: str, index: int) -> None:
     answer = world.ask(world.request(index, messageId=name, deadlineS=2, answer="documents"))
     assert (answer.state, answer.complete) == ("answered", True)
     (row,) = world.rows(t.evidence_requests)
-    assert row.answer_digest == digest_of_answer(answer)
+    assert row.answer_digest == Answered.of(answer).digest
     held = Counter(use.ecert_type for use in world.rows(t.data_uses) if use.outcome == "held")
     assert held == {document.document: 1 for document in answer.documents or ()}
     assert {row.state for row in world.rows(t.deliveries)} <= {"delivered"}

@@ -205,4 +205,4 @@ def test_a_notice_of_the_other_library_invalidates_what_came_from_it(world: Othe
         world.caller("province"), notice(identifier(world, 5)), digest="d"
     )
     assert (taken.answers, taken.systems_told) == (1, 1)
-    assert ("revoked", "revoked-after-answer") in gaps(world.service.read(world.caller(), answer.id))
+    assert ("revoked", "revoked-after-answer") in gaps(world.read(answer.id))

@@ -98,7 +98,7 @@ def test_a_notice_invalidates_at_once_and_tells_those_who_relied_on_it(world: Wo
     numbers = (accepted.certificates, accepted.relied_on, accepted.answers, accepted.systems, accepted.systems_told)
     assert numbers == (1, 1, 1, 1, 1)
     assert DEGREE not in kept_types(world)
-    now = world.service.read(world.caller(), answer.id)
+    now = world.read(answer.id)
     assert not now.complete
     assert degree(world, now) == ("revoked", "revoked-after-answer")
     assert ("revoked", "revoked-after-answer") in {(g.state, g.reason) for one in now.requirements for g in one.missing}

@@ -380,13 +380,13 @@ class Authorizations:
         references = [basis.reference for basis in bases if basis.kind is m.BasisKind.AUTHORIZATION]
         return presented.use(tx, self._vault, references, message_id=message_id, actor=f"system:{system_id}")
 
-    def record_uses(self, tx: Tx, holder_index: str, uses: Sequence[m.DataUse]) -> None:
-        """In the transaction that commits the answer, refused ones too."""
+    def record_uses(self, tx: Tx, uses: Sequence[tuple[str, m.DataUse]]) -> None:
+        """(holder's index, use), in the transaction that commits the answer, refused ones too."""
         rows: list[store.Values] = []
-        for use in uses:
-            values: store.Values = use.model_dump(by_alias=False)
+        for index, use in uses:
+            values: store.Values = dict(use)
             values["item_code"] = values.pop("item")
-            rows.append({**values, "basis": use.basis.value, "id": new_id("use"), "holder_index": holder_index})
+            rows.append({**values, "basis": use.basis.value, "id": new_id("use"), "holder_index": index})
         store.add_uses(tx.conn, rows)
 
     def uses(

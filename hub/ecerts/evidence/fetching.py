@@ -3,6 +3,7 @@
 1. The solver says what to fetch; each document is asked for in a thread of its own, none twice.
 2. Whenever one has ended otherwise than hoped, the plan is made again: the next alternative replaces it at once.
 3. It ends when the plan is complete or nothing more can be asked for, or with the deadline; what is under way then is left alone.
+4. Where a notice has revoked what came (the commit finds out), it goes on from there with the document struck out.
 
 A paused endpoint, one whose breaker is open or whose service hours are over is not called. Calls take their places beside
 deliveries (:mod:`hub.deliveries.places`), and what they say of an endpoint opens and closes the same breaker.
@@ -13,9 +14,10 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
 from typing import Final, cast
 
 import structlog
@@ -51,7 +53,6 @@ from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.judging import Got, Judge, Made
 from hub.ecerts.evidence.planning import Question
 from hub.ecerts.evidence.rules import EvidenceRules
-from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.solver import Known, Standing, solve
 from hub.vault import Vault
@@ -60,7 +61,6 @@ from schemas.ecerts import EcertQuery, EcertStatus
 
 MAX_CALLS: Final = 64  # calls under way at once in this process
 FAIR_S: Final = 5.0
-BY_NOTICE: Final = "revoked-by-notice"
 WORD_OF: Final[Mapping[type[AdapterError], Word]] = {
     RetryLater: Word.RETRY_LATER,
     OutcomeUnknown: Word.OUTCOME_UNKNOWN,
@@ -79,6 +79,11 @@ class Fetched:
 
     got: dict[Evidence, Got]
     exact: bool
+
+
+def standing_of(before: Known, got: Got) -> Known:
+    """What is known of a document once it was asked for."""
+    return Known(got.standing, before.fields, got.notice, got.reason)
 
 
 def kept_context(holder_index: str, type_code: str) -> str:
@@ -117,46 +122,43 @@ class Fetcher:
         requirements: Sequence[Requirement],
         known: Mapping[Evidence, Known],
         questions: Mapping[Evidence, Question],
+        endpoints: Mapping[str, store.EndpointRow],
         region: str,
         deadline: Deadline,
     ) -> Fetched:
         """Ask for what the plan needs until it is complete, nothing is left to ask, or the deadline has come."""
-        with self._db.read() as conn:
-            endpoints = store.endpoints(conn, {question.endpoint_id for question in questions.values()})
         now_known = dict(known)
         got: dict[Evidence, Got] = {}
-        running: dict[Future[Got], Evidence] = {}
+        running: dict[Evidence, Future[None]] = {}
+        ended: SimpleQueue[tuple[Evidence, Got]] = SimpleQueue()
         begun: dict[Evidence, float] = {}  # when its place was taken, on the monotonic clock
-        exact = True
+
+        def ask(question: Question) -> None:
+            endpoint = endpoints.get(question.endpoint_id)
+            ended.put((question.document, self._one(question, endpoint, region, deadline, begun)))
+
         plan = solve(requirements, now_known)
-        while deadline.remaining() > 0.0:
-            exact = exact and plan.exact
-            asked = set(running.values())
+        exact = plan.exact
+        while (left := deadline.remaining()) > 0.0:
             wanted = [document for document in plan.fetch if document not in got]
-            for document in wanted:
-                if document not in asked:
-                    question = questions[document]
-                    endpoint = endpoints.get(question.endpoint_id)
-                    running[self._pool.submit(self._one, question, endpoint, region, deadline, begun)] = document
             if not wanted:
                 break
-            done, _ = wait(running, timeout=deadline.remaining(), return_when=FIRST_COMPLETED)
-            is_as_planned = True
-            for future in done:
-                document = running.pop(future)
-                one = future.result()
-                got[document] = one
-                now_known[document] = replace(
-                    now_known[document], standing=one.standing, notice=one.notice, reason=one.reason
-                )
-                if one.standing is not Standing.HELD:
-                    is_as_planned = False
-            if not is_as_planned:  # what came as hoped leaves the best plan the best
+            for document in wanted:
+                if document not in running:
+                    running[document] = self._pool.submit(ask, questions[document])
+            try:
+                document, one = ended.get(timeout=left)
+            except Empty:
+                break
+            del running[document]
+            got[document] = one
+            now_known[document] = standing_of(now_known[document], one)
+            if one.standing is not Standing.HELD:  # what came as hoped leaves the best plan the best
                 plan = solve(requirements, now_known)
-        for future, document in running.items():
+                exact = exact and plan.exact
+        for document, future in running.items():
             future.cancel()
-            endpoint = endpoints.get(questions[document].endpoint_id)
-            got[document] = self._late(endpoint, begun.get(document))
+            got[document] = self._late(endpoints.get(questions[document].endpoint_id), begun.get(document))
         if not exact:
             log.warning("the best plan was not found in the solver's limit: a good one was taken")
         return Fetched(got, exact)
@@ -212,21 +214,11 @@ class Fetcher:
 
     def _ask(self, question: Question, adapter: Adapter, region: str, deadline: Deadline) -> Got:
         if (kept := self._kept(question, adapter, deadline)) is not None:
-            found = self._judged(question, kept, region)
+            found = self._judge.answered(question, kept, region, self._db.clock())
             if found.standing is Standing.HELD:
                 return replace(found, reused=True)
         asked = self._judge.to_ask(question, region, self._db.clock())
-        return self._judged(question, call(adapter, asked, deadline), region)
-
-    def _judged(self, question: Question, answer: Canonical, region: str) -> Got:
-        """A source may not know of a notice yet: then an alternative is planned at once. (The commit asks again.)"""
-        got = self._judge.answered(question, answer, region, self._db.clock())
-        if not isinstance(got.answer, EcertDocument) or got.answer.metadata.identifier is None:
-            return got
-        index = identifier_index(self._vault, got.answer.metadata.identifier)
-        with self._db.read() as conn:
-            is_revoked = bool(revocations.revoked(conn, {index}))
-        return Got(Standing.REVOKED, BY_NOTICE, report=got.report, checked_at=got.checked_at) if is_revoked else got
+        return self._judge.answered(question, call(adapter, asked, deadline), region, self._db.clock())
 
     def _kept(self, question: Question, adapter: Adapter, deadline: Deadline) -> EcertDocument | None:
         """A document that was kept, if the source says now that it is still the one and valid."""

@@ -19,10 +19,9 @@ from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.catalogue import Evidence
 from hub.ecerts.evidence import judging, store
-from hub.ecerts.evidence.fetching import BY_NOTICE
-from hub.ecerts.evidence.judging import Got, Judge
-from hub.ecerts.evidence.planning import cited, documents_of, holder_for, questions
-from hub.ecerts.evidence.views import EvidenceFile, Views, digest_of_answer, document_context
+from hub.ecerts.evidence.judging import BY_NOTICE, Got, Judge
+from hub.ecerts.evidence.planning import Question, cited, documents_of, holder_for, questions
+from hub.ecerts.evidence.views import Answered, EvidenceFile, Views, document_context
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
@@ -31,7 +30,7 @@ from hub.ecerts.solver import Standing, solve
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.base import Canonical
-from schemas.evidence import EvidenceAnswer, EvidenceCaseState
+from schemas.evidence import AnswerForm, EvidenceCaseState
 
 EVENT_TYPE: Final = "evidence.answered"
 REVOKED_EVENT: Final = "evidence.revoked"
@@ -55,8 +54,7 @@ class Settled:
     file: EvidenceFile
     rows: tuple[store.DocumentRow, ...]
     again: tuple[Evidence, ...]
-    answer: EvidenceAnswer
-    digest: str
+    answered: Answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,46 +161,49 @@ class FollowUps:
         written = dict.fromkeys([row.document for row in changed] + [str(document) for document in again])
         waits = any(row.followed_up for row in file.documents.values())
         state = EvidenceCaseState.PENDING if waits else EvidenceCaseState.ANSWERED
-        file = replace(file, row=replace(file.row, state=state.value, answered_at=max(at, file.row.asked_at)))
-        file = replace(file, row=replace(file.row, predicate=self.views.predicate(file, at)))
-        answer = self.views.answer(file)
-        digest = digest_of_answer(answer)
-        file = replace(file, row=replace(file.row, answer_digest=digest))
+        row = replace(file.row, state=state.value, answered_at=max(at, file.row.asked_at))
+        file = replace(file, row=row)
+        if file.request.answer is AnswerForm.PREDICATE:
+            file = replace(file, row=replace(row, predicate=self.views.predicate(file, at)))
+        answered = Answered.of(self.views.answer(file))
         rows = tuple(row for row in file.documents.values() if row.document in written)
-        return Settled(file, rows, tuple(again), answer, digest)
+        return Settled(file, rows, tuple(again), answered)
 
-    def settle(
-        self,
-        tx: Tx,
-        file: EvidenceFile,
-        changed: Sequence[store.DocumentRow],
-        *,
-        ready: Settled | None = None,
-        tell: bool = True,
-    ) -> Settled:
-        """Write changed documents, ask again for what may still come, and write the request's state; ``tell`` its end.
+    def settle(self, tx: Tx, file: EvidenceFile, changed: Sequence[store.DocumentRow]) -> EvidenceFile:
+        """Write changed documents, ask again for what may still come, write the request's state and tell its end.
 
-        ``ready`` is what :meth:`settled` made of them before; it stands unless a notice has revoked one of them meanwhile.
+        What a notice has revoked meanwhile is not handed out, whatever its source said.
         """
-        valid = _unless_revoked(tx, changed)
-        one = ready if ready is not None and valid == list(changed) else self.settled(file, valid, tx.now)
-        self._follow(tx, one.file, one.again)
-        store.put_documents(tx.conn, one.rows)
+        gone = revocations.revoked(tx.conn, relied_on(changed))
+        struck = [_struck(row) if row.identifier_index in gone else row for row in changed]
+        one = self.settled(file, struck, tx.now)
+        self.write(tx, one)
+        row = one.file.row
+        if row.state == EvidenceCaseState.ANSWERED.value:
+            complete = str(one.answered.answer.complete).lower()
+            data = {"evidenceId": row.id, "messageId": row.message_id, "state": row.state, "complete": complete}
+            self.tell(tx, row, EVENT_TYPE, data)
+        return one.file
+
+    def write(self, tx: Tx, one: Settled, *, owner: str | None = None) -> bool:
+        """The rows, and deliveries that ask again. False if the request is not the run's ``owner`` any more: nothing is written."""
         row = one.file.row
         values: store.Values = {
             "state": row.state,
             "answered_at": row.answered_at,
             "predicate": row.predicate,
-            "answer_digest": one.digest,
+            "answer_digest": one.answered.digest,
+            "purge_at": row.purge_at,
         }
         if row.state == EvidenceCaseState.ANSWERED.value:
             values["purge_at"] = tx.now + timedelta(seconds=self.views.rules.times.answer_keep_s)
-            if tell:
-                data = {"evidenceId": row.id, "messageId": row.message_id, "state": row.state,
-                        "complete": str(one.answer.complete).lower()}  # fmt: skip
-                self.tell(tx, row, EVENT_TYPE, data)
-        store.update_request(tx.conn, row.id, values)
-        return one
+        if owner is None:
+            store.update_request(tx.conn, row.id, values)
+        elif not store.finish(tx.conn, row.id, owner, values):
+            return False
+        store.put_documents(tx.conn, one.rows)
+        self._follow(tx, one.file, one.again)
+        return True
 
     @staticmethod
     def changed(file: EvidenceFile, rows: Sequence[store.DocumentRow]) -> EvidenceFile:
@@ -244,14 +245,12 @@ class FollowUps:
         deliveries.enqueue(tx, self.vault, told)
         return len(told)
 
-    def note_uses(self, tx: Tx, file: EvidenceFile, documents: Iterable[Evidence]) -> None:
+    def note_uses(self, tx: Tx, file: EvidenceFile, asked: Iterable[Question]) -> None:
         """One line each for the holder: who asked for what, why, and what came of it."""
-        order = documents_of(file.item)
-        by_holder: dict[str, list[m.DataUse]] = {}
-        for document in sorted(documents, key=order.index):
+        uses, order = [], documents_of(file.item)
+        for question in sorted(asked, key=lambda one: order.index(one.document)):
+            document = question.document
             row, basis = file.documents[document], file.grounds[document]
-            asked = questions(file.request, file.item, file.grounds, file.endpoints, [document])[document]
-            index = self.authorizations.holder_index(asked.holder)
             use = m.DataUse(
                 at=tx.now,
                 system_id=file.row.system_id,
@@ -265,9 +264,8 @@ class FollowUps:
                 digest=row.content_sha256,
                 cited=cited(file.request, holder) if (holder := holder_for(file.request, document)) else None,
             )
-            by_holder.setdefault(index, []).append(use)
-        for index, uses in by_holder.items():
-            self.authorizations.record_uses(tx, index, uses)
+            uses.append((self.authorizations.holder_index(question.holder), use))
+        self.authorizations.record_uses(tx, uses)
 
     # --- as an outcome handler ------------------------------------------------------------------------------------------
 
@@ -296,9 +294,10 @@ class FollowUps:
             if document is None:
                 continue
             row = self._outcome(file.documents[document], document, one, tx.now)
-            file = self.settle(tx, file, [row]).file
+            file = self.settle(tx, file, [row])
             row = file.documents[document]
-            self.note_uses(tx, file, [document])
+            asked = questions(file.request, file.item, file.grounds, file.endpoints, [document])
+            self.note_uses(tx, file, asked.values())
             detail = {"document": one.subject, "reason": row.reason or "", "state": file.row.state,
                       "digest": row.content_sha256 or ""}  # fmt: skip
             tx.audit.append(AuditEntry(ACTOR, "evidence.follow-up", one.case_id, row.standing, detail))
@@ -312,21 +311,16 @@ class FollowUps:
         return replace(row, followed_up=False, reason=GAVE_UP)
 
 
-def _unless_revoked(tx: Tx, rows: Sequence[store.DocumentRow]) -> list[store.DocumentRow]:
-    """In the commit that would rely on them: what a notice has revoked meanwhile is not handed out, whatever its source said.
+def relied_on(rows: Iterable[store.DocumentRow]) -> set[str]:
+    """By what index notices know the documents that these rows hand out.
 
-    Whoever commits has the shared lock since before its first row, or a notice could not see what this commit makes of them.
+    Whoever commits them has the shared lock since before its first row, or a notice could not see what this commit makes of them.
     """
-    indexes = {row.identifier_index for row in rows if row.identifier_index and row.document_sealed is not None}
-    if not indexes:
-        return list(rows)
-    gone = revocations.revoked(tx.conn, indexes)
-    return [
-        replace(row, standing=Standing.REVOKED.value, reason=BY_NOTICE, notice=None, document_sealed=None)
-        if row.identifier_index in gone
-        else row
-        for row in rows
-    ]
+    return {row.identifier_index for row in rows if row.identifier_index and row.document_sealed is not None}
+
+
+def _struck(row: store.DocumentRow) -> store.DocumentRow:
+    return replace(row, standing=Standing.REVOKED.value, reason=BY_NOTICE, notice=None, document_sealed=None)
 
 
 def _followed(row: store.DocumentRow) -> store.DocumentRow:

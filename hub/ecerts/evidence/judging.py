@@ -34,6 +34,7 @@ from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, EnrolmentReco
 from schemas.transfers import EvidenceState
 
 # what a source's refusal means; every other word: the person hands the document in otherwise
+BY_NOTICE: Final = "revoked-by-notice"
 REFUSED_AS: Final = {
     "not-found": Standing.NO_MATCH,
     "revoked": Standing.REVOKED,

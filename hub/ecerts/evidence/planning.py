@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, Protocol
 
 from sqlalchemy.engine import Connection
@@ -13,7 +14,7 @@ from adapters.contract import EnrolmentQuery, PersonQuery, PresentedQuery
 from hub.deliveries.model import Kind
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.service import Authorizations, Basis
-from hub.ecerts.catalogue import RECORDS, Catalogue, Evidence, Item, Role, Source
+from hub.ecerts.catalogue import RECORDS, Catalogue, Evidence, Item, Role, Source, parse_evidence
 from hub.ecerts.evidence.rules import EvidenceRules
 from hub.ecerts.presentations.model import presentation_of
 from hub.ecerts.solver import Known, Standing
@@ -63,8 +64,8 @@ class Question:
 
 
 def holder_of(holder: Holder) -> m.Holder:
-    """The same holder as authorizations know it."""
-    return m.Holder(name=holder.name, code_type=holder.code_type, code=holder.code)
+    """The same holder as authorizations know it; checked when the message came in."""
+    return m.Holder.model_construct(name=holder.name, code_type=holder.code_type, code=holder.code)
 
 
 def cited(request: EvidenceRequest, holder: Holder) -> str | None:
@@ -73,10 +74,15 @@ def cited(request: EvidenceRequest, holder: Holder) -> str | None:
     return None if reference is None else mask(reference)[:200]
 
 
-def documents_of(item: Item) -> list[Evidence]:
-    """Every document that some alternative of some requirement names, once."""
-    found = (d for requirement in item.requirements for part in requirement.alternatives for d in sorted(part))
-    return list(dict.fromkeys(found))
+def documents_of(item: Item) -> tuple[Evidence, ...]:
+    """Every document that some alternative of some requirement names, once, in the order of the catalogue."""
+    return _documents(tuple(requirement.evidence for requirement in item.requirements))
+
+
+@lru_cache(maxsize=1024)
+def _documents(expressions: tuple[str, ...]) -> tuple[Evidence, ...]:
+    found = (document for one in expressions for part in parse_evidence(one) for document in sorted(part))
+    return tuple(dict.fromkeys(found))
 
 
 def holder_for(request: EvidenceRequest, document: Evidence) -> Holder | None:

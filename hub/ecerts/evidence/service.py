@@ -5,6 +5,7 @@
    refusal is committed too, with its audit entry.
 3. Fetching, with no transaction open (see :mod:`hub.ecerts.evidence.fetching`).
 4. One commit with what came of it: documents, uses, deliveries that ask again, the audit entry with the digest of the answer.
+   Where a notice has revoked one of the documents meanwhile, it writes nothing, and step 3 goes on without that document.
 5. The answer, made of what was committed. The same message again reads it again.
 
 A process that dies between 2 and 4 has told nobody anything: the same message again goes on where it stopped, and if nobody asks
@@ -14,8 +15,8 @@ again, :meth:`EvidenceService.keep_house` turns what was to be fetched into deli
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -29,18 +30,18 @@ from hub.deliveries.breaker import BreakerPolicy, Sign
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.catalogue import Evidence, Item
 from hub.ecerts.evidence import store
-from hub.ecerts.evidence.fetching import Fetched, Fetcher
-from hub.ecerts.evidence.following import FollowUps, Settled
-from hub.ecerts.evidence.judging import HELD
-from hub.ecerts.evidence.planning import at_their_libraries, cited, find_grounds, holder_of, questions
-from hub.ecerts.evidence.views import EvidenceFile, digest_of_answer, grounds_to_json, request_context
+from hub.ecerts.evidence.fetching import Fetcher, standing_of
+from hub.ecerts.evidence.following import FollowUps, Settled, relied_on
+from hub.ecerts.evidence.judging import BY_NOTICE, HELD, Got
+from hub.ecerts.evidence.planning import Question, at_their_libraries, cited, find_grounds, holder_of, questions
+from hub.ecerts.evidence.views import Answered, EvidenceFile, grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
 from hub.logs import mask
 from hub.vault import Vault
-from schemas.evidence import BasisKind, EvidenceAnswer, EvidenceCaseState, EvidenceRequest, Holder
+from schemas.evidence import BasisKind, EvidenceCaseState, EvidenceRequest, Holder
 from schemas.problems import (
     EVIDENCE_BASIS_REFUSED,
     EVIDENCE_PURPOSE_REFUSED,
@@ -75,22 +76,31 @@ class _Begin:
 class _Begun:
     """``owner`` is the token of the run that may go on; None: somebody else's, or it has been answered.
 
-    ``file``: the request as it was committed, so that the run need not read it; None where another run began it.
+    ``file``: the request as it was committed, with the endpoints that it may ask, so that the run need not read them; None where
+    another run began it.
     """
 
     request_id: str
     owner: str | None
     file: EvidenceFile | None = None
+    endpoints: Mapping[str, store.EndpointRow] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Revoked:
+    """Instead of a commit: a notice names some of what the answer would rest on. ``indexes``: of any run of the batch."""
+
+    indexes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Finish:
     """One run on its way into step 4."""
 
-    file: EvidenceFile
-    rows: tuple[store.DocumentRow, ...]
+    before: store.RequestRow
     ready: Settled
-    asked: tuple[Evidence, ...]
+    relied_on: set[str]
+    asked: tuple[Question, ...]
     keep: tuple[store.Values, ...]
     reused: int
     signs: Mapping[str, Sequence[Sign]]  # by endpoint
@@ -123,7 +133,7 @@ class EvidenceService:
 
     # --- asking -----------------------------------------------------------------------------------------------------------
 
-    def ask(self, caller: Caller, request: EvidenceRequest, *, digest: str) -> EvidenceAnswer:
+    def ask(self, caller: Caller, request: EvidenceRequest, *, digest: str) -> Answered:
         """HubProblem if it is refused; DatabaseBusy if it could not be taken."""
         caller.require(Service.EVIDENCE, request.region)
         item = self._items.current().item(request.item_code, self._db.clock())
@@ -236,7 +246,8 @@ class EvidenceService:
         tx.audit.append(
             AuditEntry(f"system:{caller.system_id}", "evidence.request", one.request_id, "accepted", detail)
         )
-        return _Begun(one.request_id, one.owner, EvidenceFile(row, request, one.item, grounds, documents, known))
+        file = EvidenceFile(row, request, one.item, grounds, documents, known)
+        return _Begun(one.request_id, one.owner, file, store.endpoints(tx.conn, set(endpoints.values())))
 
     def _again(self, tx: Tx, one: _Begin, seen: store.RequestRow) -> _Begun | HubProblem:
         """The same message: its answer, or the run of a process that has died is taken over."""
@@ -294,67 +305,78 @@ class EvidenceService:
             item=request.item_code,
             cited=mask(basis.reference)[:200] if basis.reference else None,
         )
-        self._authorizations.record_uses(tx, subject_index, [use])
+        self._authorizations.record_uses(tx, [(subject_index, use)])
         return HubProblem(EVIDENCE_BASIS_REFUSED, word)
 
     # --- fetching ---------------------------------------------------------------------------------------------------------
 
-    def _run(self, begun: _Begun, owner: str, deadline: Deadline) -> EvidenceAnswer | None:
+    def _run(self, begun: _Begun, owner: str, deadline: Deadline) -> Answered | None:
         """Steps 3 and 4. None if another run, or keep_house, was quicker: what it committed stands."""
-        file = begun.file or self._open(begun.request_id)
-        if file is None or file.row.owner != owner:
-            return None
+        file, endpoints = begun.file, begun.endpoints
+        if file is None:
+            file = self._open(begun.request_id)
+            if file is None or file.row.owner != owner:
+                return None
+            with self._db.read() as conn:
+                endpoints = store.endpoints(conn, set(file.endpoints.values()))
         available = [document for document, known in file.known.items() if known.standing is Standing.AVAILABLE]
         asked = questions(file.request, file.item, file.grounds, file.endpoints, available)
-        fetched = self._fetcher.run(file.item.requirements, file.known, asked, file.row.region, deadline)
-        finish = self._finish_of(file, fetched, self._db.clock())
-        return self._db.submit(self._finish_many, finish).result()
+        got: dict[Evidence, Got] = {}
+        while True:
+            known = {**file.known, **{one: standing_of(file.known[one], came) for one, came in got.items()}}
+            fetched = self._fetcher.run(file.item.requirements, known, asked, endpoints, file.row.region, deadline)
+            got |= fetched.got
+            finish = self._finish_of(file, asked, got, exact=fetched.exact)
+            outcome = self._db.submit(self._finish_many, finish).result()
+            if not isinstance(outcome, _Revoked):
+                return outcome
+            rows = (
+                finish.ready.file.documents
+            )  # what is revoked is struck out, and its alternative asked for if there is time
+            got |= {
+                document: replace(one, standing=Standing.REVOKED, reason=BY_NOTICE, notice=None, answer=None)
+                for document, one in got.items()
+                if rows[document].identifier_index in outcome.indexes
+            }
 
-    def _finish_of(self, file: EvidenceFile, fetched: Fetched, now: datetime) -> _Finish:
+    def _finish_of(
+        self, file: EvidenceFile, asked: Mapping[Evidence, Question], got: Mapping[Evidence, Got], *, exact: bool
+    ) -> _Finish:
         """Everything that can be done before the commit: sealing, planning what else to ask for, the answer and its digest."""
-        rows = {
-            document: self._follow_ups.row_of(file.documents[document], document, got)
-            for document, got in fetched.got.items()
-        }
-        file = replace(
-            file,
-            opened={document: got.answer for document, got in fetched.got.items() if isinstance(got.answer, HELD)},
-        )
-        asked = questions(file.request, file.item, file.grounds, file.endpoints, fetched.got)
+        now = self._db.clock()
+        rows = [self._follow_ups.row_of(file.documents[document], document, one) for document, one in got.items()]
+        opened = {document: one.answer for document, one in got.items() if isinstance(one.answer, HELD)}
         keep = []
-        for document, got in fetched.got.items():
-            if got.standing is Standing.HELD and isinstance(got.answer, EcertDocument) and not got.reused:
-                values = self._fetcher.keep_values(asked[document], got.answer, now)
+        signs: dict[str, list[Sign]] = {}
+        for document, one in got.items():
+            if one.standing is Standing.HELD and isinstance(one.answer, EcertDocument) and not one.reused:
+                values = self._fetcher.keep_values(asked[document], one.answer, now)
                 if values is not None:
                     keep.append(values)
-        signs: dict[str, list[Sign]] = {}
-        for document, got in fetched.got.items():
-            if got.made is not None:
-                signs.setdefault(asked[document].endpoint_id, []).append(got.made.sign)
-        changed = tuple(rows.values())
-        ready = self._follow_ups.settled(file, changed, now)
-        reused = sum(got.reused for got in fetched.got.values())
-        return _Finish(file, changed, ready, tuple(rows), tuple(keep), reused, signs, fetched.exact)
+            if one.made is not None:
+                signs.setdefault(asked[document].endpoint_id, []).append(one.made.sign)
+        ready = self._follow_ups.settled(replace(file, opened=opened), rows, now)
+        reused = sum(one.reused for one in got.values())
+        questions_ = tuple(asked[document] for document in got)
+        return _Finish(file.row, ready, relied_on(rows), questions_, tuple(keep), reused, signs, exact)
 
-    def _finish_many(self, tx: Tx, runs: Sequence[_Finish]) -> list[EvidenceAnswer | None]:
+    def _finish_many(self, tx: Tx, runs: Sequence[_Finish]) -> list[Answered | _Revoked | None]:
         revocations.lock_shared(tx.conn)
-        return [self._finish(tx, run) for run in runs]
+        gone = revocations.revoked(tx.conn, set().union(*(run.relied_on for run in runs)))
+        return [_Revoked(gone) if gone & run.relied_on else self._finish(tx, run) for run in runs]
 
-    def _finish(self, tx: Tx, run: _Finish) -> EvidenceAnswer | None:
-        before = run.file.row
+    def _finish(self, tx: Tx, run: _Finish) -> Answered | None:
         endpoint_health.note(tx, run.signs, self._breaker, self._node)  # whoever's answer stands: the calls were made
-        if not store.finish(tx.conn, before.id, before.owner, {"state": EvidenceCaseState.PENDING.value}):
+        if not self._follow_ups.write(tx, run.ready, owner=run.before.owner):
             return None
-        settled = self._follow_ups.settle(tx, run.file, run.rows, ready=run.ready, tell=False)
-        file, answer = settled.file, settled.answer
-        revoked = {row.identifier_index for row in file.documents.values() if row.standing == Standing.REVOKED.value}
+        file, answered = run.ready.file, run.ready.answered
         for values in run.keep:
-            if values["identifier_index"] not in revoked:
-                store.keep(tx.conn, values)
+            store.keep(tx.conn, values)
         self._follow_ups.note_uses(tx, file, run.asked)
+        answer = answered.answer
         satisfied = sum(one.satisfied for one in answer.requirements)
         detail = {
-            "digest": settled.digest,
+            "digest": answered.digest,
             "state": file.row.state,
             "satisfied": f"{satisfied}/{len(answer.requirements)}",
             "reused": str(run.reused),
@@ -365,25 +387,25 @@ class EvidenceService:
             detail["notices"] = " ".join(one.number for one in answer.notices)[:200]
         word = "complete" if answer.complete else "partial"
         tx.audit.append(AuditEntry(f"system:{file.row.system_id}", "evidence.answer", file.row.id, word, detail))
-        return answer
+        return answered
 
     # --- reading ----------------------------------------------------------------------------------------------------------
 
-    def read(self, caller: Caller, request_id: str) -> EvidenceAnswer:
+    def read(self, caller: Caller, request_id: str) -> Answered:
         """How a request of the caller's own stands, with all that it may see. HubProblem(EVIDENCE_UNKNOWN) else."""
         caller.require_somewhere(Service.EVIDENCE)
         with self._db.read() as conn:
             row = store.request(conn, request_id)
         if row is None or row.system_id != caller.system_id or not caller.may(Service.EVIDENCE, row.region):
             raise HubProblem(EVIDENCE_UNKNOWN)
-        answer = self._answer(request_id)
+        answered = self._answer(request_id)
 
         def note(tx: Tx) -> None:
-            detail = {"digest": digest_of_answer(answer), "state": answer.state.value}
+            detail = {"digest": answered.digest, "state": answered.answer.state.value}
             tx.audit.append(AuditEntry(f"system:{caller.system_id}", "evidence.read", request_id, "read", detail))
 
         self._db.write(note)  # before anything leaves the hub
-        return answer
+        return answered
 
     def _open(self, request_id: str) -> EvidenceFile | None:
         with self._db.read() as conn:
@@ -391,11 +413,11 @@ class EvidenceService:
             rows = store.documents(conn, request_id)
         return None if row is None else self._views.open(row, rows, self._items.current())
 
-    def _answer(self, request_id: str) -> EvidenceAnswer:
+    def _answer(self, request_id: str) -> Answered:
         file = self._open(request_id)
         if file is None:
             raise HubProblem(EVIDENCE_UNKNOWN, "dropped")
-        return self._views.answer(file)
+        return Answered.of(self._views.answer(file))
 
     # --- house-keeping --------------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,22 @@ _FINAL_NO: Final = frozenset({Standing.NO_MATCH, Standing.REVOKED, Standing.EXPI
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer, with its JSON as it is sent: made once, and the audit log has the digest of just that."""
+
+    answer: EvidenceAnswer
+    body: bytes
+
+    @classmethod
+    def of(cls, answer: EvidenceAnswer) -> Answered:
+        return cls(answer, answer.model_dump_json(by_alias=True, exclude_none=True).encode())
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.body).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceFile:
     """One request as it stands, opened."""
 
@@ -235,11 +251,6 @@ class Views:
             statement["notices"] = {one.id: one.source for one in notices}
         payload = json.dumps(statement, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
         return sign_jws(payload, self.key, "ES256", headers={"kid": KEY_ID, "typ": PREDICATE_TYPE})
-
-
-def digest_of_answer(answer: EvidenceAnswer) -> str:
-    """SHA-256 of the body as it is sent."""
-    return hashlib.sha256(answer.model_dump_json(by_alias=True, exclude_none=True).encode()).hexdigest()
 
 
 def handed_out(plan: Plan) -> list[Evidence]:
