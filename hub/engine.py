@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from functools import lru_cache
-from operator import itemgetter
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -15,8 +12,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
-
-from hub.tables import UtcTime, to_micros
 
 READERS = 32  # connections for reading; the writer has its own
 WRITER = {"hub_writer": True}  # execution options of a connection that will write
@@ -71,62 +66,6 @@ def _sqlite(url: URL) -> Engine:
         conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get("hub_writer") else "BEGIN")
 
     return engine
-
-
-def insert_many(conn: Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
-    """Insert rows that have the same columns, many with one statement: the hot tables, at half of SQLAlchemy's cost.
-
-    SQLite's driver gives the interpreter lock up for every row of an executemany, and the event loop takes it; here it does
-    so once for up to 64 rows. Times become what :class:`hub.tables.UtcTime` stores; columns that no row names get their default.
-    """
-    if not rows:
-        return
-    readers = _readers(table, tuple(rows[0]))
-    done = 0
-    for size in _SIZES:
-        while len(rows) - done >= size:
-            values = tuple(read(row) for row in rows[done : done + size] for read in readers.values())
-            conn.exec_driver_sql(_insert_statement(table.name, tuple(readers), size, conn.dialect.paramstyle), values)
-            done += size
-
-
-_SIZES = (64, 32, 16, 8, 4, 2, 1)  # few statements, so that the drivers keep them prepared
-Reader = Callable[[Mapping[str, object]], object]
-
-
-@lru_cache(maxsize=64)
-def _readers(table: sa.Table, names: tuple[str, ...]) -> Mapping[str, Reader]:
-    """How the value of each column is read from a row."""
-    readers: dict[str, Reader] = {}
-    for column in table.columns:
-        if column.name in names:
-            readers[column.name] = (
-                _time_of(column.name) if isinstance(column.type, UtcTime) else itemgetter(column.name)
-            )
-        elif isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar:
-            value = column.default.arg
-            readers[column.name] = _constant(to_micros(value) if isinstance(value, datetime) else value)
-    return readers
-
-
-@lru_cache(maxsize=512)
-def _insert_statement(table: str, columns: tuple[str, ...], rows: int, paramstyle: str) -> str:
-    mark = "?" if paramstyle == "qmark" else "%s"
-    one = "(" + ", ".join([mark] * len(columns)) + ")"
-    listed = ", ".join(f'"{name}"' for name in columns)
-    return f'INSERT INTO "{table}" ({listed}) VALUES {", ".join([one] * rows)}'  # noqa: S608  names of our own tables
-
-
-def _time_of(name: str) -> Reader:
-    def read(row: Mapping[str, object]) -> object:
-        value = row[name]
-        return to_micros(value) if isinstance(value, datetime) else value
-
-    return read
-
-
-def _constant(value: object) -> Reader:
-    return lambda _row: value
 
 
 def is_transient(error: DBAPIError) -> bool:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
+from hub.prepared import insert_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +126,11 @@ def delete_right(conn: Connection, system_id: str, service: str, region: str) ->
 # --- nonces -------------------------------------------------------------------------------------------------------------
 
 
-_REMEMBER = {  # made once: every signed message runs it
-    dialect: insert(t.nonces).on_conflict_do_nothing().returning(t.nonces.c.digest)
-    for dialect, insert in (("sqlite", sqlite_insert), ("postgresql", postgresql_insert))
-}
-
-
 def remember_nonces(conn: Connection, nonces: Sequence[tuple[str, datetime]]) -> list[bool]:
     """For each (digest, expires_at), whether it is new; of equal ones in one batch the first is."""
     # in one order on every node, so that two nodes that insert the same nonces do not wait for each other
     rows = [{"digest": digest, "expires_at": expires} for digest, expires in sorted(dict(nonces).items())]
-    fresh = set(conn.execute(_REMEMBER[conn.dialect.name], rows).scalars())
+    fresh = set(insert_new(conn, t.nonces, rows))
     answers = []
     for digest, _ in nonces:
         answers.append(digest in fresh)

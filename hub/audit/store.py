@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
-from hub.engine import insert_many
+from hub.prepared import Prepared, insert_many
 
 HEAD = 1
 PAGE = 5_000
@@ -37,19 +37,20 @@ class Head:
     mac: str
 
 
-# made once: of every commit, to make these two would cost more than to run them
 h = t.audit_head
-_LOCK_HEAD = sa.select(h.c.seq, h.c.mac).where(h.c.id == HEAD).with_for_update()
-_MOVE_HEAD = sa.update(h).where(h.c.id == HEAD).values(seq=sa.bindparam("seq"), mac=sa.bindparam("mac"))
+_LOCK_HEAD = Prepared(sa.select(h.c.seq, h.c.mac).where(h.c.id == HEAD).with_for_update())
+_MOVE_HEAD = Prepared(
+    sa.update(h).where(h.c.id == HEAD).values(seq=sa.bindparam("to", type_=h.c.seq.type), mac=sa.bindparam("mac"))
+)
 
 
 def lock_head(conn: Connection) -> Head:
     """The head, locked until the commit: one writer at a time continues the chain."""
-    row = conn.execute(_LOCK_HEAD).one_or_none()
+    row = _LOCK_HEAD.row(conn)
     if row is None:
         conn.execute(sa.insert(h).values(id=HEAD, seq=0, mac=""))
         return Head(0, "")
-    return Head(row.seq, row.mac)
+    return Head(*row)
 
 
 def read_head(conn: Connection) -> Head:
@@ -59,7 +60,7 @@ def read_head(conn: Connection) -> Head:
 
 def append(conn: Connection, rows: Sequence[Row], head: Head) -> None:
     insert_many(conn, t.audit, [{name: getattr(row, name) for name in Row.__dataclass_fields__} for row in rows])
-    conn.execute(_MOVE_HEAD, {"seq": head.seq, "mac": head.mac})
+    _MOVE_HEAD.run(conn, to=head.seq, mac=head.mac)
 
 
 def rows(conn: Connection, *, after: int = 0) -> Iterator[Row]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from hub import tables as t
-from hub.engine import insert_many
+from hub.prepared import insert_many
 from schemas.transfers import CaseState, EvidenceState, StepState
 
 Values = dict[str, object]

@@ -25,7 +25,7 @@ from hub.db import AuditEntry, Tx
 from hub.deliveries.breaker import Breaker, on_claim, room
 from hub.deliveries.model import Claimed, Kind, State, Target, Word
 from hub.deliveries.retry import opens_at
-from hub.engine import insert_many
+from hub.prepared import insert_many
 
 d, e, a, c = t.deliveries, t.endpoints, t.attempts, t.endpoint_calls
 

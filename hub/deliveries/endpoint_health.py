@@ -6,6 +6,7 @@ Both are told here, in the transaction that commits what came of the call, so th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -18,13 +19,15 @@ from hub import tables as t
 from hub.db import AuditEntry, Tx
 from hub.deliveries.breaker import Breaker, BreakerPolicy, Effect, Health, Sign, after
 from hub.deliveries.retry import retry_after
+from hub.prepared import in_list, listed
 
 OK_EVERY: Final = timedelta(seconds=10)  # a healthy endpoint's row is not rewritten at every answer
 log = structlog.get_logger(__name__)
 e = t.endpoints
 _HEALTH = [e.c[name] for name in Health.__dataclass_fields__]
-_HEALTHS = sa.select(e.c.id, *_HEALTH).where(e.c.id.in_(sa.bindparam("ids", expanding=True))).order_by(e.c.id)
-_HEALTHS_LOCKED = _HEALTHS.with_for_update(key_share=True)
+_OF = sa.select(e.c.id, *_HEALTH).order_by(e.c.id)
+_HEALTHS = in_list(lambda ids: _OF.where(e.c.id.in_(ids)))
+_HEALTHS_LOCKED = in_list(lambda ids: _OF.where(e.c.id.in_(ids)).with_for_update(key_share=True))
 
 
 def sign_of(error: AdapterError) -> Sign:
@@ -75,9 +78,9 @@ def _healths(conn: Connection, ids: Iterable[str], *, lock: bool = False) -> dic
     if not wanted:
         return {}
     found = {}
-    for row in conn.execute(_HEALTHS_LOCKED if lock else _HEALTHS, {"ids": wanted}):
-        values = {name: row._mapping[name] for name in Health.__dataclass_fields__}
-        found[row.id] = Health(**{**values, "breaker": Breaker(row.breaker)})
+    for id_, *values in (_HEALTHS_LOCKED if lock else _HEALTHS)(len(wanted)).rows(conn, **listed(wanted)):
+        health = Health(*values)
+        found[id_] = replace(health, breaker=Breaker(health.breaker))
     return found
 
 

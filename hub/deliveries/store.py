@@ -16,8 +16,8 @@ from sqlalchemy.engine import Connection, Row
 from hub import tables as t
 from hub.db import AuditEntry, Tx
 from hub.deliveries.model import TRANSITIONS, Finished, Handlers, Kind, NewDelivery, State, Target
-from hub.engine import insert_many
 from hub.ids import new_id
+from hub.prepared import insert_many
 from hub.vault import Vault
 
 ENDED_WITH_CASE = (Kind.STEP, Kind.ECERT, Kind.PERSON, Kind.ENROLMENT)  # notices are told although the case has ended

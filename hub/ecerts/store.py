@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
+from hub.prepared import insert_new
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +30,8 @@ def notices(conn: Connection) -> list[NoticeRow]:
 
 def add_notice(conn: Connection, notice_id: str, definition: str, at: datetime, actor: str) -> bool:
     """Whether it was added; False if the number is taken."""
-    insert = sqlite_insert if conn.dialect.name == "sqlite" else postgresql_insert
-    n = t.extension_notices
     values = {"id": notice_id, "definition": definition, "added_at": at, "added_by": actor}
-    statement = insert(n).values(values).on_conflict_do_nothing().returning(n.c.id)
-    return conn.execute(statement).one_or_none() is not None
+    return bool(insert_new(conn, t.extension_notices, [values]))
 
 
 def withdraw_notice(conn: Connection, notice_id: str, at: datetime) -> bool:

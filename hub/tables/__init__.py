@@ -5,7 +5,7 @@
 
 from hub.tables.access import nonces, rights, system_keys, systems
 from hub.tables.audit_log import audit, audit_head
-from hub.tables.base import UtcTime, metadata, to_micros
+from hub.tables.base import UtcTime, from_micros, metadata, to_micros
 from hub.tables.case import cases, events, evidence, messages, steps, subscriptions
 from hub.tables.collect import (
     collect_batches,
@@ -60,6 +60,7 @@ __all__ = [
     "evidence_documents",
     "evidence_requests",
     "extension_notices",
+    "from_micros",
     "kept_ecerts",
     "login_links",
     "logins",

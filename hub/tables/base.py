@@ -20,6 +20,11 @@ def to_micros(value: datetime) -> int:
     return (value - EPOCH) // _MICRO
 
 
+def from_micros(value: int) -> datetime:
+    """As it is stored, an aware datetime."""
+    return EPOCH + timedelta(microseconds=value)
+
+
 class UtcTime(TypeDecorator[datetime]):
     """Aware datetimes, stored as microseconds since the epoch."""
 
@@ -30,7 +35,7 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else to_micros(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else EPOCH + timedelta(microseconds=value)
+        return None if value is None else from_micros(value)
 
 
 metadata = MetaData(

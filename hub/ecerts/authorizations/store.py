@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
-from hub.engine import insert_many
+from hub.prepared import Prepared, insert_many, insert_new
 
 Values = dict[str, object]
 
@@ -54,18 +54,11 @@ _AUTHORIZATION = [t.authorizations.c[name] for name in AuthorizationRow.__datacl
 _CONSENT = [t.consents.c[name] for name in ConsentRow.__dataclass_fields__]
 
 
-def _insert_new(conn: Connection, table: sa.Table, values: Values) -> bool:
-    """Whether it was inserted; False if a unique value stood there already."""
-    insert = sqlite_insert if conn.dialect.name == "sqlite" else postgresql_insert
-    statement = insert(table).values(values).on_conflict_do_nothing().returning(table.c.id)
-    return conn.execute(statement).one_or_none() is not None
-
-
 # --- authorizations -------------------------------------------------------------------------------------------------------
 
 
 def add_authorization(conn: Connection, values: Values) -> bool:
-    return _insert_new(conn, t.authorizations, values)
+    return bool(insert_new(conn, t.authorizations, [values]))
 
 
 def remove_authorization(conn: Connection, authorization_id: str) -> None:
@@ -149,7 +142,7 @@ def forget_wrong_codes(conn: Connection, bucket: int) -> None:
 
 
 def add_consent(conn: Connection, values: Values) -> bool:
-    return _insert_new(conn, t.consents, values)
+    return bool(insert_new(conn, t.consents, [values]))
 
 
 def consent(conn: Connection, consent_id: str) -> ConsentRow | None:
@@ -164,7 +157,7 @@ def consent_by_reference(conn: Connection, system_id: str, reference: str) -> Co
 
 
 c = t.consents.c
-_CONSENTS_OF = (  # made once: every request for evidence asks it
+_CONSENTS_OF = Prepared(
     sa.select(*_CONSENT)
     .where(
         c.holder_index == sa.bindparam("holder"),
@@ -178,7 +171,7 @@ _CONSENTS_OF = (  # made once: every request for evidence asks it
 
 def consents_of(conn: Connection, holder_index: str, at: datetime) -> list[ConsentRow]:
     """Those in force, the oldest first."""
-    return [ConsentRow(**row._mapping) for row in conn.execute(_CONSENTS_OF, {"holder": holder_index, "at": at})]
+    return [ConsentRow(*row) for row in _CONSENTS_OF.rows(conn, holder=holder_index, at=at)]
 
 
 # --- uses -----------------------------------------------------------------------------------------------------------------

@@ -270,8 +270,11 @@ class EvidenceService:
         window = timedelta(seconds=limits.window_s)
         bucket = store.bucket_of(now, window)
         store.note_subject(tx.conn, system_id, subject_index, bucket)
-        subjects = store.subjects_since(tx.conn, system_id, bucket - 5)
-        if subjects > limits.subjects:
+        asked = store.asked(
+            tx.conn, system_id, subject_index, bucket=bucket - 5, minute=now - timedelta(minutes=1),
+            since=now - timedelta(seconds=limits.subject_window_s),
+        )  # fmt: skip
+        if (subjects := asked.subjects) > limits.subjects:
             if store.note_throttled(tx.conn, system_id, subjects, now, now + window / 6):
                 detail = {"subjects": str(subjects), "window": str(limits.window_s)}
                 tx.audit.append(AuditEntry("node", "evidence.enumeration", system_id, "alert", detail))
@@ -279,11 +282,9 @@ class EvidenceService:
                     lambda: log.error("one caller asks about many holders", system=system_id, subjects=subjects)
                 )
             return HubProblem(EVIDENCE_THROTTLED, "many-subjects", retry_after_s=limits.window_s // 6)
-        minute = now - timedelta(minutes=1)
-        if store.requests_since(tx.conn, "system_id", system_id, minute) >= limits.caller_requests:
+        if asked.by_caller >= limits.caller_requests:
             return HubProblem(EVIDENCE_THROTTLED, "caller-limit", retry_after_s=60)
-        since = now - timedelta(seconds=limits.subject_window_s)
-        if store.requests_since(tx.conn, "subject_index", subject_index, since) >= limits.subject_requests:
+        if asked.by_subject >= limits.subject_requests:
             return HubProblem(EVIDENCE_THROTTLED, "subject-limit", retry_after_s=limits.subject_window_s // 6)
         return None
 

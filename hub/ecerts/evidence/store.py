@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from hub import tables as t
 from hub.deliveries.model import Target
-from hub.engine import insert_many
+from hub.prepared import Prepared, in_list, insert_many, insert_new, listed
 
 Values = dict[str, object]
 
@@ -88,17 +87,6 @@ class KeptRow:
     document_sealed: bytes
 
 
-def _insert_new(conn: Connection, table: sa.Table, values: Values) -> bool:
-    """Whether it was inserted; False if it stood there already. (RETURNING, because psycopg does not tell the row count.)"""
-    return conn.execute(_new(conn.dialect.name, table), values).one_or_none() is not None
-
-
-@cache
-def _new(dialect: str, table: sa.Table) -> sa.Executable:
-    insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-    return insert.on_conflict_do_nothing().returning(next(iter(table.primary_key)))
-
-
 def _insert(conn: Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
     return sqlite.insert(table) if conn.dialect.name == "sqlite" else postgresql.insert(table)
 
@@ -109,31 +97,40 @@ r, d, k, q = t.evidence_requests, t.evidence_documents, t.kept_ecerts, t.subject
 _REQUEST = [r.c[field.name] for field in fields(RequestRow)]
 _DOCUMENT = [d.c[field.name] for field in fields(DocumentRow)]
 
-# What every request runs is made once: to make a statement costs more than to run it.
-_REQUEST_BY_ID = sa.select(*_REQUEST).where(r.c.id == sa.bindparam("id"))
-_REQUEST_LOCKED = _REQUEST_BY_ID.with_for_update()
-_REQUEST_BY_MESSAGE = sa.select(*_REQUEST).where(
-    r.c.system_id == sa.bindparam("system_id"), r.c.message_id == sa.bindparam("message_id")
+_BY_ID = sa.select(*_REQUEST).where(r.c.id == sa.bindparam("this"))
+_REQUEST_BY_ID = Prepared(_BY_ID)
+_REQUEST_LOCKED = Prepared(_BY_ID.with_for_update())
+_REQUEST_BY_MESSAGE = Prepared(
+    sa.select(*_REQUEST).where(r.c.system_id == sa.bindparam("system_id"), r.c.message_id == sa.bindparam("message_id"))
 )
 _UPDATE_REQUEST = sa.update(r).where(r.c.id == sa.bindparam("this"))
-_FINISH_REQUEST = _UPDATE_REQUEST.where(r.c.state == "open", r.c.owner == sa.bindparam("by"))
-_DOCUMENTS = sa.select(*_DOCUMENT).where(d.c.request_id == sa.bindparam("id")).order_by(d.c.document)
-_PUT_DOCUMENT = sa.update(d).where(d.c.request_id == sa.bindparam("this"), d.c.document == sa.bindparam("one"))
+_OUTCOME = {
+    name: sa.bindparam(name, type_=r.c[name].type)
+    for name in ("state", "answered_at", "predicate", "answer_digest", "purge_at")
+}
+_FINISH_REQUEST = Prepared(_UPDATE_REQUEST.where(r.c.state == "open", r.c.owner == sa.bindparam("by")).values(_OUTCOME))
+_DOCUMENTS = Prepared(sa.select(*_DOCUMENT).where(d.c.request_id == sa.bindparam("this")).order_by(d.c.document))
+_KEY_OF_DOCUMENT = ("request_id", "document")
+_PUT_DOCUMENT = Prepared(
+    sa.update(d)
+    .where(d.c.request_id == sa.bindparam("this"), d.c.document == sa.bindparam("one"))
+    .values({c.name: sa.bindparam(c.name, type_=c.type) for c in _DOCUMENT if c.name not in _KEY_OF_DOCUMENT})
+)
 
 
 def request(conn: Connection, request_id: str, *, lock: bool = False) -> RequestRow | None:
-    row = conn.execute(_REQUEST_LOCKED if lock else _REQUEST_BY_ID, {"id": request_id}).one_or_none()
-    return None if row is None else RequestRow(**row._mapping)
+    row = (_REQUEST_LOCKED if lock else _REQUEST_BY_ID).row(conn, this=request_id)
+    return None if row is None else RequestRow(*row)
 
 
 def by_message(conn: Connection, system_id: str, message_id: str) -> RequestRow | None:
-    row = conn.execute(_REQUEST_BY_MESSAGE, {"system_id": system_id, "message_id": message_id}).one_or_none()
-    return None if row is None else RequestRow(**row._mapping)
+    row = _REQUEST_BY_MESSAGE.row(conn, system_id=system_id, message_id=message_id)
+    return None if row is None else RequestRow(*row)
 
 
 def add_request(conn: Connection, row: RequestRow, documents: Sequence[DocumentRow]) -> bool:
     """False if another node took the same message in the meantime."""
-    if not _insert_new(conn, r, row.values):
+    if not insert_new(conn, r, [row.values]):
         return False
     insert_many(conn, d, [row.values for row in documents])
     return True
@@ -146,8 +143,8 @@ def take_over(conn: Connection, row: RequestRow, owner: str, until: datetime) ->
 
 
 def finish(conn: Connection, request_id: str, owner: str, values: Values) -> bool:
-    """Only for the run that owns the request."""
-    return conn.execute(_FINISH_REQUEST, {**values, "this": request_id, "by": owner}).rowcount == 1
+    """Only for the run that owns the request. ``values``: all of its outcome."""
+    return _FINISH_REQUEST.run(conn, this=request_id, by=owner, **values) == 1
 
 
 def update_request(conn: Connection, request_id: str, values: Values) -> None:
@@ -170,18 +167,12 @@ def orphans(conn: Connection, now: datetime, *, limit: int = 50) -> list[Request
 
 
 def documents(conn: Connection, request_id: str) -> list[DocumentRow]:
-    return [DocumentRow(**row._mapping) for row in conn.execute(_DOCUMENTS, {"id": request_id})]
+    return [DocumentRow(*row) for row in _DOCUMENTS.rows(conn, this=request_id)]
 
 
 def put_documents(conn: Connection, rows: Iterable[DocumentRow]) -> None:
     """Every column of rows that are there."""
-    put = []
-    for row in rows:
-        values = row.values
-        place = {"this": values.pop("request_id"), "one": values.pop("document")}
-        put.append({**values, **place})
-    if put:
-        conn.execute(_PUT_DOCUMENT, put)
+    _PUT_DOCUMENT.run_each(conn, ({**row.values, "this": row.request_id, "one": row.document} for row in rows))
 
 
 def relied_on(conn: Connection, indexes: Collection[str]) -> list[tuple[str, str]]:
@@ -204,11 +195,19 @@ def _parts(values: Collection[str], size: int = 200) -> Iterator[list[str]]:
 # --- documents that are kept -----------------------------------------------------------------------------------------------
 
 
+_KEPT = Prepared(
+    sa.select(*(k.c[field.name] for field in fields(KeptRow))).where(
+        k.c.holder_index == sa.bindparam("holder"),
+        k.c.type_code == sa.bindparam("type"),
+        k.c.endpoint_id == sa.bindparam("endpoint"),
+        k.c.keep_until > sa.bindparam("now"),
+    )
+)
+
+
 def kept(conn: Connection, holder_index: str, type_code: str, endpoint_id: str, now: datetime) -> KeptRow | None:
-    columns = [k.c[field.name] for field in fields(KeptRow)]
-    place = (k.c.holder_index == holder_index, k.c.type_code == type_code, k.c.endpoint_id == endpoint_id)
-    row = conn.execute(sa.select(*columns).where(*place, k.c.keep_until > now)).one_or_none()
-    return None if row is None else KeptRow(**row._mapping)
+    row = _KEPT.row(conn, holder=holder_index, type=type_code, endpoint=endpoint_id, now=now)
+    return None if row is None else KeptRow(*row)
 
 
 def keep(conn: Connection, values: Values) -> None:
@@ -225,29 +224,43 @@ def drop_kept(conn: Connection, indexes: Collection[str]) -> int:
 # --- how much was asked ------------------------------------------------------------------------------------------------------
 
 
-_REQUESTS_SINCE = {
-    name: sa.select(sa.func.count()).where(r.c[name] == sa.bindparam("value"), r.c.asked_at > sa.bindparam("since"))
-    for name in ("system_id", "subject_index")
-}
-_SUBJECTS_SINCE = sa.select(sa.func.count(sa.distinct(q.c.subject_index))).where(
-    q.c.system_id == sa.bindparam("system"), q.c.bucket >= sa.bindparam("from")
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a caller has asked of late. ``subjects``: different holders; ``by_caller`` and ``by_subject``: requests."""
+
+    subjects: int
+    by_caller: int
+    by_subject: int
+
+
+def _count(counted: sa.ColumnElement[int], *where: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    return sa.select(counted).where(*where).scalar_subquery()
+
+
+_ASKED = Prepared(
+    sa.select(
+        _count(
+            sa.func.count(sa.distinct(q.c.subject_index)),
+            q.c.system_id == sa.bindparam("system"),
+            q.c.bucket >= sa.bindparam("bucket"),
+        ),
+        _count(sa.func.count(), r.c.system_id == sa.bindparam("system"), r.c.asked_at > sa.bindparam("minute")),
+        _count(sa.func.count(), r.c.subject_index == sa.bindparam("subject"), r.c.asked_at > sa.bindparam("since")),
+    )
 )
 
 
-def requests_since(conn: Connection, column: str, value: str, since: datetime) -> int:
-    """``column``: system_id or subject_index."""
-    return int(conn.execute(_REQUESTS_SINCE[column], {"value": value, "since": since}).scalar_one())
+def note_subject(conn: Connection, system_id: str, subject_index: str, bucket: int) -> None:
+    """Once for each bucket."""
+    insert_new(conn, q, [{"system_id": system_id, "bucket": bucket, "subject_index": subject_index}])
 
 
-def note_subject(conn: Connection, system_id: str, subject_index: str, bucket: int) -> bool:
-    """Whether the caller had not asked about this holder in this bucket yet."""
-    values = {"system_id": system_id, "bucket": bucket, "subject_index": subject_index}
-    return _insert_new(conn, q, values)
-
-
-def subjects_since(conn: Connection, system_id: str, bucket: int) -> int:
-    """How many different holders the caller has asked about."""
-    return int(conn.execute(_SUBJECTS_SINCE, {"system": system_id, "from": bucket}).scalar_one())
+def asked(
+    conn: Connection, system_id: str, subject_index: str, *, bucket: int, minute: datetime, since: datetime
+) -> Asked:
+    """Holders since ``bucket``, the caller's requests since ``minute``, those about the holder, whoever's, ``since``."""
+    row = _ASKED.row(conn, system=system_id, subject=subject_index, bucket=bucket, minute=minute, since=since)
+    return Asked(*(row or (0, 0, 0)))
 
 
 def note_throttled(conn: Connection, system_id: str, subjects: int, now: datetime, until: datetime) -> bool:
@@ -280,17 +293,19 @@ def purge(conn: Connection, now: datetime, bucket: int) -> int:
 # --- who may what, and where -----------------------------------------------------------------------------------------------
 
 
-_PURPOSES = sa.select(t.system_purposes.c.purpose).where(t.system_purposes.c.system_id == sa.bindparam("system"))
+_PURPOSES = Prepared(
+    sa.select(t.system_purposes.c.purpose).where(t.system_purposes.c.system_id == sa.bindparam("system"))
+)
 _TARGET = [t.endpoints.c[field.name] for field in fields(Target)]
 
 
 def purposes(conn: Connection, system_id: str) -> frozenset[str]:
-    return frozenset(conn.execute(_PURPOSES, {"system": system_id}).scalars())
+    return frozenset(purpose for (purpose,) in _PURPOSES.rows(conn, system=system_id))
 
 
 def allow_purpose(conn: Connection, system_id: str, purpose: str, now: datetime, by: str) -> bool:
     values = {"system_id": system_id, "purpose": purpose, "granted_at": now, "granted_by": by}
-    return _insert_new(conn, t.system_purposes, values)
+    return bool(insert_new(conn, t.system_purposes, [values]))
 
 
 def forbid_purpose(conn: Connection, system_id: str, purpose: str) -> bool:
@@ -309,17 +324,16 @@ def system_exists(conn: Connection, system_id: str) -> bool:
     return conn.execute(sa.select(t.systems.c.id).where(t.systems.c.id == system_id)).first() is not None
 
 
-_ENDPOINTS = sa.select(
-    *_TARGET, *(t.endpoints.c[name] for name in ("max_concurrency", "paused_at", "open_at", "service_hours"))
-).where(t.endpoints.c.id.in_(sa.bindparam("ids", expanding=True)))
+_CALLABLE = [t.endpoints.c[name] for name in ("max_concurrency", "paused_at", "open_at", "service_hours")]
+_ENDPOINTS = in_list(lambda ids: sa.select(*_TARGET, *_CALLABLE).where(t.endpoints.c.id.in_(ids)))
 
 
-def endpoints(conn: Connection, ids: Iterable[str]) -> Mapping[str, EndpointRow]:
-    found = {}
-    for row in conn.execute(_ENDPOINTS, {"ids": sorted(ids)}):
-        one = Target(**{field.name: row._mapping[field.name] for field in fields(Target)})
-        found[one.id] = EndpointRow(one, row.max_concurrency, row.paused_at, row.open_at, row.service_hours)
-    return found
+def endpoints(conn: Connection, ids: Collection[str]) -> Mapping[str, EndpointRow]:
+    if not ids:
+        return {}
+    size = len(_TARGET)
+    rows = _ENDPOINTS(len(ids)).rows(conn, **listed(ids))
+    return {row[0]: EndpointRow(Target(*row[:size]), *row[size:]) for row in rows}
 
 
 def events_endpoint(conn: Connection, endpoint_id: str, system_id: str) -> bool:

@@ -6,11 +6,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
+from hub.prepared import insert_new
 
 Values = dict[str, object]
 p = t.presentations
@@ -47,9 +46,7 @@ _COLUMNS = [p.c[field.name] for field in fields(PresentationRow)]
 
 def add(conn: Connection, values: Values) -> bool:
     """False if the message, or the code, was there already."""
-    insert = sqlite_insert if conn.dialect.name == "sqlite" else postgresql_insert
-    statement = insert(p).values(values).on_conflict_do_nothing().returning(p.c.id)
-    return conn.execute(statement).one_or_none() is not None
+    return bool(insert_new(conn, p, [values]))
 
 
 def presentation(conn: Connection, presentation_id: str, *, lock: bool = False) -> PresentationRow | None:

@@ -17,15 +17,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
+from hub.prepared import Prepared, in_list, listed
 
 n, v = t.revocation_notices, t.revoked_ecerts
 _LOCK: Final = 0x7265766F6B65  # "revoke": one number among PostgreSQL's advisory locks
-_SHARED: Final = sa.select(sa.func.pg_advisory_xact_lock_shared(_LOCK))
+_SHARED: Final = Prepared(sa.select(sa.func.pg_advisory_xact_lock_shared(_LOCK)))
 _EXCLUSIVE: Final = sa.select(sa.func.pg_advisory_xact_lock(_LOCK))
 _PART: Final = 200  # values of one IN list
-_REVOKED: Final = sa.select(v.c.identifier_index).where(
-    v.c.identifier_index.in_(sa.bindparam("indexes", expanding=True))
-)
+_REVOKED: Final = in_list(lambda indexes: sa.select(v.c.identifier_index).where(v.c.identifier_index.in_(indexes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class NoticeRow:
 def lock_shared(conn: Connection) -> None:
     """Until this transaction ends no notice is committed; many may hold it."""
     if conn.dialect.name == "postgresql":
-        conn.execute(_SHARED)
+        _SHARED.rows(conn)
 
 
 def lock_exclusive(conn: Connection) -> None:
@@ -58,7 +57,8 @@ def revoked(conn: Connection, indexes: Collection[str]) -> frozenset[str]:
     wanted = sorted(indexes)
     found: set[str] = set()
     for start in range(0, len(wanted), _PART):
-        found |= set(conn.execute(_REVOKED, {"indexes": wanted[start : start + _PART]}).scalars())
+        part = wanted[start : start + _PART]
+        found |= {index for (index,) in _REVOKED(len(part)).rows(conn, **listed(part))}
     return frozenset(found)
 
 

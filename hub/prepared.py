@@ -1,0 +1,211 @@
+"""Statements that every message runs, given to the driver as they are.
+
+SQLAlchemy writes and compiles them; what else it does for each execution (contexts, events, result objects) costs ten times what
+the driver and SQLite need for a row: 70 beside 7 µs. So the hot statements are compiled once for each database and then run by the
+driver. The transaction, the connection and the errors (:class:`sqlalchemy.exc.DBAPIError`) stay SQLAlchemy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from hub.tables import UtcTime, from_micros, to_micros
+
+Row = tuple[Any, ...]
+Statement = sa.SelectBase | sa.Update
+
+
+class Prepared:
+    """One statement. Values are given by the names of its bind parameters; times are aware datetimes on both sides."""
+
+    def __init__(self, statement: Statement) -> None:
+        self._statement = statement
+        self._compiled: dict[str, _Compiled] = {}
+
+    def rows(self, conn: Connection, **values: object) -> list[Row]:
+        compiled = self._for(conn)
+        return compiled.read(_execute(conn, compiled.text, compiled.parameters(values)).fetchall())
+
+    def row(self, conn: Connection, **values: object) -> Row | None:
+        """The first, if there is one."""
+        found = self.rows(conn, **values)
+        return found[0] if found else None
+
+    def run(self, conn: Connection, **values: object) -> int:
+        """How many rows it changed."""
+        compiled = self._for(conn)
+        return int(_execute(conn, compiled.text, compiled.parameters(values)).rowcount)
+
+    def run_each(self, conn: Connection, many: Iterable[Mapping[str, object]]) -> None:
+        """Once for each set of values."""
+        compiled = self._for(conn)
+        parameters = [compiled.parameters(values) for values in many]
+        if parameters:
+            _execute(conn, compiled.text, parameters, many=True)
+
+    def _for(self, conn: Connection) -> _Compiled:
+        name = conn.dialect.name
+        found = self._compiled.get(name)
+        if found is None:
+            found = self._compiled[name] = _Compiled(self._statement, conn.dialect)
+        return found
+
+
+def in_list(write: Callable[[Sequence[sa.BindParameter[str]]], Statement]) -> Callable[[int], Prepared]:
+    """Statements with an IN list, by its length: ``in_list(lambda ids: select(…).where(column.in_(ids)))(3)``.
+
+    Its values are named v0, v1, … (:func:`listed`).
+    """
+
+    @lru_cache(maxsize=256)
+    def of(length: int) -> Prepared:
+        return Prepared(write([sa.bindparam(f"v{index}", type_=sa.String) for index in range(length)]))
+
+    return of
+
+
+def listed(values: Iterable[str]) -> dict[str, str]:
+    return {f"v{index}": value for index, value in enumerate(values)}
+
+
+class _Compiled:
+    """The text for one database, and how values become the driver's and the driver's rows ours."""
+
+    def __init__(self, statement: Statement, dialect: Dialect) -> None:
+        compiled = statement.compile(dialect=dialect)
+        if not isinstance(compiled, SQLCompiler):
+            raise TypeError(f"no SQL: {type(compiled).__name__}")
+        self.text = str(compiled)
+        self._order = compiled.positiontup if compiled.positional else None
+        self._given = dict(compiled.params)  # constants of the statement; None for what each run gives
+        self._times = frozenset(name for name, bind in compiled.binds.items() if isinstance(bind.type, UtcTime))
+        columns = statement.selected_columns if isinstance(statement, sa.SelectBase) else ()
+        self._reads = [(at, read) for at, column in enumerate(columns) if (read := _reader(column.type)) is not None]
+
+    def parameters(self, values: Mapping[str, object]) -> Sequence[object] | Mapping[str, object]:
+        given = {**self._given, **values}
+        for name in self._times:
+            value = given[name]
+            if isinstance(value, datetime):
+                given[name] = to_micros(value)
+        return given if self._order is None else [given[name] for name in self._order]
+
+    def read(self, rows: list[Row]) -> list[Row]:
+        if not self._reads:
+            return rows
+        found = []
+        for row in rows:
+            values = list(row)
+            for at, read in self._reads:
+                if values[at] is not None:
+                    values[at] = read(values[at])
+            found.append(tuple(values))
+        return found
+
+
+def _reader(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], object] | None:
+    if isinstance(kind, UtcTime):
+        return from_micros
+    return bool if isinstance(kind, sa.Boolean) else None  # SQLite's are numbers
+
+
+def _execute(conn: Connection, text: str, parameters: Any, *, many: bool = False) -> Any:
+    """A cursor of the driver's, run inside the connection's transaction (which begins here, if none has)."""
+    if not conn.in_transaction():
+        conn.begin()
+    cursor = conn.connection.cursor()
+    try:
+        if many:
+            cursor.executemany(text, parameters)
+        else:
+            cursor.execute(text, parameters)
+    except conn.dialect.loaded_dbapi.Error as error:
+        lost = conn.dialect.is_disconnect(error, conn.connection, cursor)
+        wrapped = DBAPIError.instance(
+            text, None, error, conn.dialect.loaded_dbapi.Error, hide_parameters=True, connection_invalidated=lost,
+            dialect=conn.dialect,
+        )  # fmt: skip
+        if lost:
+            conn.invalidate(error)
+        raise wrapped from error
+    return cursor
+
+
+# --- many rows ------------------------------------------------------------------------------------------------------------
+
+_SIZES = (64, 32, 16, 8, 7, 6, 5, 4, 3, 2, 1)  # few statements, so that the drivers keep them prepared
+Reader = Callable[[Mapping[str, object]], object]
+
+
+def insert_many(conn: Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert rows that have the same columns, many with one statement.
+
+    SQLite's driver gives the interpreter lock up for every row of an executemany, and the event loop takes it; here it does
+    so once for up to 64 rows. Times become what :class:`hub.tables.UtcTime` stores; columns that no row names get their default.
+    """
+    for _ in _inserted(conn, table, rows, ""):
+        pass
+
+
+def insert_new(conn: Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> list[object]:
+    """Insert those that are not there yet, and give the first key of each of these."""
+    key = next(iter(table.primary_key)).name
+    suffix = f' ON CONFLICT DO NOTHING RETURNING "{key}"'
+    return [found for cursor in _inserted(conn, table, rows, suffix) for (found,) in cursor.fetchall()]
+
+
+def _inserted(conn: Connection, table: sa.Table, rows: Sequence[Mapping[str, object]], suffix: str) -> Iterator[Any]:
+    if not rows:
+        return
+    names, readers = _readers(table, tuple(rows[0]))
+    done = 0
+    for size in _SIZES:
+        while len(rows) - done >= size:
+            values = [read(row) for row in rows[done : done + size] for read in readers]
+            text = _insert_statement(table.name, names, size, conn.dialect.paramstyle)
+            yield _execute(conn, text + suffix, values)
+            done += size
+
+
+@lru_cache(maxsize=64)
+def _readers(table: sa.Table, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[Reader, ...]]:
+    """The columns that are written, and how the value of each is read from a row."""
+    readers: dict[str, Reader] = {}
+    for column in table.columns:
+        if column.name in names:
+            readers[column.name] = (
+                _time_of(column.name) if isinstance(column.type, UtcTime) else itemgetter(column.name)
+            )
+        elif isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar:
+            value = column.default.arg
+            readers[column.name] = _constant(to_micros(value) if isinstance(value, datetime) else value)
+    return tuple(readers), tuple(readers.values())
+
+
+@lru_cache(maxsize=512)
+def _insert_statement(table: str, columns: tuple[str, ...], rows: int, paramstyle: str) -> str:
+    mark = "?" if paramstyle == "qmark" else "%s"
+    one = "(" + ", ".join([mark] * len(columns)) + ")"
+    listed_ = ", ".join(f'"{name}"' for name in columns)
+    return f'INSERT INTO "{table}" ({listed_}) VALUES {", ".join([one] * rows)}'  # noqa: S608  names of our own tables
+
+
+def _time_of(name: str) -> Reader:
+    def read(row: Mapping[str, object]) -> object:
+        value = row[name]
+        return to_micros(value) if isinstance(value, datetime) else value
+
+    return read
+
+
+def _constant(value: object) -> Reader:
+    return lambda _row: value
