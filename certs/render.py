@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from certs.ofd.seals import BEIJING
-from certs.report import Axis, Finding, Indication, Report, Signer
+from certs.report import Axis, Finding, Indication, Report, Signer, worst
 
 _WORDS: Final[dict[str, tuple[str, str]]] = {
     "PASSED": ("通过", "PASSED"),
@@ -53,6 +53,9 @@ _SHOWN_DATA: Final = ("changed", "missing", "files", "why")
 def report_to_json(report: Report) -> dict[str, object]:
     """Plain values for ``json.dumps``. Times are ISO 8601 in UTC; ``axes`` has the verdict of each axis that was judged."""
     sub = report.sub_indication
+    by_axis: dict[Axis, list[Indication]] = {}
+    for finding in report.findings:
+        by_axis.setdefault(finding.axis, []).append(finding.indication)
     return {
         "format": report.format,
         "indication": report.indication.value,
@@ -60,7 +63,7 @@ def report_to_json(report: Report) -> dict[str, object]:
         "digest_sha256": report.digest_sha256,
         "verified_at": report.verified_at.isoformat(),
         "policy": report.policy,
-        "axes": {axis.value: verdict.value for axis in Axis if (verdict := report.axis(axis)) is not None},
+        "axes": {axis.value: worst(by_axis[axis]).value for axis in Axis if axis in by_axis},
         "signers": [_signer_to_json(signer) for signer in report.signers],
         "findings": [
             {

@@ -139,7 +139,7 @@ class Database:
         self.clock = clock or utc_now
         self._own_clock = clock is not None or self.is_sqlite
         self._chain_audit = chain_audit
-        self._queue: queue.Queue[_Waiting[Any, Any] | None] = queue.Queue(QUEUE_LIMIT)
+        self._queue: queue.SimpleQueue[_Waiting[Any, Any] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()  # of the three below
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -174,10 +174,9 @@ class Database:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="db-writer", daemon=True)
                 self._thread.start()
-            try:
-                self._queue.put_nowait(_Waiting(operation, item, future))
-            except queue.Full:
-                raise DatabaseBusy(f"{QUEUE_LIMIT} writes are waiting") from None
+            if self._queue.qsize() >= QUEUE_LIMIT:
+                raise DatabaseBusy(f"{QUEUE_LIMIT} writes are waiting")
+            self._queue.put(_Waiting(operation, item, future))
         return future
 
     def write(self, function: Callable[[Tx], R]) -> R:

@@ -132,10 +132,8 @@ def _attachments(package: OfdPackage, body: etree._Element, readable: frozenset[
 def _leaves(root: etree._Element) -> Iterator[tuple[str, str]]:
     for element in root.iter(etree.Element):
         if len(element) == 0:
-            tag = etree.QName(element).localname
-            yield from _statement(
-                element.get("name") or element.get("Name") or tag, text(element) or element.get("value", "")
-            )
+            name = element.get("name") or element.get("Name") or element.tag.rpartition("}")[2]
+            yield from _statement(name, text(element) or element.get("value", ""))
 
 
 def _statement(name: str, value: str) -> Iterator[tuple[str, str]]:

@@ -55,7 +55,7 @@ class OfdPackage:
     _limits: OfdLimits
     _read: dict[str, bytes] = field(default_factory=dict)
     _digests: dict[tuple[str, str], bytes] = field(default_factory=dict)
-    _index: etree._Element | None = None
+    _roots: dict[str, etree._Element] = field(default_factory=dict)
     _signatures: dict[str, SignatureFile] = field(default_factory=dict)
     _total: int = 0
 
@@ -95,15 +95,13 @@ class OfdPackage:
         return self._read[name]
 
     def xml(self, name: str) -> etree._Element:
-        """The root element of a file; no DOCTYPE, bounded in depth and size. Only the index is kept: it is asked often."""
-        if name == "OFD.xml" and self._index is not None:
-            return self._index
-        try:
-            root = parse(self.read(name), limits=_XML)
-        except UnsafeXml as error:
-            raise Malformed(f"{name[:120]}: {error.reason}") from None
-        if name == "OFD.xml":
-            self._index = root
+        """The root element of a file; no DOCTYPE, bounded in depth and size. Kept: who verifies and who reads ask for the same."""
+        root = self._roots.get(name)
+        if root is None:
+            try:
+                root = self._roots[name] = parse(self.read(name), limits=_XML)
+            except UnsafeXml as error:
+                raise Malformed(f"{name[:120]}: {error.reason}") from None
         return root
 
     def digest(self, method: str, name: str) -> bytes:

@@ -339,6 +339,7 @@ class Catalogue:
                 self._add(self._rules.setdefault(entry.region, []), entry.key)
         for codes in self._by_place.values():
             codes.sort(key=lambda code: (len(code), code))
+        self._source_on = lru_cache(maxsize=4096)(self._find_source)  # asked for every document of every request
 
     @staticmethod
     def _add(keys: list[str], key: str) -> None:
@@ -384,8 +385,11 @@ class Catalogue:
 
     def source(self, ecert_type: str, region: str, at: datetime) -> Source | None:
         """Who issues this evidence for a region: the region's own source, else its city's, else the province's."""
+        return self._source_on(ecert_type, region, shanghai_day(at))
+
+    def _find_source(self, ecert_type: str, region: str, day: date) -> Source | None:
         for code in _upward(region):
-            found = self._current(Source.kind, f"{ecert_type}/{code}", shanghai_day(at))
+            found = self._current(Source.kind, f"{ecert_type}/{code}", day)
             if isinstance(found, Source):
                 return found
         return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, Protocol
+
+from pydantic_core import from_json, to_json
 
 from adapters.contract import (
     AdapterError,
@@ -115,7 +116,7 @@ class Judge:
         expired = document.status is EcertStatus.EXPIRED
         checked = document.model_copy(update={"status": EcertStatus.VALID}) if expired else document
         verdict = self.checker.check(checked, query, at)
-        report = json.dumps(report_to_json(verdict.report), ensure_ascii=False)
+        report = to_json(report_to_json(verdict.report)).decode()
         if verdict.retry:
             return Got(Standing.PENDING, verdict.reason, ask_again=True, report=report, checked_at=at)
         if verdict.state is not EvidenceState.SATISFIED:
@@ -176,18 +177,21 @@ def end_of(document: EcertDocument, inside: Mapping[str, str]) -> date | None:
 
 
 def to_bytes(answer: Canonical) -> bytes:
+    """A line of JSON; the file of a certificate follows it."""
     if isinstance(answer, EcertDocument):
-        values: dict[str, object] = answer.model_dump(mode="json", by_alias=False, exclude={"content"})
-        values["content"] = base64.b64encode(answer.content).decode("ascii")
-        return json.dumps({"ecert": values}, ensure_ascii=False).encode()
+        values = answer.model_dump(mode="json", by_alias=False, exclude={"content"})
+        return to_json({"ecert": values}) + b"\n" + answer.content
     name = "person" if isinstance(answer, PersonAnswer) else "enrolment"
-    return json.dumps({name: answer.model_dump(mode="json", by_alias=False)}, ensure_ascii=False).encode()
+    return to_json({name: answer.model_dump(mode="json", by_alias=False)})
 
 
 def from_bytes(data: bytes) -> Held:
-    ((name, values),) = json.loads(data).items()
+    line, _, content = data.partition(b"\n")
+    ((name, values),) = from_json(line).items()
     if name == "ecert":
-        return EcertDocument.model_validate({**values, "content": base64.b64decode(values["content"])})
+        if "content" in values:  # as it was sealed before there was a second part
+            content = base64.b64decode(values["content"])
+        return EcertDocument.model_validate({**values, "content": content})
     return (PersonAnswer if name == "person" else EnrolmentRecord).model_validate(values)
 
 

@@ -86,7 +86,12 @@ def _documents(expressions: tuple[str, ...]) -> tuple[Evidence, ...]:
 
 
 def holder_for(request: EvidenceRequest, document: Evidence) -> Holder | None:
-    return next((holder for holder in request.holders if holder.role.value == document.role.value), None)
+    return by_role(request).get(document.role)
+
+
+def by_role(request: EvidenceRequest) -> dict[str, Holder]:
+    """The holders by the word of their role, which is the same in the message and in the catalogue."""
+    return {holder.role.value: holder for holder in request.holders}
 
 
 def find_grounds(
@@ -105,22 +110,22 @@ def find_grounds(
     guardian's for a child.
     """
     found: dict[Evidence, Basis] = {}
-    wanted = documents_of(item)
+    wanted, holders = documents_of(item), by_role(request)
 
     def basis_of(holder: Holder, types: tuple[str, ...]) -> Basis | None:
         return _basis(authorizations, conn, request, holder, item, system_id, at, types)
 
-    for holder in request.holders:
-        own = [one for one in wanted if one.role.value == holder.role.value and one.type not in RECORDS]
+    for role, holder in holders.items():
+        own = [one for one in wanted if role == one.role and one.type not in RECORDS]
         types = tuple(one.type for one in own)
         whole = basis_of(holder, types) if 0 < len(own) <= 20 else None
         for document in own:  # one basis for all, else whichever covers each
             one = whole or basis_of(holder, (document.type,))
             if one is not None:
                 found[document] = one
-    guardian = next((holder for holder in request.holders if holder.role.value == Role.GUARDIAN.value), None)
+    guardian = holders.get(Role.GUARDIAN)
     for document in wanted:
-        holder_ = holder_for(request, document)
+        holder_ = holders.get(document.role)
         if document.type not in RECORDS or holder_ is None:
             continue
         grounds = basis_of(holder_, (document.type,))
@@ -172,10 +177,11 @@ class Planner:
         """How each document stands before anything is asked, and the endpoints of those that may be asked for."""
         known: dict[Evidence, Known] = {}
         endpoints: dict[Evidence, str] = {}
+        holders = by_role(request)
         for document in documents_of(item):
             source = catalogue.source(document.type, request.region, at)
             count = self.field_count(request, document, source)
-            if holder_for(request, document) is None:
+            if document.role not in holders:
                 known[document] = Known(Standing.ASK_THE_PERSON, count, reason="holder-not-named")
             elif document not in grounds:
                 known[document] = Known(Standing.ASK_THE_PERSON, count, reason="not-authorized")
@@ -212,9 +218,9 @@ def questions(
     documents: Iterable[Evidence],
 ) -> dict[Evidence, Question]:
     """What is asked of the source of each document."""
-    asked = {}
+    asked, holders = {}, by_role(request)
     for document in documents:
-        holder = holder_for(request, document)
+        holder = holders.get(document.role)
         if holder is None or document not in grounds or document not in endpoints:
             raise ValueError(f"{document} may not be asked for")
         kind = KIND_OF_SERVICE[RECORDS.get(document.type, "ecert-library")]

@@ -42,7 +42,7 @@ class RequestRow:
 
     @property
     def values(self) -> Values:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class DocumentRow:
 
     @property
     def values(self) -> Values:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

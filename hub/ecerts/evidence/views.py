@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from pydantic_core import from_json
+
 from adapters.contract import EcertDocument
 from certs.jws import sign_jws
 from certs.keys import PrivateKey
@@ -167,7 +169,7 @@ class Views:
         found = []
         for document in used:
             row, answer = file.documents[document], self._open_document(file, document)
-            if not isinstance(answer, EcertDocument) or row.checked_at is None:
+            if not isinstance(answer, EcertDocument) or row.checked_at is None or row.content_sha256 is None:
                 continue  # a record has no file: that it holds is what the requirement says
             found.append(
                 DocumentView(
@@ -175,11 +177,11 @@ class Views:
                     type_code=answer.metadata.type_code,
                     media_type=answer.media_type,
                     content=base64.b64encode(answer.content).decode("ascii"),
-                    sha256=hashlib.sha256(answer.content).hexdigest(),
+                    sha256=row.content_sha256,
                     status=answer.status.value,
                     verified_at=row.checked_at,
                     notice=row.notice,
-                    report=json.loads(row.report or "{}"),
+                    report=from_json(row.report or "{}"),
                 )
             )
         return tuple(found)
