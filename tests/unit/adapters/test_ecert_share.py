@@ -27,7 +27,7 @@ from adapters.contract import (
 from adapters.ecert_share import simulator
 from adapters.ecert_share.client import EcertShare
 from adapters.ecert_share.library import Link, LinkExpired, _open
-from adapters.ecert_share.mapping import AuthorizationState, holder_query_to_wire
+from adapters.ecert_share.mapping import holder_query_to_wire
 from adapters.holdings import organisation
 from adapters.population import RARE_NAMES, Family, family
 from adapters.simulator_process import SimulatorProcess
@@ -275,13 +275,13 @@ def test_a_person_authorizes(adapter: EcertShare) -> None:
     one, guardian = adapter.library, family(REGION, 2).guardian
     trx = one.begin_authorization(f"PERSON:{guardian.id_number}", (TITLE,), soon())
     asked = {"trxId": trx, "certTypeCode": TITLE, "useCause": CAUSE_TEXT}
-    assert one.authorization(trx, soon()) is AuthorizationState.PENDING
+    assert one.authorization(trx, soon()) is PresentationState.PENDING
     with pytest.raises(PeerRefused, match="no-permission"):
         one.query("queryCertInfosByVerifyTrx", asked, soon())
     end = soon()
-    while one.authorization(trx, end) is AuthorizationState.PENDING:
+    while one.authorization(trx, end) is PresentationState.PENDING:
         time.sleep(0.05)
-    assert one.authorization(trx, soon()) is AuthorizationState.AUTHORIZED
+    assert one.authorization(trx, soon()) is PresentationState.AUTHORIZED
     (record,) = one.query("queryCertInfosByVerifyTrx", asked, soon())
     assert record["certificateHolder"] == guardian.name
     with pytest.raises(PeerRefused, match="no-permission"):
@@ -291,9 +291,9 @@ def test_a_person_authorizes(adapter: EcertShare) -> None:
 def test_a_person_says_no(adapter: EcertShare) -> None:
     trx = adapter.library.begin_authorization(f"DENY:{family(REGION, 2).guardian.id_number}", (TITLE,), soon())
     end = soon()
-    while adapter.library.authorization(trx, end) is AuthorizationState.PENDING:
+    while adapter.library.authorization(trx, end) is PresentationState.PENDING:
         time.sleep(0.05)
-    assert adapter.library.authorization(trx, soon()) is AuthorizationState.FAILED
+    assert adapter.library.authorization(trx, soon()) is PresentationState.FAILED
 
 
 def shown(code: str, kind: ShownKind = ShownKind.AUTHORIZATION_CODE) -> PresentationRequest:
