@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,50 +16,24 @@ import pytest
 import sqlalchemy as sa
 from stdnum import luhn
 
-from adapters.registry import create
 from hub import tables as t
 from hub.access import registration
 from hub.access.callers import Caller, Method
 from hub.audit.chain import AuditChain
-from hub.cases.routing import Directory
 from hub.db import Database
-from hub.deliveries.adapters import AdapterCache
 from hub.ecerts import catalogue
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.codes import new_code
 from hub.ecerts.authorizations.service import Authorizations, Basis
 from hub.ecerts.items.service import ItemCatalogue
-from hub.ecerts.logins.service import Logins
-from hub.intake import assembly
-from hub.intake.cursors import Cursors
-from hub.intake.ecert_rest import ecert_router
 from hub.vault import Vault
 from schemas.problems import HubProblem
 from tests.conftest import AUDIT_KEY
-from tests.integration.intake_hub import OTHER_SYSTEM, HttpCaller, RunningHub, new_caller, running_hub
+from tests.integration.authorization_fixtures import Clock, clock, db
+from tests.integration.intake_hub import OTHER_SYSTEM, HttpCaller, RunningHub, ecert_routes, new_caller, running_hub
 from tests.integration.redeem_child import HALL, HOLDER, KEY, NUMBER, PORTAL, RIGHTS, SCOPE, WANTED, redeem
 
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 9, 1, 1, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def db(database_url: str, clock: Clock) -> Iterator[Database]:
-    opened = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append, clock=clock)
-    for system in ("portal", "hall", "other"):
-        opened.write(lambda tx, system=system: registration.add_system(tx, "test", system, system))  # type: ignore[misc]
-    yield opened
-    opened.close()
+__all__ = ["clock", "db"]  # fixtures
 
 
 @pytest.fixture
@@ -306,12 +280,7 @@ def test_of_a_hundred_threads_one_succeeds(service: Authorizations) -> None:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
-    with running_hub(tmp_path_factory.mktemp("state")) as running:
-        gate = assembly.create_gate(running.settings, running.db, running.directory)
-        authorizations = Authorizations(running.db, Vault(KEY))
-        logins = Logins(running.db, Vault(KEY), Directory(running.db), AdapterCache(Vault(KEY), create))
-        router = ecert_router(gate, ItemCatalogue(running.db), authorizations, logins, Cursors(KEY))
-        running.app.include_router(router)
+    with running_hub(tmp_path_factory.mktemp("state")) as running, ecert_routes(running, KEY):
         yield running
 
 
