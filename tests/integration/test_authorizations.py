@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -31,6 +28,7 @@ from schemas.problems import HubProblem
 from tests.conftest import AUDIT_KEY
 from tests.integration.authorization_fixtures import Clock, clock, db
 from tests.integration.intake_hub import OTHER_SYSTEM, HttpCaller, RunningHub, ecert_routes, new_caller, running_hub
+from tests.integration.racing import race
 from tests.integration.redeem_child import HALL, HOLDER, KEY, NUMBER, PORTAL, RIGHTS, SCOPE, WANTED, redeem
 
 __all__ = ["clock", "db"]  # fixtures
@@ -236,26 +234,8 @@ def test_of_a_hundred_at_once_over_four_processes_one_succeeds(database_url: str
     for system in ("portal", "hall"):
         db.write(lambda tx, system=system: registration.add_system(tx, "test", system, system))  # type: ignore[misc]
     code = issued(Authorizations(db, Vault(KEY))).code
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.redeem_child", database_url, "crowd", code, f"p{n}"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
-        )
-        for n in range(4)
-    ]  # fmt: skip
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        successes = [int(process.communicate(timeout=100)[0]) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert sum(successes) == 1
+    crowd = ["tests.integration.redeem_child", database_url, "crowd", code]
+    assert race(lambda n: [*crowd, f"p{n}"]) == 1
     with db.read() as conn:
         query = sa.select(sa.func.count()).where(
             t.audit.c.action == "authorization.redeem", t.audit.c.outcome == "redeemed"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -36,6 +33,7 @@ from tests.integration.login_world import (
     World,
     register,
 )
+from tests.integration.racing import race
 from tests.integration.redeem_child import SCOPE, redeem
 
 __all__ = ["identity"]  # fixtures
@@ -352,34 +350,8 @@ def test_of_a_hundred_at_once_over_four_processes_one_succeeds(database_url: str
     db = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append)
     world = World(db).set_up(identity)
     proof = world.proof(identity)
-    command = [
-        sys.executable,
-        "-m",
-        "tests.integration.login_world",
-        database_url,
-        "crowd",
-        proof.nonce,
-        proof.assertion,
-    ]
-    processes = [
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-        )
-        for _ in range(4)
-    ]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        successes = [int(process.communicate(timeout=100)[0]) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert sum(successes) == 1
+    crowd = ["tests.integration.login_world", database_url, "crowd", proof.nonce, proof.assertion]
+    assert race(lambda _: crowd) == 1
     with db.read() as conn:
         assert conn.execute(sa.select(sa.func.count()).select_from(t.authorizations)).scalar_one() == 1
     assert unused(db) == 0
