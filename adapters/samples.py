@@ -15,7 +15,7 @@ from adapters.contract import (
     TransferStep,
 )
 from adapters.population import family, transfer
-from schemas.ecerts import EnrolmentRecord
+from schemas.ecerts import EcertMetadata, EnrolmentRecord
 from schemas.transfers import Decision, DecisionOutcome, TransferRequest
 
 WHEN: Final = datetime(2026, 11, 2, 1, 30, 0, 250_000, tzinfo=UTC)
@@ -97,6 +97,29 @@ def bare_record() -> EnrolmentRecord:
     """A record with nothing that may be missing."""
     missing = {"entry_month": None, "ethnicity_code": None, "day_or_boarding": None}
     return family(REGION, 2).record.model_copy(update=missing)
+
+
+def metadata() -> EcertMetadata:
+    """A certificate as a library tells of it, with everything there is."""
+    return EcertMetadata(
+        identifier="1.2.156.3005.2.11100000MB03271699022.340100.000000016.001.9",
+        type_code="11100000MB03271699022",
+        type_name="不动产登记证明",
+        number=f"鲁（2021）第1号 {RARE_TEXT}",
+        holder_name=RARE_TEXT,
+        holder_code="379800201501010011",
+        holder_code_type="111",
+        issuer_name="历下区自然资源局",
+        issuer_code="11370102000000000X",
+        issued_on="2021-1-5",  # as it came
+        valid_from="20210105",
+        valid_until="长期",
+        extra={"KZ_ZL": RARE_TEXT},
+    )
+
+
+def bare_metadata() -> EcertMetadata:
+    return EcertMetadata(type_code="11100000MB03271699001")
 
 
 def cancelled(key: str) -> StepCancelled:

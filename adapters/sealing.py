@@ -19,6 +19,7 @@ from schemas.ecerts import EcertMetadata
 _PICTURE: Final = Picture(
     "svg", b'<svg xmlns="http://www.w3.org/2000/svg"><circle cx="20" cy="20" r="18" fill="none"/></svg>'
 )
+SEAL_CENTRE: Final = "省电子证照库演示印章中心"
 _READABLE: Final = (
     ("证照编号", "number"),
     ("持证主体", "holder_name"),
@@ -33,7 +34,7 @@ _READABLE: Final = (
 class Authority:
     """The library's own test authority. It lives in a folder, so that files sealed before a restart stay verifiable."""
 
-    def __init__(self, folder: Path, now: datetime, *, organisation: str = "省电子证照库演示印章中心") -> None:
+    def __init__(self, folder: Path, now: datetime, *, organisation: str = SEAL_CENTRE) -> None:
         self._identities = _load(folder) if (folder / "signer.key").exists() else _create(folder, now, organisation)
         root, _, maker, signer = self._identities
         stranger = SealAuthority.create(now, organisation="无人信任的印章中心", signer_name="陌生签章人")

@@ -24,12 +24,12 @@ import signal
 import socket
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -137,31 +137,59 @@ def signature_refusal(request: Request, body: bytes, key: PublicKey) -> str | No
     return None
 
 
-class LaterDecisions:
-    """A registry that decides after a while, and then tells the hub until it has heard.
+class Undecided(Protocol):
+    """A step as a registry keeps it. ``decision`` is what it will be; told from ``decided`` on."""
+
+    key: str
+    decision: Decision
+    decided: bool
+    cancelled: bool
+
+
+class Decisions:
+    """A registry that decides at once (``after_s`` 0), or after a while and then tells the hub until it has heard.
 
     ``tell`` says whether the hub has answered for good; it blocks, and is called in a thread. Without it the hub must ask.
     """
 
-    def __init__(self, after_s: float, tell: Callable[[Decision], bool] | None) -> None:
+    def __init__(self, simulation: Simulation, after_s: float, tell: Callable[[Decision], bool] | None) -> None:
+        self._simulation = simulation
         self._after_s = after_s
         self._tell = tell
         self._running: set[asyncio.Task[None]] = set()
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="callback")
 
-    def begin(self, decide: Callable[[], Decision | None]) -> None:
-        """``decide`` is called when it is time; None: there is nothing to decide any more."""
-        running = asyncio.ensure_future(self._run(decide))
+    def begin(self, step: Undecided) -> None:
+        """What came new."""
+        if self._after_s > 0:
+            self._later(step)
+        else:
+            self._decide(step)
+
+    def resume(self, steps: Iterable[Undecided]) -> None:
+        """After a restart: decide what was taken and not decided."""
+        for step in steps:
+            if not step.decided:
+                self._later(step)
+
+    def _decide(self, step: Undecided) -> None:
+        step.decided = True
+        self._simulation.journal.append({"kind": "decided", "key": step.key})
+
+    def _later(self, step: Undecided) -> None:
+        running = asyncio.ensure_future(self._run(step))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
 
-    async def _run(self, decide: Callable[[], Decision | None]) -> None:
+    async def _run(self, step: Undecided) -> None:
         await asyncio.sleep(self._after_s)
-        decision = decide()
-        if decision is None or self._tell is None:
+        if step.cancelled:
+            return
+        self._decide(step)
+        if self._tell is None:
             return
         for pause in _CALLBACK_PAUSES:
-            if await asyncio.get_running_loop().run_in_executor(self._pool, self._tell, decision):
+            if await asyncio.get_running_loop().run_in_executor(self._pool, self._tell, step.decision):
                 return
             await asyncio.sleep(pause)
 

@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from certs.report import Axis, Finding, Indication, SubIndication
 
 
+def finding(axis: Axis, sub: SubIndication | None, clause: str, zh: str, en: str, index: int | None = None) -> Finding:
+    """A step that holds where ``sub`` is None, else one that does not."""
+    return Finding(axis, Indication.FAILED if sub else Indication.PASSED, sub, clause, zh, en, {}, index)
+
+
 @dataclass
 class Findings:
     """The findings about one signature (``index``), or about the document (None), in the order of the steps."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -22,10 +21,11 @@ from joserfc.util import urlsafe_b64decode
 
 from certs.cms.signed_data import signer_of
 from certs.errors import BadKey, CertsError, MessageRefused
+from certs.findings import Findings
 from certs.keys import PublicKey, SignatureAlgorithm
 from certs.keys import Signer as SigningKey
 from certs.policy import Policy
-from certs.report import Axis, Finding, Indication, Report, SubIndication
+from certs.report import Axis, Report, Signer, SubIndication
 from certs.trust import TrustStore
 from certs.x509.paths import validate_path
 from certs.x509.revocation import RevocationSource
@@ -88,21 +88,18 @@ def verify_jws(
     extra_certs: Sequence[SigningCert] = (),
 ) -> Report:
     """Judge a compact JWS by the certificates in its own ``x5c`` (RFC 7515, 4.1.6); trust comes from the store alone."""
-    findings: list[Finding] = []
-    signers = []
+    findings, signers = Findings(0), list[Signer]()
     try:
         parsed, name = _parsed(token, payload)
         chain = _x5c(parsed)
         leaf = chain[0]
-        findings.append(_finding(Axis.FORMAT, None, "RFC 7515 7.1", "JWS 格式正确", "the JWS is well formed"))
+        findings.passed(Axis.FORMAT, "RFC 7515 7.1", "JWS 格式正确", "the JWS is well formed")
         signers.append(signer_of(leaf, None, name))
         if not policy.allows(ALGORITHMS[name]):
             sub = SubIndication.CRYPTO_CONSTRAINTS_FAILURE
-            findings.append(
-                _finding(Axis.SIGNATURE, sub, "policy", "签名算法被策略禁止", "the algorithm is not allowed")
-            )
+            findings.failed(Axis.SIGNATURE, sub, "policy", "签名算法被策略禁止", "the algorithm is not allowed")
         elif _holds(parsed, name, leaf.public_key):
-            findings.append(_finding(Axis.SIGNATURE, None, "RFC 7515 5.2", "签名值成立", "the signature holds"))
+            findings.passed(Axis.SIGNATURE, "RFC 7515 5.2", "签名值成立", "the signature holds")
             path = validate_path(
                 leaf,
                 (*chain[1:], *extra_certs),
@@ -112,12 +109,10 @@ def verify_jws(
                 policy=policy,
                 revocation=revocation,
             )
-            findings.extend(replace(finding, signature=0) for finding in path.findings)
+            findings.extend(path.findings)
         else:
             sub = SubIndication.SIG_CRYPTO_FAILURE
-            findings.append(
-                _finding(Axis.SIGNATURE, sub, "RFC 7515 5.2", "签名值不成立", "the signature does not hold")
-            )
+            findings.failed(Axis.SIGNATURE, sub, "RFC 7515 5.2", "签名值不成立", "the signature does not hold")
     except MessageRefused as refused:
         sub = (
             SubIndication.FORMAT_FAILURE
@@ -125,9 +120,8 @@ def verify_jws(
             else SubIndication.CRYPTO_CONSTRAINTS_FAILURE
         )
         axis = Axis.FORMAT if refused.reason == "jws-malformed" else Axis.SIGNATURE
-        findings.append(_finding(axis, sub, "RFC 7515 5.2", "JWS 被拒绝", str(refused)))
-    digest = hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
-    return Report("jws", digest, at, policy.name, tuple(findings), tuple(signers))
+        findings.failed(axis, sub, "RFC 7515 5.2", "JWS 被拒绝", str(refused))
+    return Report.of("jws", token.encode("utf-8", "replace"), at, policy.name, findings.found, signers)
 
 
 def sign_jws(
@@ -184,10 +178,6 @@ def _x5c(parsed: CompactSignature) -> list[SigningCert]:
         return [SigningCert.from_der(base64.b64decode(str(one), validate=True)) for one in chain]
     except (CertsError, binascii.Error, ValueError) as error:
         raise MessageRefused("jws-malformed", "x5c") from error
-
-
-def _finding(axis: Axis, sub: SubIndication | None, clause: str, zh: str, en: str) -> Finding:
-    return Finding(axis, Indication.FAILED if sub else Indication.PASSED, sub, clause, zh, en, {}, 0)
 
 
 def _b64(data: bytes) -> str:

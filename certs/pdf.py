@@ -15,7 +15,6 @@ fetched. The caller owes: what the document says.
 from __future__ import annotations
 
 import binascii
-import hashlib
 import io
 import logging
 import struct
@@ -36,6 +35,7 @@ from certs import der
 from certs.cms.timestamps import verify_timestamp
 from certs.cms.verify import verify_signed_data
 from certs.errors import CertsError
+from certs.findings import finding
 from certs.policy import Policy
 from certs.report import Axis, Finding, Indication, Report, Signer, SubIndication
 from certs.trust import TrustStore
@@ -120,16 +120,16 @@ def verify_pdf(
         certs = (*stored, *extra_certs)
     except _Unreadable as error:
         zh, en = "PDF 无法读取", f"the PDF cannot be read: {error}"
-        findings.append(_finding(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "ISO 32000-2 7.5", zh, en))
-        return _report(data, at, policy, findings, signers)
-    findings.append(_finding(Axis.FORMAT, None, "ISO 32000-2 7.5", "PDF 可以读取", "the PDF can be read"))
+        findings.append(finding(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "ISO 32000-2 7.5", zh, en))
+        return Report.of("pdf", data, at, policy.name, findings, signers)
+    findings.append(finding(Axis.FORMAT, None, "ISO 32000-2 7.5", "PDF 可以读取", "the PDF can be read"))
     if not signatures:
         zh, en = "PDF 没有签名", "the PDF carries no signature"
-        findings.append(_finding(Axis.SIGNATURE, SubIndication.NOT_SIGNED, "ISO 32000-2 12.8", zh, en))
+        findings.append(finding(Axis.SIGNATURE, SubIndication.NOT_SIGNED, "ISO 32000-2 12.8", zh, en))
     for number, signature in enumerate(signatures):
         if signature.faults:  # step 2
             zh, en = "签名字段格式错误", f"the signature field is malformed: {signature.faults[0]}"
-            findings.append(_finding(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "ISO 32000-2 12.8.1", zh, en, number))
+            findings.append(finding(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "ISO 32000-2 12.8.1", zh, en, number))
             continue
         if signature.kind == TIMESTAMP_SUBFILTER:  # step 3
             stamp = verify_timestamp(
@@ -159,11 +159,11 @@ def verify_pdf(
             signers.extend(result.signers)
         else:
             zh, en = "签名方式不受支持", "the kind of signature is not supported"
-            finding = _finding(Axis.FORMAT, SubIndication.SIG_CONSTRAINTS_FAILURE, "ISO 32000-2 12.8.3", zh, en, number)
-            findings.append(replace(finding, indication=Indication.INDETERMINATE, data={"subfilter": signature.kind}))
+            found = finding(Axis.FORMAT, SubIndication.SIG_CONSTRAINTS_FAILURE, "ISO 32000-2 12.8.3", zh, en, number)
+            findings.append(replace(found, indication=Indication.INDETERMINATE, data={"subfilter": signature.kind}))
     covered = any(s.whole_file for s in signatures)
     findings.extend(_coverage(signature, n, covered, policy) for n, signature in enumerate(signatures))  # step 4
-    return _report(data, at, policy, findings, signers)
+    return Report.of("pdf", data, at, policy.name, findings, signers)
 
 
 def _coverage(signature: _Signature, number: int, covered: bool, policy: Policy) -> Finding:
@@ -178,17 +178,17 @@ def _coverage(signature: _Signature, number: int, covered: bool, policy: Policy)
     unchanged = signature.change in {ModificationLevel.NONE, ModificationLevel.LTA_UPDATES}
     if signature.whole_file or (unchanged and not signature.loose_end):
         zh, en = "签名覆盖整个文件", "the signature covers the whole file"
-        return replace(_finding(Axis.COVERAGE, None, clause, zh, en, number), data=data)
+        return replace(finding(Axis.COVERAGE, None, clause, zh, en, number), data=data)
     sub = SubIndication.UNCOVERED_CONTENT
     if unchanged or signature.change is ModificationLevel.FORM_FILLING:
         if covered:
             zh, en = "其后仅有表单填写，由后续签名覆盖", "only form fields changed later, covered by a later signature"
-            return replace(_finding(Axis.COVERAGE, None, clause, zh, en, number), data=data)
+            return replace(finding(Axis.COVERAGE, None, clause, zh, en, number), data=data)
         zh, en = "签名之后填写了表单或追加了数据", "form fields were filled in, or bytes added, after this signature"
-        finding = replace(_finding(Axis.COVERAGE, sub, clause, zh, en, number), data=data, indication=policy.uncovered)
-        return replace(finding, sub_indication=None) if policy.uncovered is Indication.PASSED else finding
+        found = replace(finding(Axis.COVERAGE, sub, clause, zh, en, number), data=data, indication=policy.uncovered)
+        return replace(found, sub_indication=None) if policy.uncovered is Indication.PASSED else found
     zh, en = "签名之后文件被改动", "the file was changed after this signature"
-    return replace(_finding(Axis.COVERAGE, sub, clause, zh, en, number), data=data)
+    return replace(finding(Axis.COVERAGE, sub, clause, zh, en, number), data=data)
 
 
 def _read(
@@ -284,13 +284,3 @@ def _security_store(
             continue
     crls, answers = (*revocation.crls, *streams["/CRLs"]), (*revocation.ocsp_responses, *streams["/OCSPs"])
     return tuple(certs), replace(revocation, crls=crls, ocsp_responses=answers)
-
-
-def _finding(
-    axis: Axis, sub: SubIndication | None, clause: str, zh: str, en: str, number: int | None = None
-) -> Finding:
-    return Finding(axis, Indication.FAILED if sub else Indication.PASSED, sub, clause, zh, en, {}, number)
-
-
-def _report(data: bytes, at: datetime, policy: Policy, findings: list[Finding], signers: list[Signer]) -> Report:
-    return Report("pdf", hashlib.sha256(data).hexdigest(), at, policy.name, tuple(findings), tuple(signers))

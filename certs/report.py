@@ -6,11 +6,12 @@ sub-indication says why. "Could not tell" is never "bad" and never "good"; a rep
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NoReturn
+from typing import NoReturn, Self
 
 
 class Indication(StrEnum):
@@ -107,6 +108,19 @@ class Report:
     policy: str
     findings: tuple[Finding, ...]
     signers: tuple[Signer, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        verified: bytes,
+        at: datetime,
+        policy: str,
+        findings: Iterable[Finding],
+        signers: Iterable[Signer] = (),
+    ) -> Self:
+        """The report on these bytes."""
+        return cls(kind, hashlib.sha256(verified).hexdigest(), at, policy, tuple(findings), tuple(signers))
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a report has three verdicts: look at report.indication")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -93,7 +92,7 @@ def verify(
         "not a document that can be verified: OFD, PDF, CMS, XML, JWS",
     )
     findings.failed(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "docs/verification: formats", zh, en)
-    return Report("unknown", hashlib.sha256(document).hexdigest(), at, policy.name, tuple(findings.found))
+    return Report.of("unknown", document, at, policy.name, findings.found)
 
 
 def format_of(document: bytes) -> str:

@@ -27,7 +27,7 @@ from adapters.city_soap.mapping import Wire
 from adapters.city_soap.soap import SoapFailure
 from adapters.contract import DeliveryStatus, StepAction, TransferStep
 from adapters.population import Family, find_family
-from adapters.simulation import CALLBACK_S, LaterDecisions, Simulation, argument_parser, run
+from adapters.simulation import CALLBACK_S, Decisions, Simulation, argument_parser, run
 from certs.errors import MessageRefused
 from certs.keys import PrivateKey
 from certs.x509.signing_cert import SigningCert
@@ -85,7 +85,7 @@ class Registry:
         self._simulation = simulation
         self._tasks: dict[str, Task] = {}
         self._steps: dict[tuple[str, str], Task] = {}
-        self._decisions = LaterDecisions(options.decide_after_s, options.tell)
+        self._decisions = Decisions(simulation, options.decide_after_s, options.tell)
         self._office = f"{REGIONS.get(options.region).name}教育局"
         for entry in simulation.journal.read():
             if entry["kind"] == "task":
@@ -96,9 +96,7 @@ class Registry:
 
     def resume(self) -> None:
         """After a restart: decide what was taken and not decided."""
-        for task in list(self._tasks.values()):
-            if not task.decided:
-                self._later(task)
+        self._decisions.resume(self._tasks.values())
 
     def answer(self, operation: str, request: Wire) -> Wire:
         """The reply record of an operation; the key of a step is the business effect, counted once."""
@@ -132,10 +130,7 @@ class Registry:
             )
             self._simulation.effect(key)
             self._keep(task)
-            if self.options.decide_after_s > 0:
-                self._later(task)
-            else:
-                self._mark(task)
+            self._decisions.begin(task)
         elif task.request != request:
             return {"lsh": key, "jgm": "1005", "jgms": soap.result_of("1005").zh}
         at_once = self.options.decide_after_s <= 0
@@ -205,19 +200,6 @@ class Registry:
     def _keep(self, task: Task) -> None:
         self._tasks[task.key] = task
         self._steps[task.decision.case_id, task.decision.step] = task
-
-    def _later(self, task: Task) -> None:
-        self._decisions.begin(lambda: self._decided(task))
-
-    def _decided(self, task: Task) -> Decision | None:
-        if task.cancelled:
-            return None
-        self._mark(task)
-        return task.decision
-
-    def _mark(self, task: Task) -> None:
-        task.decided = True
-        self._simulation.journal.append({"kind": "decided", "key": task.key})
 
 
 class Callback:

@@ -20,7 +20,7 @@ from adapters.county_rest.mapping import Result
 from adapters.json_wire import JsonObject, read_object, write_object
 from adapters.population import find_family
 from adapters.signing import RequestSigner
-from adapters.simulation import CALLBACK_S, LaterDecisions, Simulation, argument_parser, run, signature_refusal
+from adapters.simulation import CALLBACK_S, Decisions, Simulation, argument_parser, run, signature_refusal
 from adapters.wire import Wire
 from certs.keys import PrivateKey, PublicKey
 from schemas.regions import REGIONS
@@ -82,7 +82,7 @@ class Registry:
         self._by_key: dict[str, Application] = {}
         self._by_step: dict[tuple[str, str], Application] = {}
         self._number = 0
-        self._decisions = LaterDecisions(options.decide_after_s, options.tell)
+        self._decisions = Decisions(simulation, options.decide_after_s, options.tell)
         self._office = f"{REGIONS.get(options.region).name}教育局"
         for entry in simulation.journal.read():
             if entry["kind"] == "application":
@@ -100,9 +100,7 @@ class Registry:
 
     def resume(self) -> None:
         """After a restart: decide what was taken and not decided."""
-        for application in list(self._by_key.values()):
-            if not application.decided:
-                self._later(application)
+        self._decisions.resume(self._by_key.values())
 
     def apply(self, step: TransferStep) -> Application:
         """A new application, and its business effect; a repeat of a key is one more."""
@@ -123,10 +121,7 @@ class Registry:
         )
         self._simulation.effect(step.idempotency_key)
         self._keep(application)
-        if self.options.decide_after_s > 0:
-            self._later(application)
-        else:
-            self._mark(application)
+        self._decisions.begin(application)
         return application
 
     def cancel(self, key: str, case_id: str, step: str) -> None:
@@ -173,19 +168,6 @@ class Registry:
         if family is None or family.school.region != self.options.region or family.student.name != student.name:
             return "学籍信息不符"
         return family.why_not
-
-    def _later(self, application: Application) -> None:
-        self._decisions.begin(lambda: self._decided(application))
-
-    def _decided(self, application: Application) -> Decision | None:
-        if application.cancelled:
-            return None
-        self._mark(application)
-        return application.decision
-
-    def _mark(self, application: Application) -> None:
-        application.decided = True
-        self._simulation.journal.append({"kind": "decided", "key": application.key})
 
 
 def create_app(registry: Registry) -> FastAPI:

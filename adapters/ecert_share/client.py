@@ -163,7 +163,7 @@ class EcertShare:
         kind, name = _read_reference(begun.reference)
         if kind == _ECERT:
             return PresentationStanding(state=PresentationState.AUTHORIZED)
-        return PresentationStanding(state=PresentationState(self.library.authorization(name, deadline).value))
+        return PresentationStanding(state=self.library.authorization(name, deadline))
 
     def fetch_presented(self, query: PresentedQuery, deadline: Deadline) -> EcertDocument:
         """queryCertInfosByVerifyTrx (or queryCertInfo of what was shown) → the newest valid record → downloadUrl → the file."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from pathlib import Path
 from typing import cast
 
-from adapters import samples
+from adapters import library_calls, samples
 from adapters.contract import (
     Adapter,
     Capability,
@@ -19,24 +18,13 @@ from adapters.contract import (
     Collection,
     Deadline,
     EcertCollector,
-    EcertFetcher,
-    EcertStatusAsker,
     PeerMisconfigured,
     PeerRefused,
-    PresentationAsker,
-    PresentationBeginner,
-    PresentationBegun,
-    PresentationRequest,
-    PresentationState,
-    PresentedFetcher,
-    PresentedQuery,
     RetryLater,
 )
 from adapters.ecert_share import mapping, simulator
 from adapters.harness import Call, Harness, Refusal, RoundTrip, Setup
-from adapters.population import family
 from schemas.base import Canonical
-from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertMetadata, EcertQuery, UseCause
 
 
@@ -49,13 +37,9 @@ def setup(folder: Path) -> Setup:
 
 def query() -> EcertQuery:
     """The guardian's title of the residence."""
-    guardian = family(samples.REGION, samples.STUDENT).guardian
-    return EcertQuery(
-        type_code=ecert_types()["real-estate-title"].code,
-        holder_code=guardian.id_number,
-        holder_code_type=guardian.id_type,
-        holder_name=guardian.name,
-        use_cause=UseCause(
+    return library_calls.guardians(
+        "real-estate-title",
+        UseCause(
             case_id="01J9ZQ3N6W4Q7C2M8KXB5TVE1R",
             item_code="11370800MB285591843370117002011",
             item_name="跨县（市、区）转学",
@@ -66,23 +50,10 @@ def query() -> EcertQuery:
     )
 
 
-def _probe(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
-    return adapter.probe(deadline)
-
-
-def _fetch(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
-    return cast(EcertFetcher, adapter).fetch_ecert(query(), deadline)
-
-
-def _status(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
-    return cast(EcertStatusAsker, adapter).ecert_status(query(), deadline)
-
-
 def collection(key: str) -> Collection:
     """One certificate with its file's bytes, one that is revoked."""
-    full, _ = _metadata()
     content = base64.b64encode(b"PK\x03\x04 not sealed: the library of the simulator keeps digests only")
-    ecert = CollectedEcert(action=CollectAction.ISSUE, metadata=full, digest="0" * 64, content=content)
+    ecert = CollectedEcert(action=CollectAction.ISSUE, metadata=samples.metadata(), digest="0" * 64, content=content)
     return Collection(idempotency_key=key, ecerts=(ecert, ecert.model_copy(update={"action": CollectAction.REVOKE})))
 
 
@@ -91,53 +62,7 @@ def _collect(adapter: Adapter, key: str, deadline: Deadline) -> Canonical:
 
 
 def _collected(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
-    return cast(CollectedAsker, adapter).collected(CollectedQuery(type_code=_metadata()[0].type_code), deadline)
-
-
-def _shown(adapter: Adapter, deadline: Deadline) -> PresentationBegun:
-    guardian = family(samples.REGION, samples.STUDENT).guardian
-    asked = query()
-    wanted = PresentationRequest(
-        shown_code=f"PERSON:{guardian.id_number}", type_codes=(asked.type_code,), use_cause=asked.use_cause
-    )
-    return cast(PresentationBeginner, adapter).begin_presentation(wanted, deadline)
-
-
-def _begin(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
-    return _shown(adapter, deadline)
-
-
-def _presentation(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
-    return cast(PresentationAsker, adapter).presentation_status(_shown(adapter, deadline), deadline)
-
-
-def _presented(adapter: Adapter, _key: str, deadline: Deadline) -> Canonical:
-    """Asked until the holder has answered, as the hub does."""
-    begun, asker = _shown(adapter, deadline), cast(PresentationAsker, adapter)
-    while asker.presentation_status(begun, deadline).state is PresentationState.PENDING:
-        time.sleep(0.05)
-    asked = query()
-    wanted = PresentedQuery(reference=begun.reference, type_code=asked.type_code, use_cause=asked.use_cause)
-    return cast(PresentedFetcher, adapter).fetch_presented(wanted, deadline)
-
-
-def _metadata() -> tuple[EcertMetadata, ...]:
-    full = EcertMetadata(
-        identifier="1.2.156.3005.2.11100000MB03271699022.340100.000000016.001.9",
-        type_code="11100000MB03271699022",
-        type_name="不动产登记证明",
-        number=f"鲁（2021）第1号 {samples.RARE_TEXT}",
-        holder_name=samples.RARE_TEXT,
-        holder_code="379800201501010011",
-        holder_code_type="111",
-        issuer_name="历下区自然资源局",
-        issuer_code="11370102000000000X",
-        issued_on="2021-1-5",  # as it came
-        valid_from="20210105",
-        valid_until="长期",
-        extra={"KZ_ZL": samples.RARE_TEXT},
-    )
-    return full, EcertMetadata(type_code="11100000MB03271699001")
+    return cast(CollectedAsker, adapter).collected(CollectedQuery(type_code=samples.metadata().type_code), deadline)
 
 
 def _round_trip(name: str, *, pinyin: bool) -> RoundTrip:
@@ -150,7 +75,7 @@ def _round_trip(name: str, *, pinyin: bool) -> RoundTrip:
             return mapping.metadata_from_wire(record)
         raise ValueError("no record")
 
-    return RoundTrip(name, f"{name}.json", _metadata(), encode, decode)
+    return RoundTrip(name, f"{name}.json", (samples.metadata(), samples.bare_metadata()), encode, decode)
 
 
 def _collect_trip() -> RoundTrip:
@@ -176,15 +101,11 @@ def _envelope(status: object, data: object = None) -> bytes:
 HARNESS = Harness(
     setup=setup,
     calls=(
-        Call("probe", Capability.PROBE, _probe),
-        Call("fetch-ecert", Capability.FETCH_ECERT, _fetch),
-        Call("ecert-status", Capability.ECERT_STATUS, _status),
+        *library_calls.fetching(query()),
         # has no effect here: a new adapter fails at its token, before anything is pushed. See test_collecting.
         Call("collect", Capability.COLLECT, _collect),
         Call("collected", Capability.COLLECTED, _collected),
-        Call("begin-presentation", Capability.BEGIN_PRESENTATION, _begin),
-        Call("presentation-status", Capability.PRESENTATION_STATUS, _presentation),
-        Call("fetch-presented", Capability.FETCH_PRESENTED, _presented),
+        *library_calls.presenting(query(), has_effect=False),  # as with the push: the token comes first
     ),
     round_trips=(
         _collect_trip(),

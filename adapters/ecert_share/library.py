@@ -18,12 +18,19 @@ from dataclasses import dataclass
 from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
-from adapters.contract import Deadline, Endpoint, OutcomeUnknown, PeerMisconfigured, PeerRefused, RetryLater
+from adapters.contract import (
+    Deadline,
+    Endpoint,
+    OutcomeUnknown,
+    PeerMisconfigured,
+    PeerRefused,
+    PresentationState,
+    RetryLater,
+)
 from adapters.ecert_share.mapping import (
     AUTHENTICATION_FAILED,
     NO_STANDINGS,
     STANDINGS,
-    AuthorizationState,
     Json,
     Outcome,
     Record,
@@ -186,7 +193,7 @@ class Library:
             raise unreadable("trxId", has_effect=True)
         return trx
 
-    def authorization(self, trx_id: str, deadline: Deadline) -> AuthorizationState:
+    def authorization(self, trx_id: str, deadline: Deadline) -> PresentationState:
         """ChannelVerify/current/status."""
         reply = self.call("ChannelVerify/current/status", {"trxId": trx_id}, deadline)
         return authorization_state(_member(reply, "verifyStatus"))

@@ -14,7 +14,14 @@ from enum import StrEnum
 from importlib.resources import files
 from typing import Final, cast
 
-from adapters.contract import CollectAction, CollectedAnswer, CollectedEcert, CollectReceipt, CollectRefusal
+from adapters.contract import (
+    CollectAction,
+    CollectedAnswer,
+    CollectedEcert,
+    CollectReceipt,
+    CollectRefusal,
+    PresentationState,
+)
 from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, UseCause
 
 Json = str | int | float | bool | None | Mapping[str, "Json"] | Sequence["Json"]
@@ -42,14 +49,6 @@ class Status:
     zh: str
 
 
-class AuthorizationState(StrEnum):
-    """verifyStatus: has the person authorized the use of the certificate yet?"""
-
-    PENDING = "pending"
-    AUTHORIZED = "authorized"
-    FAILED = "failed"
-
-
 _Table = Mapping[str, str]
 _FILE: Final = tomllib.loads((files("adapters.ecert_share") / "statuses.toml").read_text(encoding="utf-8"))
 STATUSES: Final[Mapping[int, Status]] = {
@@ -67,9 +66,9 @@ def status_of(code: int) -> Status:
     return STATUSES.get(code) or Status(code, Outcome.RETRY, f"status-{code}", "未知状态码")
 
 
-def authorization_state(code: Json) -> AuthorizationState:
+def authorization_state(code: Json) -> PresentationState:
     """verifyStatus 1 not yet, 2 authorized, everything else failed."""
-    return AuthorizationState(_AUTHORIZATIONS.get(str(code), "failed"))
+    return PresentationState(_AUTHORIZATIONS.get(str(code), "failed"))
 
 
 # --- metadata -----------------------------------------------------------------------------------------------------------

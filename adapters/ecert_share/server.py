@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 
+from adapters.contract import PresentationState
 from adapters.ecert_share.collections import Collections, Refusal
 from adapters.ecert_share.library import ENCRYPTED, PUSH, SUMMARY, TOKEN_OPERATION
 from adapters.ecert_share.mapping import (
@@ -25,6 +26,7 @@ from adapters.ecert_share.mapping import (
     status_of,
 )
 from adapters.holdings import Holder, Holding, Holdings, State
+from adapters.library_simulation import Authorization, CodeExpired, CodeUnknown, read_code
 from certs import sm2
 from certs.errors import DecryptionFailed
 from certs.ofd.metadata import read_ecert_fields
@@ -44,6 +46,7 @@ NOT_PROVIDED, NOT_FOUND, FIELD_EMPTY, TYPE_UNPUBLISHED, EXPIRED, NO_PERMISSION, 
 # How this library tells a state: by refusing the query with a status, or by certificateStatus of the record.
 REFUSALS: Final = {State.REVOKED: 21, State.EXPIRED: 22, State.RESTRICTED: 23, State.NOT_FOUND: 10}
 _RECORD_STATUS: Final = {State.NOT_ACTIVATED: "1", State.SUSPENDED: "2", State.REVOKED: "3"}
+_VERIFY_STATUS: Final = {PresentationState.PENDING: 1, PresentationState.AUTHORIZED: 2, PresentationState.FAILED: 3}
 _STAMP_S: Final = 300.0
 _LINKS_KEPT: Final = 50_000  # then the expired ones are forgotten
 _MISSING: Final = {"certNo": 109, "holderCode": 110, "holder": 111}  # fields that have a code of their own
@@ -71,13 +74,6 @@ class Options:
     authorize_after_s: float = 0.5  # when a person answers a request for authorization
 
 
-@dataclass(slots=True)
-class _Transaction:
-    holder: Holder | None  # None: the person said no
-    type_codes: tuple[str, ...]
-    answered_at: float
-
-
 class LibraryServer:
     """Answers operations; holds tokens, links and transactions in memory."""
 
@@ -89,7 +85,7 @@ class LibraryServer:
         self._tokens: dict[str, float] = {}
         self._links: dict[str, tuple[Holding, float]] = {}
         self._stale = options.stale_links
-        self._transactions: dict[str, _Transaction] = {}
+        self._transactions: dict[str, Authorization] = {}
         self._operations: Mapping[str, Callable[[Mapping[str, Json], str], Json]] = {
             "CertShare/queryCertInfo": self._query_info,
             "CertShare/queryCertInfoByHolderCode": self._query_by_holder,
@@ -192,8 +188,7 @@ class LibraryServer:
         kind = self._kind(data)
         if transaction is None:
             raise Refusal(NOT_FOUND)
-        answered = time.monotonic() >= transaction.answered_at
-        if transaction.holder is None or not answered or kind.code not in transaction.type_codes:
+        if not transaction.covers(kind.code):
             raise Refusal(NO_PERMISSION)
         return self._told(_standing_ones(transaction.holder, self._holdings.of(transaction.holder, kind)))
 
@@ -312,32 +307,27 @@ class LibraryServer:
     # --- a person's authorization -------------------------------------------------------------------------------------
 
     def _begin(self, data: Mapping[str, Json], _files_url: str) -> Json:
-        """The code is ``PERSON:`` (who agrees), ``DENY:`` (who does not) or ``LATE:`` (it ran out), and an ID number.
-
-        What follows a # tells one code of a person from another.
-        """
-        word, _, number = _required(data, "qrcode").partition(":")
+        """Codes are those of :mod:`adapters.library_simulation`."""
+        try:
+            holder, agrees = read_code(self._holdings, _required(data, "qrcode"))
+        except CodeUnknown:
+            raise Refusal(NOT_FOUND) from None
+        except CodeExpired:
+            raise Refusal(EXPIRED) from None
         codes = data.get("certCodes")
-        holder = self._holdings.holder(number.partition("#")[0], "111")
-        if holder is None or word not in ("PERSON", "DENY", "LATE"):
-            raise Refusal(NOT_FOUND)
-        if word == "LATE":
-            raise Refusal(EXPIRED)
         if not isinstance(codes, list) or not codes:
             raise Refusal(FIELD_EMPTY)
         trx = secrets.token_hex(16)
         answered_at = time.monotonic() + self._options.authorize_after_s
-        agreed = holder if word == "PERSON" else None
-        self._transactions[trx] = _Transaction(agreed, tuple(str(code) for code in codes), answered_at)
+        types = frozenset(str(code) for code in codes)
+        self._transactions[trx] = Authorization(holder, agrees, types, answered_at)
         return {"trxId": trx}
 
     def _status(self, data: Mapping[str, Json], _files_url: str) -> Json:
         transaction = self._transactions.get(_required(data, "trxId"))
         if transaction is None:
             raise Refusal(NOT_FOUND)
-        if time.monotonic() < transaction.answered_at:
-            return {"verifyStatus": 1}
-        return {"verifyStatus": 2 if transaction.holder is not None else 3}
+        return {"verifyStatus": _VERIFY_STATUS[transaction.state]}
 
 
 def reply(status: int, data: Json = None) -> dict[str, Json]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +20,9 @@ from adapters.ecert_share.collections import Collections
 from adapters.ecert_share.library import MAX_FILE_BYTES
 from adapters.ecert_share.server import NO_PERMISSION, Access, LibraryServer, Options, reply
 from adapters.holdings import Holdings
+from adapters.library_simulation import holdings_of, library_parser
 from adapters.population import family
-from adapters.sealing import Authority
-from adapters.simulation import Simulation, argument_parser, run
+from adapters.simulation import Simulation, run
 from certs import sm2
 from schemas.ecert_types import ecert_types
 
@@ -87,11 +86,7 @@ def fault_body() -> tuple[str, bytes]:
 
 def main() -> None:
     """See ``--help``."""
-    parser = argument_parser("省电子证照库共享接口 (模拟) / provincial e-certificate library, simulated")
-    parser.add_argument("--keys", type=Path, required=True, help="folder of the keys; made where it is empty")
-    parser.add_argument(
-        "--export-anchors", type=Path, help="folder for root.pem, issuing.pem and their CRLs, for the hub"
-    )
+    parser = library_parser("省电子证照库共享接口 (模拟) / provincial e-certificate library, simulated")
     parser.add_argument("--prepare", type=int, default=0, help="seal the certificates of so many families at the start")
     parser.add_argument("--prepare-region", default="370202", help="of which county")
     parser.add_argument("--pinyin", action="store_true", help="metadata in pinyin initials")
@@ -99,15 +94,10 @@ def main() -> None:
     parser.add_argument("--token-says", type=int, help="how long the library says that it is taken; default: the truth")
     parser.add_argument("--one-token", action="store_true", help="a new accessToken ends the former one")
     parser.add_argument("--stale-links", type=int, default=0, help="so many links are expired when they are given out")
-    parser.add_argument("--authorize-after", type=float, default=0.5, help="seconds until a person authorizes")
     parser.add_argument("--files-url", help="where download links point; default: this server")
     args = parser.parse_args()
 
-    now, keys = datetime.now(UTC), load_access(args.keys)
-    authority = Authority(args.keys / "authority", now)
-    if args.export_anchors:
-        authority.export_anchors(args.export_anchors, now)
-    holdings = Holdings(authority, seed=args.seed)
+    keys, holdings = load_access(args.keys), holdings_of(args)
     prepare(holdings, args.prepare_region, args.prepare, seed=args.seed)
     access = Access(
         keys["access_id"],

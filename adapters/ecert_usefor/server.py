@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from dataclasses import dataclass
 from typing import Final
 
-from adapters.contract import PresentationState
 from adapters.ecert_usefor import mapping
-from adapters.holdings import PERSON, Holder, Holding, Holdings, State
+from adapters.holdings import Holder, Holding, Holdings, State
 from adapters.json_wire import JsonObject, maybe_text, text
+from adapters.library_simulation import Authorization, CodeExpired, CodeUnknown, read_code
 from schemas.ecert_types import EcertType
 from schemas.ecerts import EcertStatus
 
@@ -31,21 +30,13 @@ class Refused(Exception):
     """With the dialect's code."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Authorization:
-    holder: Holder
-    agrees: bool
-    answered_at: float  # on the monotonic clock
-    types: frozenset[str]
-
-
 class UseforServer:
     """Answers operations; holds authorizations in memory. ``authorize_after_s``: when a person answers on the phone."""
 
     def __init__(self, holdings: Holdings, *, authorize_after_s: float) -> None:
         self._holdings = holdings
         self._authorize_after_s = authorize_after_s
-        self._authorizations: dict[str, _Authorization] = {}
+        self._authorizations: dict[str, Authorization] = {}
         self._used: set[str] = set()
 
     def answer(self, operation: str, request: JsonObject) -> JsonObject:
@@ -62,7 +53,7 @@ class UseforServer:
             case "auth":
                 return self._authorize(request)
             case "auth/status":
-                return {"AuthStatus": mapping.AUTHORIZATIONS[_state(self._authorization(request))]}
+                return {"AuthStatus": mapping.AUTHORIZATIONS[self._authorization(request).state]}
             case "auth/query":
                 return _told(self._authorized(request))
             case "auth/file":
@@ -101,30 +92,27 @@ class UseforServer:
     # --- authorization codes --------------------------------------------------------------------------------------------------
 
     def _authorize(self, request: JsonObject) -> JsonObject:
-        """The code is ``PERSON:`` (who agrees), ``DENY:`` (who does not) or ``LATE:`` (it ran out), and an ID number.
-
-        What follows a # tells one code of a person from another. A code is good once.
-        """
+        """Codes are those of :mod:`adapters.library_simulation`; each is good once."""
         _cause(request)
         if not text(request, "biz_num"):
             raise Refused(_NO_PERMISSION)
         code = text(request, "auth_code")
-        word, _, number = code.partition(":")
-        holder = self._holdings.holder(number.partition("#")[0], PERSON)
-        if holder is None or word not in ("PERSON", "DENY", "LATE"):
-            raise Refused(_CODE_UNKNOWN)
-        if word == "LATE":
-            raise Refused(_CODE_EXPIRED)
+        try:
+            holder, agrees = read_code(self._holdings, code)
+        except CodeUnknown:
+            raise Refused(_CODE_UNKNOWN) from None
+        except CodeExpired:
+            raise Refused(_CODE_EXPIRED) from None
         if code in self._used:
             raise Refused(_CODE_USED)
         types = frozenset(self._kind(one).code for one in text(request, "CertificateType").split(","))
         self._used.add(code)
         name = secrets.token_hex(16)
         answered_at = time.monotonic() + self._authorize_after_s
-        self._authorizations[name] = _Authorization(holder, word == "PERSON", answered_at, types)
+        self._authorizations[name] = Authorization(holder, agrees, types, answered_at)
         return {"AuthID": name}
 
-    def _authorization(self, request: JsonObject) -> _Authorization:
+    def _authorization(self, request: JsonObject) -> Authorization:
         found = self._authorizations.get(text(request, "AuthID"))
         if found is None:
             raise Refused(_NOT_FOUND)
@@ -133,15 +121,9 @@ class UseforServer:
     def _authorized(self, request: JsonObject) -> Holding:
         _cause(request)
         found, kind = self._authorization(request), self._kind(text(request, "CertificateType"))
-        if _state(found) is not PresentationState.AUTHORIZED or kind.code not in found.types:
+        if not found.covers(kind.code):
             raise Refused(_NO_PERMISSION)
         return self._newest(found.holder, kind)
-
-
-def _state(authorization: _Authorization) -> PresentationState:
-    if time.monotonic() < authorization.answered_at:
-        return PresentationState.PENDING
-    return PresentationState.AUTHORIZED if authorization.agrees else PresentationState.FAILED
 
 
 def _told(holding: Holding) -> JsonObject:

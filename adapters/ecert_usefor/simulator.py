@@ -7,18 +7,15 @@ population: see :mod:`adapters.holdings`. Faults and counts: adapters/simulation
 from __future__ import annotations
 
 import hmac
-from datetime import UTC, datetime
-from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 
 from adapters.contract import Endpoint
 from adapters.ecert_usefor import mapping
 from adapters.ecert_usefor.server import Refused, UseforServer
-from adapters.holdings import Holdings
 from adapters.json_wire import JsonObject, read_object, write_object
-from adapters.sealing import Authority
-from adapters.simulation import Simulation, argument_parser, run
+from adapters.library_simulation import holdings_of, library_parser
+from adapters.simulation import Simulation, run
 
 SETTINGS = {"org_name": "山东省教育厅", "username": "exchange-hub", "business_code": "B-01"}
 
@@ -56,19 +53,11 @@ def fault_body() -> tuple[str, bytes]:
 
 def main() -> None:
     """See ``--help``."""
-    parser = argument_parser("外省电子证照库 (模拟) / another province's e-certificate library, simulated")
+    parser = library_parser("外省电子证照库 (模拟) / another province's e-certificate library, simulated")
     parser.add_argument("--app-key", required=True)
-    parser.add_argument("--keys", type=Path, required=True, help="folder of the test authority; made where it is empty")
-    parser.add_argument(
-        "--export-anchors", type=Path, help="folder for root.pem, issuing.pem and their CRLs, for the hub"
-    )
-    parser.add_argument("--authorize-after", type=float, default=0.5, help="seconds until a person authorizes")
     given = parser.parse_args()
-    now = datetime.now(UTC)
-    authority = Authority(given.keys / "authority", now, organisation="外省电子证照库演示印章中心")
-    if given.export_anchors:
-        authority.export_anchors(given.export_anchors, now)
-    server = UseforServer(Holdings(authority, seed=given.seed), authorize_after_s=given.authorize_after)
+    holdings = holdings_of(given, organisation="外省电子证照库演示印章中心")
+    server = UseforServer(holdings, authorize_after_s=given.authorize_after)
     simulation = Simulation(given.journal, fault_body=fault_body)
     app = create_app(server, given.app_key)
     run(app, simulation, host=given.host, port=given.port, control_port=given.control_port)

@@ -13,7 +13,6 @@ The caller owes: what the content means, and whether this signer may say it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -32,6 +31,7 @@ from certs.cms.signed_data import (
 )
 from certs.cms.timestamps import verify_timestamp
 from certs.errors import BadKey, CertsError
+from certs.findings import finding
 from certs.pkcs8 import unarmour
 from certs.policy import Policy
 from certs.report import Axis, Finding, Indication, Report, Signer, SubIndication
@@ -74,8 +74,7 @@ def verify_cms(
         purpose=purpose,
         extra_certs=extra_certs,
     )
-    digest = hashlib.sha256(data if content is None else content).hexdigest()
-    return Report("cms", digest, at, policy.name, result.findings, result.signers)
+    return Report.of("cms", data if content is None else content, at, policy.name, result.findings, result.signers)
 
 
 def verify_signed_data(
@@ -101,24 +100,24 @@ def verify_signed_data(
         message = parse_signed_data(content_info_der)
     except CertsError as error:
         sub = SubIndication.FORMAT_FAILURE
-        return SignedDataResult((_failed(Axis.FORMAT, sub, "RFC 5652 5.1", "签名消息格式错误", f"malformed: {error}"),))
+        return SignedDataResult((finding(Axis.FORMAT, sub, "RFC 5652 5.1", "签名消息格式错误", f"malformed: {error}"),))
     if message.content_type not in {DATA, GB_DATA}:
         zh, en = "签名内容的类型不是数据", "the signed content is of another type than data"
-        return SignedDataResult((_failed(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "RFC 5652 5.2", zh, en),))
+        return SignedDataResult((finding(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "RFC 5652 5.2", zh, en),))
     judged = message.content if content is None else content
     if judged is None:
         zh, en = "缺少被签名的内容", "the signed content is neither in the message nor given"
-        finding = _failed(Axis.CONTENT, SubIndication.SIGNED_DATA_NOT_FOUND, "RFC 5652 5.2", zh, en)
-        return SignedDataResult((replace(finding, indication=Indication.INDETERMINATE),))
+        missing = finding(Axis.CONTENT, SubIndication.SIGNED_DATA_NOT_FOUND, "RFC 5652 5.2", zh, en)
+        return SignedDataResult((replace(missing, indication=Indication.INDETERMINATE),))
     if message.content is not None and message.content != judged:
         zh, en = "消息内的内容与给出的内容不同", "the content inside is not the one that was given"
-        return SignedDataResult((_failed(Axis.CONTENT, SubIndication.HASH_FAILURE, "RFC 5652 5.2", zh, en),))
+        return SignedDataResult((finding(Axis.CONTENT, SubIndication.HASH_FAILURE, "RFC 5652 5.2", zh, en),))
     if not message.signers:
         zh, en = "消息没有签名者", "the message has no signer"
-        return SignedDataResult((_failed(Axis.SIGNATURE, SubIndication.NOT_SIGNED, "RFC 5652 5.1", zh, en),))
+        return SignedDataResult((finding(Axis.SIGNATURE, SubIndication.NOT_SIGNED, "RFC 5652 5.1", zh, en),))
 
     clause = "GB/T 35275-2017 8" if message.gb else "RFC 5652 5.1"
-    findings = [Finding(Axis.FORMAT, Indication.PASSED, None, clause, "签名消息格式正确", "the message is well formed")]
+    findings = [finding(Axis.FORMAT, None, clause, "签名消息格式正确", "the message is well formed")]
     signers = []
     for number, info in enumerate(message.signers, first_index):
         found, signer = _one(message, info, judged, number, trust, policy, revocation, at, purpose, tuple(extra_certs))
@@ -185,12 +184,10 @@ def _one(  # noqa: PLR0917 - one signer of one message: all that is known of bot
         now=at,
         proven_time=proven is not None,
     )
-    findings.extend(replace(finding, signature=number) for finding in path.findings)
+    findings.extend(replace(found, signature=number) for found in path.findings)
     if checked.signing_time is not None and checked.signing_time > at:
         zh, en = "声称的签名时间晚于验证时间", "the claimed signing time lies after the time of verification"
-        findings.append(
-            replace(_failed(Axis.VALIDITY, SubIndication.NOT_YET_VALID, "policy", zh, en), signature=number)
-        )
+        findings.append(finding(Axis.VALIDITY, SubIndication.NOT_YET_VALID, "policy", zh, en, number))
     return findings, signer
 
 
@@ -202,7 +199,3 @@ def _unarmoured(data: bytes) -> bytes:
         return unarmour(data, ("CMS", "PKCS7", "PKCS #7 SIGNED DATA"))[1]
     except BadKey:
         return b""  # not a message: refused as such below
-
-
-def _failed(axis: Axis, sub: SubIndication, clause: str, zh: str, en: str) -> Finding:
-    return Finding(axis, Indication.FAILED, sub, clause, zh, en)

@@ -14,7 +14,6 @@ policy that does not let that very place be. Nothing is raised on bad input.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain, islice
@@ -125,7 +124,7 @@ def verify_xml_document(
         zh, en = "XML 无法读取", "the XML cannot be read"
         document.failed(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "W3C XML 1.0 2.1", zh, en, why=refused.reason)
     all_findings = [finding for findings in (*per_signature, document) for finding in findings.found]
-    return Report("xml", hashlib.sha256(data).hexdigest(), at, policy.name, tuple(all_findings), tuple(signers))
+    return Report.of("xml", data, at, policy.name, all_findings, signers)
 
 
 class _Judged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
@@ -50,12 +51,16 @@ def add(
     def write(tx: Tx) -> None:
         notices.add(tx, ACTOR, notice)
 
+    _write(write)
+    typer.echo(f"已登记 / added: {number}")
+
+
+def _write(act: Callable[[Tx], None]) -> None:
     with open_hub() as hub:
         try:
-            hub.write(write)
+            hub.write(act)
         except NoticeError as error:
             raise fail(str(error)) from None
-    typer.echo(f"已登记 / added: {number}")
 
 
 @app.command("withdraw")
@@ -65,11 +70,7 @@ def withdraw(number: Number) -> None:
     def write(tx: Tx) -> None:
         notices.withdraw(tx, ACTOR, number)
 
-    with open_hub() as hub:
-        try:
-            hub.write(write)
-        except NoticeError as error:
-            raise fail(str(error)) from None
+    _write(write)
     typer.echo(f"已撤回 / withdrawn: {number}")
 
 

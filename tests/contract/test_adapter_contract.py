@@ -26,7 +26,6 @@ from adapters.contract import (
     AdapterError,
     Capability,
     Deadline,
-    Decision,
     Deliverer,
     DeliveryStatus,
     OutcomeUnknown,
@@ -40,6 +39,7 @@ from adapters.harness import Call, RoundTrip
 from adapters.simulation_faults import Mode
 from adapters.simulator_process import SimulatorProcess
 from schemas.base import Canonical
+from schemas.transfers import Decision
 from tests.contract.conftest import Subject
 from tests.contract.hostile_peer import BODIES, TRANSPORT, HostilePeer, answer
 

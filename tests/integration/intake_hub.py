@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from sqlalchemy.engine import Connection
 
 from adapters.contract import Capability, Manifest
+from adapters.registry import create
 from certs.http.signatures import sign_request
 from certs.issuing.authority import Identity, new_root
 from certs.keys import PrivateKey, SignatureAlgorithm
@@ -37,7 +38,13 @@ from hub.cases.routing import Directory
 from hub.cases.service import CaseService
 from hub.config import Settings
 from hub.db import AuditEntry, Database, Tx
+from hub.deliveries.adapters import AdapterCache
+from hub.ecerts.authorizations.service import Authorizations
+from hub.ecerts.items.service import ItemCatalogue
+from hub.ecerts.logins.service import Logins
 from hub.intake import assembly
+from hub.intake.cursors import Cursors
+from hub.intake.ecert_rest import ecert_router
 from hub.intake.openapi import EXAMPLE_TRANSFER
 from hub.intake.soap import AnswerSigner
 from hub.migrate import upgrade
@@ -150,6 +157,19 @@ def running_hub(state: Path, *, sign_answers: bool = False, **options: Any) -> I
         server.should_exit = True
         thread.join()
         db.close()
+
+
+@contextmanager
+def ecert_routes(running: RunningHub, key: bytes) -> Iterator[None]:
+    """The routes of logins, authorizations and consents beside the others, until the block ends."""
+    vault = Vault(key)
+    adapters = AdapterCache(vault, create)
+    logins = Logins(running.db, vault, Directory(running.db), adapters)
+    gate = assembly.create_gate(running.settings, running.db, running.directory)
+    authorizations, items = Authorizations(running.db, vault), ItemCatalogue(running.db)
+    running.app.include_router(ecert_router(gate, items, authorizations, logins, Cursors(key)))
+    yield
+    adapters.close()
 
 
 @dataclass

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from adapters.contract import Deadline
@@ -22,6 +23,7 @@ from hub.ecerts.presentations.service import Presentations
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertQuery, UseCause
 from schemas.evidence import EvidenceAnswer
+from schemas.problems import HubProblem
 from tests.integration.evidence_world import PURPOSE, REGION, TEACHER, World
 
 TYPES = ("id-card", "degree", "putonghua-level")
@@ -92,6 +94,13 @@ class Counter:
 
     def close(self) -> None:
         self.presentations.close()
+
+
+def problem(work: Any, *arguments: Any) -> tuple[str, str]:
+    """What the hub says no with."""
+    with pytest.raises(HubProblem) as caught:
+        work(*arguments)
+    return caught.value.kind.code, caught.value.detail
 
 
 def card_of(world: World, index: int) -> str:

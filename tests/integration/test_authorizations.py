@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -16,50 +13,25 @@ import pytest
 import sqlalchemy as sa
 from stdnum import luhn
 
-from adapters.registry import create
 from hub import tables as t
 from hub.access import registration
 from hub.access.callers import Caller, Method
 from hub.audit.chain import AuditChain
-from hub.cases.routing import Directory
 from hub.db import Database
-from hub.deliveries.adapters import AdapterCache
 from hub.ecerts import catalogue
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.codes import new_code
 from hub.ecerts.authorizations.service import Authorizations, Basis
 from hub.ecerts.items.service import ItemCatalogue
-from hub.ecerts.logins.service import Logins
-from hub.intake import assembly
-from hub.intake.cursors import Cursors
-from hub.intake.ecert_rest import ecert_router
 from hub.vault import Vault
 from schemas.problems import HubProblem
 from tests.conftest import AUDIT_KEY
-from tests.integration.intake_hub import OTHER_SYSTEM, HttpCaller, RunningHub, new_caller, running_hub
+from tests.integration.authorization_fixtures import Clock, clock, db
+from tests.integration.intake_hub import OTHER_SYSTEM, HttpCaller, RunningHub, ecert_routes, new_caller, running_hub
+from tests.integration.racing import race
 from tests.integration.redeem_child import HALL, HOLDER, KEY, NUMBER, PORTAL, RIGHTS, SCOPE, WANTED, redeem
 
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 9, 1, 1, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def db(database_url: str, clock: Clock) -> Iterator[Database]:
-    opened = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append, clock=clock)
-    for system in ("portal", "hall", "other"):
-        opened.write(lambda tx, system=system: registration.add_system(tx, "test", system, system))  # type: ignore[misc]
-    yield opened
-    opened.close()
+__all__ = ["clock", "db"]  # fixtures
 
 
 @pytest.fixture
@@ -262,26 +234,8 @@ def test_of_a_hundred_at_once_over_four_processes_one_succeeds(database_url: str
     for system in ("portal", "hall"):
         db.write(lambda tx, system=system: registration.add_system(tx, "test", system, system))  # type: ignore[misc]
     code = issued(Authorizations(db, Vault(KEY))).code
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.redeem_child", database_url, "crowd", code, f"p{n}"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
-        )
-        for n in range(4)
-    ]  # fmt: skip
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        successes = [int(process.communicate(timeout=100)[0]) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert sum(successes) == 1
+    crowd = ["tests.integration.redeem_child", database_url, "crowd", code]
+    assert race(lambda n: [*crowd, f"p{n}"]) == 1
     with db.read() as conn:
         query = sa.select(sa.func.count()).where(
             t.audit.c.action == "authorization.redeem", t.audit.c.outcome == "redeemed"
@@ -306,12 +260,7 @@ def test_of_a_hundred_threads_one_succeeds(service: Authorizations) -> None:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
-    with running_hub(tmp_path_factory.mktemp("state")) as running:
-        gate = assembly.create_gate(running.settings, running.db, running.directory)
-        authorizations = Authorizations(running.db, Vault(KEY))
-        logins = Logins(running.db, Vault(KEY), Directory(running.db), AdapterCache(Vault(KEY), create))
-        router = ecert_router(gate, ItemCatalogue(running.db), authorizations, logins, Cursors(KEY))
-        running.app.include_router(router)
+    with running_hub(tmp_path_factory.mktemp("state")) as running, ecert_routes(running, KEY):
         yield running
 
 

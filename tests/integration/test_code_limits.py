@@ -3,53 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from hub import tables as t
-from hub.access import registration
-from hub.audit.chain import AuditChain
-from hub.db import Database, Tx
+from hub.db import Database
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.codes import new_code
 from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.evidence.rules import CodeLimits
 from hub.vault import Vault
 from schemas.problems import HubProblem
-from tests.conftest import AUDIT_KEY
+from tests.integration.authorization_fixtures import Clock, clock, db
 from tests.integration.redeem_child import HALL, HOLDER, KEY, PORTAL, SCOPE, WANTED, redeem
 
+__all__ = ["clock", "db"]  # fixtures
 LIMITS = CodeLimits(wrong=6, wrong_window_s=600, live=3, confirm_s=180)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 9, 1, 1, 0, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def db(database_url: str, clock: Clock) -> Iterator[Database]:
-    opened = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append, clock=clock)
-
-    def systems(tx: Tx) -> None:
-        for system in ("portal", "hall", "other"):
-            registration.add_system(tx, "test", system, system)
-
-    opened.write(systems)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

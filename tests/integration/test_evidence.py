@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -34,23 +33,11 @@ from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertStatus
 from schemas.evidence import EvidenceAnswer
 from schemas.problems import HubProblem
-from tests.integration.evidence_world import CONSUMER, HIRING, STRANGER, Peers, World, peers
+from tests.integration.evidence_fixtures import simulators, world
+from tests.integration.evidence_world import CONSUMER, HIRING, STRANGER, Peers, World
 
+__all__ = ["simulators", "world"]  # fixtures
 ALTERED, REVOKED, EXPIRED, NOT_FOUND, SUSPENDED = 41, 43, 44, 46, 48
-
-
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("evidence")) as started:
-        yield started
-
-
-@pytest.fixture
-def world(database: Database, simulators: Peers) -> Iterator[World]:
-    simulators.library.fail("none")
-    made = World(database, simulators).set_up()
-    yield made
-    made.close()
 
 
 def states(answer: EvidenceAnswer) -> dict[str, set[str]]:

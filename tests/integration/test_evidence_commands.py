@@ -12,17 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.integration.evidence_world import PURPOSE, Peers, World, peers
+from tests.integration.evidence_fixtures import simulators
+from tests.integration.evidence_world import PURPOSE, Peers, World
 from tests.integration.test_evidence_rest import Node, body
 
+__all__ = ["simulators"]  # fixtures
 EXPIRED = 44
 NUMBER = "鲁教函〔2026〕3号"
-
-
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("commands")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

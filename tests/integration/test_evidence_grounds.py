@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,30 +10,17 @@ import pytest
 
 from adapters.holdings import organisation
 from hub import tables as t
-from hub.db import Database
 from hub.ecerts.evidence import fetching
 from hub.ecerts.evidence.planning import find_grounds
 from hub.ecerts.solver import solve
 from schemas import problems as p
 from schemas.evidence import Basis, BasisKind
 from schemas.problems import HubProblem
-from tests.integration.evidence_world import CONSUMER, HIRING, Peers, World, peers
+from tests.integration.evidence_fixtures import simulators, world
+from tests.integration.evidence_world import CONSUMER, HIRING, World
 
+__all__ = ["simulators", "world"]  # fixtures
 SUSPENSION = "370105003002"  # id-card@guardian | household-register@guardian, and the enrolment record
-
-
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("grounds")) as started:
-        yield started
-
-
-@pytest.fixture
-def world(database: Database, simulators: Peers) -> Iterator[World]:
-    simulators.library.fail("none")
-    made = World(database, simulators).set_up()
-    yield made
-    made.close()
 
 
 def test_a_consent_that_is_named_is_the_one_that_counts(world: World) -> None:

@@ -30,8 +30,10 @@ from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.items.service import ItemCatalogue
 from hub.intake.evidence import AT_ONCE
 from schemas.ecert_types import ecert_types
-from tests.integration.evidence_world import CONSUMER, PURPOSE, STRANGER, Peers, World, peers, register
+from tests.integration.evidence_fixtures import simulators
+from tests.integration.evidence_world import CONSUMER, PURPOSE, STRANGER, Peers, World, register
 
+__all__ = ["simulators"]  # fixtures
 KEYS = {name: PrivateKey.generate(SignatureAlgorithm.ECDSA_P256_SHA256) for name in (CONSUMER, STRANGER)}
 
 
@@ -95,12 +97,6 @@ class Node:
         self.client.close()
         self.server.should_exit = True
         self.thread.join()
-
-
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("rest")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

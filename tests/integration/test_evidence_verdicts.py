@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -20,25 +19,13 @@ from hub.ecerts import notices
 from hub.ecerts.evidence.views import Answered
 from hub.health.overview import EndpointState, overview
 from schemas.evidence import EvidenceAnswer, MissingView
-from tests.integration.evidence_world import Peers, World, peers
+from tests.integration.evidence_fixtures import simulators, world
+from tests.integration.evidence_world import Peers, World
 
+__all__ = ["simulators", "world"]  # fixtures
 REVOKED, EXPIRED, RESTRICTED, NOT_FOUND, NOT_ACTIVATED, ALTERED = 43, 44, 45, 46, 49, 41
 NUMBER, SOURCE = "鲁教函〔2026〕9号", "省教育厅网站"
 UNTIL = date(2099, 1, 1)
-
-
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("verdicts")) as started:
-        yield started
-
-
-@pytest.fixture
-def world(database: Database, simulators: Peers) -> Iterator[World]:
-    simulators.library.fail("none")
-    made = World(database, simulators).set_up()
-    yield made
-    made.close()
 
 
 def gaps(answer: EvidenceAnswer) -> list[MissingView]:

@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as sa
 
 from hub import tables as t
-from hub.audit.chain import AuditChain, verify_chain
-from hub.db import Database, Tx
+from hub.audit.chain import verify_chain
+from hub.db import Tx
 from hub.ecerts.evidence.views import Answered
 from tests.conftest import AUDIT_KEY
 from tests.integration import killing
-from tests.integration.evidence_world import Peers, World, peers
+from tests.integration.evidence_fixtures import simulators, world
+from tests.integration.evidence_world import World
 
+__all__ = ["simulators", "world"]  # fixtures
 CHILD = "tests.integration.evidence_child"
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("killed")) as started:
-        yield started
-
-
-@pytest.fixture
-def world(database_url: str, simulators: Peers) -> Iterator[World]:
-    simulators.library.fail("none")
-    db = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append)
-    made = World(db, simulators).set_up()
-    yield made
-    made.close()
-    db.close()
 
 
 def child(world: World, act: str, name: str, index: int, kill: dict[str, str] | None = None) -> tuple[list[str], bool]:

@@ -8,31 +8,23 @@ import pytest
 import sqlalchemy as sa
 
 from hub import tables as t
-from hub.audit.chain import AuditChain
 from hub.db import Database
 from hub.ecerts.logins.model import LoginProof
 from schemas.problems import HubProblem
-from tests.conftest import AUDIT_KEY
 from tests.integration import killing
 from tests.integration.killing import When
-from tests.integration.login_world import Identity, World, identity_service
+from tests.integration.login_fixtures import identity
+from tests.integration.login_world import Identity, World
 
+__all__ = ["identity"]  # fixtures
 CHILD = "tests.integration.login_world"
 
 
-@pytest.fixture(scope="module")
-def identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Identity]:
-    with identity_service(tmp_path_factory.mktemp("identity")) as running:
-        yield running
-
-
 @pytest.fixture
-def world(database_url: str, identity: Identity) -> Iterator[World]:
-    db = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append)
-    made = World(db).set_up(identity)
+def world(database: Database, identity: Identity) -> Iterator[World]:
+    made = World(database).set_up(identity)
     yield made
     made.close()
-    db.close()
 
 
 def killed(when: When, word: str, url: str, act: str, proof: LoginProof) -> None:

@@ -12,38 +12,29 @@ import pytest
 import sqlalchemy as sa
 
 from hub import tables as t
-from hub.audit.chain import AuditChain, verify_chain
-from hub.db import Database, Tx
+from hub.audit.chain import verify_chain
+from hub.db import Tx
 from hub.ecerts.presentations.model import State
 from schemas.problems import HubProblem
 from tests.conftest import AUDIT_KEY
 from tests.integration import killing
-from tests.integration.evidence_world import Peers, World, peers
+from tests.integration.evidence_fixtures import simulators, world
+from tests.integration.evidence_world import World
 from tests.integration.presenting import Counter, card_of
 from tests.integration.presenting_child import begin_request
 
+__all__ = ["simulators", "world"]  # fixtures
 CHILD = "tests.integration.presenting_child"
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("killed-presentations")) as started:
-        yield started
-
-
 @pytest.fixture
-def counter(database_url: str, simulators: Peers) -> Iterator[Counter]:
-    simulators.library.fail("none")
-    db = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append)
-    world = World(db, simulators).set_up()
+def counter(world: World) -> Iterator[Counter]:
     made = Counter(world)
     yield made
-    with db.read() as conn:
+    with world.db.read() as conn:
         assert verify_chain(conn, AUDIT_KEY).faults == ()
     made.close()
-    world.close()
-    db.close()
 
 
 def killed(counter: Counter, when: killing.When, word: str, *arguments: str) -> None:

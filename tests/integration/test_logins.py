@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from adapters.registry import create
-from certs.keys import PrivateKey, SignatureAlgorithm
 from hub import tables as t
-from hub.access import registration, replay
-from hub.access.callers import Caller, KeyKind, Method, Nonce, Service
+from hub.access import replay
+from hub.access.callers import Caller, Method, Nonce, Service
 from hub.access.endpoints import pause_endpoint
 from hub.audit.chain import AuditChain
-from hub.cases.routing import Directory
 from hub.db import Database
-from hub.deliveries.adapters import AdapterCache
 from hub.ecerts.authorizations import model as m
-from hub.ecerts.authorizations.service import Authorizations
-from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.logins.identified import VerifiedLogin
-from hub.ecerts.logins.model import REASONS, LoginBegun, LoginProof, LoginRequest, refused
-from hub.ecerts.logins.service import Logins
-from hub.intake import assembly
-from hub.intake.cursors import Cursors
-from hub.intake.ecert_rest import ecert_router
-from hub.vault import Vault
+from hub.ecerts.logins.model import REASONS, LoginBegun, LoginProof, LoginRequest
 from schemas.problems import HubProblem
 from tests.conftest import AUDIT_KEY
-from tests.integration.intake_hub import HttpCaller, RunningHub, running_hub
+from tests.integration.login_fixtures import identity
 from tests.integration.login_world import (
     ELSEWHERE,
     HOLDER,
@@ -45,10 +31,12 @@ from tests.integration.login_world import (
     STRICT,
     Identity,
     World,
-    identity_service,
     register,
 )
-from tests.integration.redeem_child import KEY, SCOPE, redeem
+from tests.integration.racing import race
+from tests.integration.redeem_child import SCOPE, redeem
+
+__all__ = ["identity"]  # fixtures
 
 
 class Clock:
@@ -59,12 +47,6 @@ class Clock:
 
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self.ahead
-
-
-@pytest.fixture(scope="module")
-def identity(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Identity]:
-    with identity_service(tmp_path_factory.mktemp("identity")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -368,107 +350,10 @@ def test_of_a_hundred_at_once_over_four_processes_one_succeeds(database_url: str
     db = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append)
     world = World(db).set_up(identity)
     proof = world.proof(identity)
-    command = [
-        sys.executable,
-        "-m",
-        "tests.integration.login_world",
-        database_url,
-        "crowd",
-        proof.nonce,
-        proof.assertion,
-    ]
-    processes = [
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-        )
-        for _ in range(4)
-    ]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        successes = [int(process.communicate(timeout=100)[0]) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert sum(successes) == 1
+    crowd = ["tests.integration.login_world", database_url, "crowd", proof.nonce, proof.assertion]
+    assert race(lambda _: crowd) == 1
     with db.read() as conn:
         assert conn.execute(sa.select(sa.func.count()).select_from(t.authorizations)).scalar_one() == 1
     assert unused(db) == 0
     world.close()
     db.close()
-
-
-# --- over REST --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, identity: Identity) -> Iterator[RunningHub]:
-    with running_hub(tmp_path_factory.mktemp("state")) as running:
-        vault, adapters = Vault(KEY), AdapterCache(Vault(KEY), create)
-        running.db.write(lambda tx: register(tx, vault, identity, endpoint="identity-lixia", region=REGION))
-        gate = assembly.create_gate(running.settings, running.db, running.directory)
-        logins = Logins(running.db, vault, Directory(running.db), adapters)
-        authorizations = Authorizations(running.db, vault)
-        running.app.include_router(ecert_router(gate, ItemCatalogue(running.db), authorizations, logins, Cursors(KEY)))
-        yield running
-        adapters.close()
-
-
-def test_a_login_travels_over_rest(hub: RunningHub, identity: Identity, capfd: pytest.CaptureFixture[str]) -> None:
-    key = PrivateKey.generate(SignatureAlgorithm.ECDSA_P256_SHA256)
-    portal = HttpCaller(hub, key, hub.register("app", KeyKind.HTTP, key.public_key.spki, rights=False))
-    hub.db.write(lambda tx: registration.grant(tx, "test", "app", [Service.AUTHORIZATION_ISSUE.value], REGION))
-    hub.directory.forget()
-    holder = HOLDER.model_dump(mode="json", by_alias=True)
-    scope = SCOPE.model_copy(update={"region": REGION}).model_dump(mode="json", by_alias=True, exclude_none=True)
-    asked = {"holder": holder, "holderProof": "our own session 17", "scope": scope}
-
-    def log_in(number: str = PERSON.id_number) -> dict[str, str]:
-        begun = portal.send("POST", "/v1/logins", {"region": REGION})
-        assert begun.status_code == 201, begun.text
-        assert begun.headers["cache-control"] == "no-store"
-        nonce = begun.json()["nonce"]
-        return {"nonce": nonce, "assertion": identity.assertion(nonce, number)}
-
-    missing = portal.send("POST", "/v1/authorizations", asked)
-    assert (missing.status_code, missing.json()["code"]) == (403, "login-required")
-    assert [fault["path"] for fault in missing.json()["faults"]] == ["/login"]
-    wrong = portal.send("POST", "/v1/authorizations", {**asked, "login": log_in(OTHER.id_number)})
-    assert (wrong.status_code, wrong.json()["code"], wrong.json()["detail"]) == (403, "login-refused", "subject-code")
-    assert wrong.json()["who"] == "applicant"
-    assert [fault["path"] for fault in wrong.json()["faults"]] == ["/holder/code", "/holder/name"]
-    assert all(fault["cure"] for fault in wrong.json()["faults"])
-    login = log_in()
-    issued = portal.send("POST", "/v1/authorizations", {**asked, "login": login})
-    assert issued.status_code == 201, issued.text
-    again = portal.send("POST", "/v1/authorizations", {**asked, "login": login})
-    assert again.json()["detail"] == "login-used"
-    path = f"/v1/authorizations/{issued.json()['authorizationId']}/revocation"
-    assert portal.send("POST", path, {"holder": holder}).json()["code"] == "login-required"
-    assert portal.send("POST", path, {"holder": holder, "login": log_in()}).status_code == 200
-    uses = portal.send("POST", "/v1/holders/uses", {"holder": holder, "login": log_in()})
-    assert uses.json() == {"items": []}
-    malformed = portal.send("POST", "/v1/authorizations", {**asked, "login": {**login, "nonce": "short"}})
-    assert (malformed.status_code, malformed.json()["faults"][0]["path"]) == (422, "/login/nonce")
-    assert portal.send("POST", "/v1/logins", {"region": "370202"}).json()["code"] == "access-denied"
-    written = "".join(capfd.readouterr()) + "".join(str(entry) for entry in hub.entries("login.begin"))
-    assert not any(secret in written for secret in (login["nonce"], login["assertion"], PERSON.id_number))
-    refusals = [entry.detail["reason"] for entry in hub.entries() if entry.outcome == "login-refused"]
-    assert refusals == ["subject-code", "login-used"]
-
-
-# --- documented ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("reason", REASONS)
-def test_every_reason_word_is_documented_with_its_place(reason: str) -> None:
-    page = Path(__file__).parents[2] / "docs" / "protocol" / "authorizations.md"
-    one = REASONS[reason]
-    row = f"| `{reason}` | `{one.path}` | {one.zh}, {one.cure_zh}<br>{one.en}: {one.cure_en} |"
-    assert row in page.read_text(encoding="utf-8").splitlines(), f"put into authorizations.md:\n{row}"
-    assert refused(reason).detail == reason

@@ -25,20 +25,16 @@ from hub.ecerts import notices
 from hub.ecerts.evidence.revoking import Revocations
 from hub.ecerts.items.records import heading
 from schemas.evidence import EvidenceAnswer
-from tests.integration.evidence_world import Peers, World, peers
+from tests.integration.evidence_fixtures import simulators
+from tests.integration.evidence_world import Peers, World
 from tests.integration.test_revocations import identifier, notice
 
+__all__ = ["simulators"]  # fixtures
 KEY = "anotherkey1"
 THERE = "370202"  # its city's certificates come from the other library, by the catalogue
 TYPES = ("id-card", "household-register", "real-estate-title", "degree", "diploma", "putonghua-level")
 STRANGE, ALTERED, SOMEBODY_ELSES, REVOKED, EXPIRED, RESTRICTED, NOT_FOUND = range(40, 47)
 SUSPENDED, NOT_ACTIVATED = 48, 49
-
-
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("provinces")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

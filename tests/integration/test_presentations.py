@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from adapters.contract import ShownKind
 from hub import tables as t
-from hub.db import Database, Tx
+from hub.db import Tx
 from hub.ecerts.presentations import model as m
 from hub.ecerts.presentations.model import State
 from schemas.problems import HubProblem
-from tests.integration.evidence_world import STRANGER, Peers, World, peers
-from tests.integration.presenting import TYPES, Counter, card_of
+from tests.integration.evidence_fixtures import counter, simulators, world
+from tests.integration.evidence_world import STRANGER, World
+from tests.integration.presenting import TYPES, Counter, card_of, problem
 
-
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("presented")) as started:
-        yield started
-
-
-@pytest.fixture
-def world(database: Database, simulators: Peers) -> Iterator[World]:
-    simulators.library.fail("none")
-    made = World(database, simulators).set_up()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def counter(world: World) -> Iterator[Counter]:
-    made = Counter(world)
-    yield made
-    made.close()
-
-
-def problem(work: Any, *arguments: Any) -> tuple[str, str]:
-    with pytest.raises(HubProblem) as caught:
-        work(*arguments)
-    return caught.value.kind.code, caught.value.detail
+__all__ = ["counter", "simulators", "world"]  # fixtures
 
 
 # --- the whole way ------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,35 +20,11 @@ from hub.db import Database, Tx
 from hub.ecerts.evidence.rules import load_rules
 from hub.ecerts.presentations.model import State
 from schemas.problems import HubProblem
-from tests.integration.evidence_world import CONSUMER, Peers, World, peers
-from tests.integration.presenting import TYPES, Counter
+from tests.integration.evidence_fixtures import counter, simulators, world
+from tests.integration.evidence_world import CONSUMER, Peers, World
+from tests.integration.presenting import TYPES, Counter, problem
 
-
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("presented-once")) as started:
-        yield started
-
-
-@pytest.fixture
-def world(database: Database, simulators: Peers) -> Iterator[World]:
-    simulators.library.fail("none")
-    made = World(database, simulators).set_up()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def counter(world: World) -> Iterator[Counter]:
-    made = Counter(world)
-    yield made
-    made.close()
-
-
-def problem(work: Any, *arguments: Any) -> tuple[str, str]:
-    with pytest.raises(HubProblem) as caught:
-        work(*arguments)
-    return caught.value.kind.code, caught.value.detail
+__all__ = ["counter", "simulators", "world"]  # fixtures
 
 
 # --- once, whoever asks -----------------------------------------------------------------------------------------------------------

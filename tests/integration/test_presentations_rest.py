@@ -12,18 +12,14 @@ import pytest
 
 from hub.access import registration
 from hub.access.callers import Service
-from tests.integration.evidence_world import CONSUMER, STRANGER, Peers, peers
+from tests.integration.evidence_fixtures import simulators
+from tests.integration.evidence_world import CONSUMER, STRANGER, Peers
 from tests.integration.presenting import Counter
 from tests.integration.test_evidence_rest import Node
 from tests.integration.test_evidence_rest import body as evidence_body
 
+__all__ = ["simulators"]  # fixtures
 MAKER = Counter.__new__(Counter)  # of requests only
-
-
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("presented-rest")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -14,40 +14,25 @@ from typer.testing import CliRunner
 from hub import tables as t
 from hub.access import registration
 from hub.access.callers import Service
-from hub.audit.chain import AuditChain, verify_chain
+from hub.audit.chain import verify_chain
 from hub.commands import evidence as commands
-from hub.db import Database
 from hub.ecerts.evidence.revoking import Revocations
 from hub.intake.operations import digest_of
 from hub.intake.revocations_rest import EXAMPLE
 from schemas.revocations import RevocationAccepted, RevocationNotice
 from tests.conftest import AUDIT_KEY
 from tests.integration import killing
-from tests.integration.evidence_world import STRANGER, Peers, World, peers
+from tests.integration.evidence_fixtures import simulators, world
+from tests.integration.evidence_world import STRANGER, Peers, World
 from tests.integration.test_evidence_rest import Node, body
 from tests.integration.test_revocations import DEGREE, degree, identifier, notice
 
+__all__ = ["simulators", "world"]  # fixtures
 CHILD = "tests.integration.revoke_child"
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("notices")) as started:
-        yield started
-
-
 # --- killed -------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def world(database_url: str, simulators: Peers) -> Iterator[World]:
-    simulators.library.fail("none")
-    db = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append)
-    made = World(db, simulators).set_up()
-    yield made
-    made.close()
-    db.close()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

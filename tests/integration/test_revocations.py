@@ -31,24 +31,12 @@ from schemas.evidence import EvidenceAnswer
 from schemas.problems import HubProblem
 from schemas.revocations import RevocationAccepted, RevocationNotice
 from tests.conftest import AUDIT_KEY
-from tests.integration.evidence_world import CONSUMER, PURPOSE, STRANGER, Peers, World, peers
+from tests.integration.evidence_fixtures import simulators, world
+from tests.integration.evidence_world import CONSUMER, PURPOSE, STRANGER, Peers, World
 
+__all__ = ["simulators", "world"]  # fixtures
 ISSUER = "province"
 DEGREE = ecert_types()["degree"].code
-
-
-@pytest.fixture(scope="module")
-def simulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
-    with peers(tmp_path_factory.mktemp("revocations")) as started:
-        yield started
-
-
-@pytest.fixture
-def world(database: Database, simulators: Peers) -> Iterator[World]:
-    simulators.library.fail("none")
-    made = World(database, simulators).set_up()
-    yield made
-    made.close()
 
 
 def identifier(world: World, index: int, key: str = "degree") -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,21 +29,14 @@ from hub.opening import open_database, open_vault
 from hub.own_keys import OwnKeys
 from schemas.revocations import RevocationAccepted, RevocationNotice, RevocationReason
 from schemas.transfers import CaseState, DecisionOutcome, EvidenceState, StepState, TransferRequest
+from tests.conftest import AUDIT_KEY
 from tests.integration import killing
+from tests.integration.case_fixtures import world
 from tests.integration.case_world import BEGIN, LIXIA, SHINAN, World
 
-KEY = b"audit key of the tests, 32 bytes"
+__all__ = ["world"]  # fixtures
 ROOT = "1.2.156.3005.2.11100000000013127D002.11370102000000000X"
 HOUSEHOLD, NEWER, TITLE = f"{ROOT}.0000000001.001.A", f"{ROOT}.0000000001.002.B", f"{ROOT}.0000000002.001.C"
-
-
-@pytest.fixture
-def world(database_url: str) -> Iterator[World]:
-    holder: list[World] = []
-    db = Database(database_url, chain_audit=AuditChain(KEY).append, clock=lambda: holder[0].now if holder else BEGIN)
-    holder.append(World(db))
-    yield holder[0]
-    db.close()
 
 
 @pytest.fixture
@@ -294,12 +286,12 @@ def test_the_source_and_those_who_were_asked_are_told(world: World, follow_ups: 
     assert {endpoint for case, endpoint in heard if case == first} == {"monitor", "source-events"}
     assert {endpoint for case, endpoint in heard if case == second} == {"monitor", "source-events", "shinan-events"}
     with world.db.read() as conn:
-        assert verify_chain(conn, KEY).faults == ()
+        assert verify_chain(conn, AUDIT_KEY).faults == ()
 
 
 def test_a_notice_waits_for_evidence_that_is_being_committed_and_sees_it(database_url: str, tmp_path: Path) -> None:
     """Two nodes: a case comes to rest on the certificate in the commit that the notice waits for."""
-    nodes = [Database(database_url, chain_audit=AuditChain(KEY).append, clock=lambda: BEGIN) for _ in range(2)]
+    nodes = [Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append, clock=lambda: BEGIN) for _ in range(2)]
     world = World(nodes[0])
     other = World.__new__(World)
     other.db, other.vault, other.now, other.rooms, other.handlers = (

@@ -7,12 +7,13 @@ itself takes an untouched row only. A code never reaches the database: keyed has
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy import Table
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
@@ -288,37 +289,38 @@ class Authorizations:
     ) -> m.Revoked:
         """Whether it was redeemed or not: from now on nothing rests on it. HubProblem(AUTHORIZATION_UNKNOWN)."""
 
-        def write(tx: Tx) -> m.Revoked:
-            _require_fresh(tx, caller)
-            row = store.authorization(tx.conn, authorization_id, lock=True)
-            owner = None if row is None else (row.issued_by, row.holder_index)
-            if row is None or owner != (caller.system_id, self.holder_index(holder)):
-                raise HubProblem(AUTHORIZATION_UNKNOWN)
-            _use(tx, how, row.id)
-            store.revoke(tx.conn, t.authorizations, row.id, tx.now)
-            actor = f"system:{caller.system_id}"
-            tx.audit.append(AuditEntry(actor, "authorization.revoke", row.id, "revoked", how.detail))
-            return m.Revoked(id=row.id, revoked_at=row.revoked_at or tx.now)
+        def find(conn: Connection) -> store.AuthorizationRow | None:
+            return store.authorization(conn, authorization_id, lock=True)
 
-        caller.require_somewhere(Service.AUTHORIZATION_ISSUE)
-        how = identified(caller, holder.index_text, login, None)
-        return self._db.write(write)
+        return self._revoke(caller, holder, login, t.authorizations, find, "authorization.revoke")
 
     def revoke_consent(
         self, caller: Caller, consent_id: str, holder: m.Holder, login: VerifiedLogin | None = None
     ) -> m.Revoked:
         """HubProblem(AUTHORIZATION_UNKNOWN) if the caller registered no such consent of this holder."""
 
+        def find(conn: Connection) -> store.ConsentRow | None:
+            return store.consent(conn, consent_id)
+
+        return self._revoke(caller, holder, login, t.consents, find, "consent.revoke")
+
+    def _revoke(
+        self,
+        caller: Caller,
+        holder: m.Holder,
+        login: VerifiedLogin | None,
+        table: Table,
+        find: Callable[[Connection], store.AuthorizationRow | store.ConsentRow | None],
+        action: str,
+    ) -> m.Revoked:
         def write(tx: Tx) -> m.Revoked:
             _require_fresh(tx, caller)
-            row = store.consent(tx.conn, consent_id)
-            owner = None if row is None else (row.registered_by, row.holder_index)
-            if row is None or owner != (caller.system_id, self.holder_index(holder)):
+            row = find(tx.conn)
+            if row is None or (row.owner, row.holder_index) != (caller.system_id, self.holder_index(holder)):
                 raise HubProblem(AUTHORIZATION_UNKNOWN)
             _use(tx, how, row.id)
-            store.revoke(tx.conn, t.consents, row.id, tx.now)
-            actor = f"system:{caller.system_id}"
-            tx.audit.append(AuditEntry(actor, "consent.revoke", row.id, "revoked", how.detail))
+            store.revoke(tx.conn, table, row.id, tx.now)
+            tx.audit.append(AuditEntry(f"system:{caller.system_id}", action, row.id, "revoked", how.detail))
             return m.Revoked(id=row.id, revoked_at=row.revoked_at or tx.now)
 
         caller.require_somewhere(Service.AUTHORIZATION_ISSUE)

@@ -36,6 +36,11 @@ class AuthorizationRow:
     assurance: str | None
     holder_sealed: bytes
 
+    @property
+    def owner(self) -> str:
+        """The system that may take it back for its holder."""
+        return self.issued_by
+
 
 @dataclass(frozen=True, slots=True)
 class ConsentRow:
@@ -48,6 +53,11 @@ class ConsentRow:
     ends_at: datetime
     revoked_at: datetime | None
     login_id: str | None
+
+    @property
+    def owner(self) -> str:
+        """The system that may take it back for its holder."""
+        return self.registered_by
 
 
 _AUTHORIZATION = [t.authorizations.c[name] for name in AuthorizationRow.__dataclass_fields__]

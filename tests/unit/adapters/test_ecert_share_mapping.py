@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import adapters.ecert_share
-from adapters.contract import PeerRefused, RetryLater
+from adapters.contract import PeerRefused, PresentationState, RetryLater
 from adapters.ecert_share import mapping
 from adapters.ecert_share.client import _day, _media_type, _newest
-from adapters.ecert_share.mapping import AuthorizationState, Outcome
+from adapters.ecert_share.mapping import Outcome
 from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, UseCause
 
 FIXTURES = Path(adapters.ecert_share.__file__).parent / "fixtures"
@@ -129,13 +129,13 @@ def test_standing_of_a_record(code: mapping.Json, status: EcertStatus) -> None:
 @pytest.mark.parametrize(
     ("code", "state"),
     [
-        ("1", AuthorizationState.PENDING),
-        (2, AuthorizationState.AUTHORIZED),
-        ("3", AuthorizationState.FAILED),
-        (None, AuthorizationState.FAILED),
+        ("1", PresentationState.PENDING),
+        (2, PresentationState.AUTHORIZED),
+        ("3", PresentationState.FAILED),
+        (None, PresentationState.FAILED),
     ],
 )
-def test_authorization_states(code: mapping.Json, state: AuthorizationState) -> None:
+def test_authorization_states(code: mapping.Json, state: PresentationState) -> None:
     assert mapping.authorization_state(code) is state
 
 

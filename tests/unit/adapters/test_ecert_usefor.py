@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,14 +25,10 @@ from adapters.holdings import organisation
 from adapters.population import family
 from adapters.simulator_process import SimulatorProcess
 from certs.ofd.metadata import read_ecert_fields
-from certs.policy import load_policy
-from certs.report import Indication, SubIndication
-from certs.trust import TrustStore
-from certs.verify import Fetchers, verify
-from certs.x509.revocation import RevocationSource
-from certs.x509.signing_cert import SigningCert
+from certs.report import Indication
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertQuery, EcertStatus, UseCause
+from tests.unit.adapters.sealed_files import judge
 
 KEY = "useforkey1"
 REGION = "370202"
@@ -78,21 +73,6 @@ def query(index: int, key: str = "degree") -> EcertQuery:
         holder_name=holder.name if of_organisation else guardian.name,
         use_cause=CAUSE,
     )
-
-
-def judge(content: bytes, keys: Path) -> tuple[Indication, SubIndication | None]:
-    anchors = keys / "anchors"
-    trusted = [SigningCert.from_pem((anchors / f"{name}.pem").read_bytes()) for name in ("root", "issuing")]
-    lists = [path.read_bytes() for path in anchors.glob("*.crl")]
-    now = datetime.now(UTC)
-    report = verify(
-        content,
-        policy=load_policy("strict"),
-        at=now,
-        trust=TrustStore.of(trusted, ["seal", "seal-maker"], now),
-        fetchers=Fetchers(RevocationSource(crl=lambda _issuer, _urls: lists)),
-    )
-    return report.indication, report.sub_indication
 
 
 @pytest.mark.parametrize("key", sorted(ecert_types()))
