@@ -8,9 +8,10 @@ driver. The transaction, the connection and the errors (:class:`sqlalchemy.exc.D
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -143,10 +144,10 @@ def _execute(conn: Connection, text: str, parameters: Any, *, many: bool = False
 # --- many rows ------------------------------------------------------------------------------------------------------------
 
 _SIZES = (64, 32, 16, 8, 7, 6, 5, 4, 3, 2, 1)  # few statements, so that the drivers keep them prepared
-Reader = Callable[[Mapping[str, object]], object]
+Record = Mapping[str, object] | object  # a mapping by column, or a dataclass whose fields are columns
 
 
-def insert_many(conn: Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> None:
+def insert_many(conn: Connection, table: sa.Table, rows: Sequence[Record]) -> None:
     """Insert rows that have the same columns, many with one statement.
 
     SQLite's driver gives the interpreter lock up for every row of an executemany, and the event loop takes it; here it does
@@ -156,56 +157,67 @@ def insert_many(conn: Connection, table: sa.Table, rows: Sequence[Mapping[str, o
         pass
 
 
-def insert_new(conn: Connection, table: sa.Table, rows: Sequence[Mapping[str, object]]) -> list[object]:
+def insert_new(conn: Connection, table: sa.Table, rows: Sequence[Record]) -> list[object]:
     """Insert those that are not there yet, and give the first key of each of these."""
     key = next(iter(table.primary_key)).name
     suffix = f' ON CONFLICT DO NOTHING RETURNING "{key}"'
     return [found for cursor in _inserted(conn, table, rows, suffix) for (found,) in cursor.fetchall()]
 
 
-def _inserted(conn: Connection, table: sa.Table, rows: Sequence[Mapping[str, object]], suffix: str) -> Iterator[Any]:
+def _inserted(conn: Connection, table: sa.Table, rows: Sequence[Record], suffix: str) -> Iterator[Any]:
     if not rows:
         return
-    names, readers = _readers(table, tuple(rows[0]))
+    first = rows[0]
+    kind: tuple[str, ...] | type = tuple(first) if isinstance(first, Mapping) else type(first)
+    shape = _shape(table, kind)
     done = 0
     for size in _SIZES:
         while len(rows) - done >= size:
-            values = [read(row) for row in rows[done : done + size] for read in readers]
-            text = _insert_statement(table.name, names, size, conn.dialect.paramstyle)
+            values = [value for row in rows[done : done + size] for value in shape.values(row)]
+            text = _insert_statement(table.name, shape.columns, size, conn.dialect.paramstyle)
             yield _execute(conn, text + suffix, values)
             done += size
 
 
-@lru_cache(maxsize=64)
-def _readers(table: sa.Table, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[Reader, ...]]:
-    """The columns that are written, and how the value of each is read from a row."""
-    readers: dict[str, Reader] = {}
-    for column in table.columns:
-        if column.name in names:
-            readers[column.name] = (
-                _time_of(column.name) if isinstance(column.type, UtcTime) else itemgetter(column.name)
-            )
-        elif isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar:
-            value = column.default.arg
-            readers[column.name] = _constant(to_micros(value) if isinstance(value, datetime) else value)
-    return tuple(readers), tuple(readers.values())
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How records of one kind become values of a table's columns. ``times``: places of times; ``defaults`` stand at the end."""
+
+    columns: tuple[str, ...]
+    read: Callable[[Any], tuple[object, ...]]
+    times: tuple[int, ...]
+    defaults: tuple[object, ...]
+
+    def values(self, record: Record) -> Sequence[object]:
+        values = [*self.read(record), *self.defaults]
+        for at in self.times:
+            value = values[at]
+            if isinstance(value, datetime):
+                values[at] = to_micros(value)
+        return values
+
+
+@lru_cache(maxsize=256)
+def _shape(table: sa.Table, kind: tuple[str, ...] | type) -> _Shape:
+    """``kind``: the columns that mappings name, or a dataclass."""
+    names = kind if isinstance(kind, tuple) else tuple(field.name for field in fields(kind))
+    known = {column.name: column for column in table.columns}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"{table.name} has no {', '.join(unknown)}")
+    times = tuple(at for at, name in enumerate(names) if isinstance(known[name].type, UtcTime))
+    defaults = {
+        name: to_micros(column.default.arg) if isinstance(column.default.arg, datetime) else column.default.arg
+        for name, column in known.items()
+        if name not in names and isinstance(column.default, sa.ColumnDefault) and column.default.is_scalar
+    }
+    getter = itemgetter(*names) if isinstance(kind, tuple) else attrgetter(*names)
+    read = getter if len(names) > 1 else lambda record: (getter(record),)
+    return _Shape((*names, *defaults), read, times, tuple(defaults.values()))
 
 
 @lru_cache(maxsize=512)
 def _insert_statement(table: str, columns: tuple[str, ...], rows: int, paramstyle: str) -> str:
     mark = "?" if paramstyle == "qmark" else "%s"
     one = "(" + ", ".join([mark] * len(columns)) + ")"
-    listed_ = ", ".join(f'"{name}"' for name in columns)
-    return f'INSERT INTO "{table}" ({listed_}) VALUES {", ".join([one] * rows)}'  # noqa: S608  names of our own tables
-
-
-def _time_of(name: str) -> Reader:
-    def read(row: Mapping[str, object]) -> object:
-        value = row[name]
-        return to_micros(value) if isinstance(value, datetime) else value
-
-    return read
-
-
-def _constant(value: object) -> Reader:
-    return lambda _row: value
+    names = ", ".join(f'"{name}"' for name in columns)
+    return f'INSERT INTO "{table}" ({names}) VALUES {", ".join([one] * rows)}'  # noqa: S608  names of our own tables

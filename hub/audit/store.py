@@ -59,7 +59,7 @@ def read_head(conn: Connection) -> Head:
 
 
 def append(conn: Connection, rows: Sequence[Row], head: Head) -> None:
-    insert_many(conn, t.audit, [{name: getattr(row, name) for name in Row.__dataclass_fields__} for row in rows])
+    insert_many(conn, t.audit, rows)
     _MOVE_HEAD.run(conn, to=head.seq, mac=head.mac)
 
 

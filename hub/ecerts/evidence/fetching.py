@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from queue import Empty, SimpleQueue
 from typing import Final, cast
 
@@ -50,7 +50,7 @@ from hub.deliveries.places import Places, closed_word
 from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.catalogue import Evidence, Requirement
 from hub.ecerts.evidence import judging, store
-from hub.ecerts.evidence.judging import Got, Judge, Made
+from hub.ecerts.evidence.judging import Got, Judge, Made, Sealed
 from hub.ecerts.evidence.planning import Question
 from hub.ecerts.evidence.rules import EvidenceRules
 from hub.ecerts.revocations.index import identifier_index
@@ -68,6 +68,9 @@ WORD_OF: Final[Mapping[type[AdapterError], Word]] = {
     PeerMisconfigured: Word.MISCONFIGURED,
 }
 log = structlog.get_logger(__name__)
+
+
+Seal = Callable[[Evidence, Canonical], Sealed]  # raises nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +128,12 @@ class Fetcher:
         endpoints: Mapping[str, store.EndpointRow],
         region: str,
         deadline: Deadline,
+        seal: Seal,
     ) -> Fetched:
-        """Ask for what the plan needs until it is complete, nothing is left to ask, or the deadline has come."""
+        """Ask for what the plan needs until it is complete, nothing is left to ask, or the deadline has come.
+
+        What may be relied on is sealed (``seal``) where it came, while others are still awaited.
+        """
         now_known = dict(known)
         got: dict[Evidence, Got] = {}
         running: dict[Evidence, Future[None]] = {}
@@ -135,7 +142,7 @@ class Fetcher:
 
         def ask(question: Question) -> None:
             endpoint = endpoints.get(question.endpoint_id)
-            ended.put((question.document, self._one(question, endpoint, region, deadline, begun)))
+            ended.put((question.document, self._one(question, endpoint, region, deadline, begun, seal)))
 
         plan = solve(requirements, now_known)
         exact = plan.exact
@@ -182,6 +189,7 @@ class Fetcher:
         region: str,
         deadline: Deadline,
         begun: dict[Evidence, float],
+        seal: Seal,
     ) -> Got:
         """Never raises: a bug is logged and told as an issuer out of reach, and the delivery that follows it up suspends."""
         now = self._db.clock()
@@ -197,6 +205,8 @@ class Fetcher:
         word, sign = Word.DELIVERED, Sign(Effect.WELL)
         try:
             got = self._ask(question, self._adapters.of(endpoint.target), region, Deadline.after(given))
+            if got.answer is not None:
+                got = replace(got, sealed=seal(question.document, got.answer), keep=self._keep(question, got))
         except AdapterError as error:
             got = self._judge.failed(error, self._db.clock())
             word, sign = WORD_OF[type(error)], sign_of(error)
@@ -244,13 +254,16 @@ class Fetcher:
             return None  # it ran out meanwhile: as a fresh one it may be deemed valid
         return document if judging.same_certificate(document.metadata, standing) else None
 
-    def keep_values(self, question: Question, document: EcertDocument, now: datetime) -> store.Values | None:
+    def _keep(self, question: Question, got: Got) -> store.Values | None:
         """The row that keeps a fresh document for as long as its type's rule says; None where it may not be kept."""
-        query, seconds = question.body, self._rules.keep_s.get(question.document.type)
-        if not isinstance(query, EcertQuery) or seconds is None or document.metadata.identifier is None:
+        document, query, seconds = got.answer, question.body, self._rules.keep_s.get(question.document.type)
+        if not isinstance(query, EcertQuery) or not isinstance(document, EcertDocument) or seconds is None:
+            return None
+        if got.standing is not Standing.HELD or got.reused or document.metadata.identifier is None:
             return None
         if question.presented is not None:  # shown for one case
             return None
+        now = self._db.clock()
         index = self._authorizations.holder_index(question.holder)
         sealed = self._vault.seal(judging.to_bytes(document), kept_context(index, query.type_code))
         return {

@@ -19,14 +19,14 @@ from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.catalogue import Evidence
 from hub.ecerts.evidence import judging, store
-from hub.ecerts.evidence.judging import BY_NOTICE, Got, Judge
+from hub.ecerts.evidence.judging import BY_NOTICE, Got, Judge, Sealed
 from hub.ecerts.evidence.planning import Question, cited, documents_of, holder_for, questions
 from hub.ecerts.evidence.views import Answered, EvidenceFile, Views, document_context
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.revocations.relying import TellCases, no_cases
-from hub.ecerts.solver import Standing, solve
+from hub.ecerts.solver import Known, RequirementState, Standing, solve
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.base import Canonical
@@ -73,27 +73,34 @@ class FollowUps:
 
     def row_of(self, row: store.DocumentRow, document: Evidence, got: Got) -> store.DocumentRow:
         """The document's row after it was asked for."""
-        answer, sealed, digest, index = got.answer, None, None, None
-        if answer is not None:
-            sealed = self.vault.seal(judging.to_bytes(answer), document_context(row.request_id, document))
-            digest = judging.content_digest(answer)
-            if isinstance(answer, EcertDocument) and answer.metadata.identifier is not None:
-                index = identifier_index(self.vault, answer.metadata.identifier)
-        return replace(
-            row,
+        sealed, made = got.sealed, got.made
+        if sealed is None and got.answer is not None:
+            sealed = self.seal(row.request_id, document, got.answer)
+        return store.DocumentRow(
+            row.request_id,
+            row.document,
             standing=got.standing.value,
             reason=got.reason,
             notice=got.notice,
+            endpoint_id=row.endpoint_id,
             followed_up=False,
             checked_at=got.checked_at,
-            content_sha256=digest,
-            identifier_index=index,
-            document_sealed=sealed,
+            content_sha256=sealed.content_sha256 if sealed else None,
+            identifier_index=sealed.identifier_index if sealed else None,
+            document_sealed=sealed.document_sealed if sealed else None,
             report=got.report,
-            called_at=got.made.began if got.made else row.called_at,
-            call_ended_at=got.made.ended if got.made else row.call_ended_at,
-            call_outcome=got.made.word.value if got.made else row.call_outcome,
+            called_at=made.began if made else row.called_at,
+            call_ended_at=made.ended if made else row.call_ended_at,
+            call_outcome=made.word.value if made else row.call_outcome,
         )
+
+    def seal(self, request_id: str, document: Evidence, answer: Canonical) -> Sealed:
+        """For the row of this request alone."""
+        index = None
+        if isinstance(answer, EcertDocument) and answer.metadata.identifier is not None:
+            index = identifier_index(self.vault, answer.metadata.identifier)
+        content = self.vault.seal(judging.to_bytes(answer), document_context(request_id, document))
+        return Sealed(judging.content_digest(answer), content, index)
 
     def load(self, tx: Tx, request_id: str) -> EvidenceFile | None:
         """The request, locked."""
@@ -107,6 +114,8 @@ class FollowUps:
 
         The solver plans it as for a first call, with what is being asked for already taken as good.
         """
+        if all(one.state is RequirementState.SATISFIED for one in file.plan.answers):
+            return []
         hoped = {}
         for document, known in file.known.items():
             row = file.documents[document]
@@ -154,17 +163,16 @@ class FollowUps:
     def settled(self, file: EvidenceFile, changed: Sequence[store.DocumentRow], at: datetime) -> Settled:
         """What comes of changed documents, with what else is asked for. Writes nothing: it may be made before the commit."""
         file = self.changed(file, changed)
+        waits = any(row.followed_up for row in file.documents.values())
         again: list[Evidence] = []
         while more := self.to_follow(file):  # a document that was planned and not asked for opens the next gap
             again += more
             file = self.changed(file, [_followed(file.documents[document]) for document in more])
         written = dict.fromkeys([row.document for row in changed] + [str(document) for document in again])
-        waits = any(row.followed_up for row in file.documents.values())
-        state = EvidenceCaseState.PENDING if waits else EvidenceCaseState.ANSWERED
-        row = replace(file.row, state=state.value, answered_at=max(at, file.row.asked_at))
-        file = replace(file, row=row)
+        state = EvidenceCaseState.PENDING if waits or again else EvidenceCaseState.ANSWERED
+        file = file.with_row(replace(file.row, state=state.value, answered_at=max(at, file.row.asked_at)))
         if file.request.answer is AnswerForm.PREDICATE:
-            file = replace(file, row=replace(row, predicate=self.views.predicate(file, at)))
+            file = file.with_row(replace(file.row, predicate=self.views.predicate(file, at)))
         answered = Answered.of(self.views.answer(file))
         rows = tuple(row for row in file.documents.values() if row.document in written)
         return Settled(file, rows, tuple(again), answered)
@@ -213,9 +221,7 @@ class FollowUps:
         for row in rows:
             document = words[row.document]
             documents[document] = row
-            known[document] = replace(
-                known[document], standing=Standing(row.standing), notice=row.notice, reason=row.reason
-            )
+            known[document] = Known(Standing(row.standing), known[document].fields, row.notice, row.reason)
         return replace(file, documents=documents, known=known)
 
     def tell(self, tx: Tx, row: store.RequestRow, event_type: str, data: dict[str, str]) -> int:

@@ -68,6 +68,15 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """An answer as its row keeps it. ``identifier_index``: by which notices know the certificate."""
+
+    content_sha256: str
+    document_sealed: bytes
+    identifier_index: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Got:
     """One document after it was asked for. ``ask_again``: a later answer may be another one."""
 
@@ -80,6 +89,8 @@ class Got:
     checked_at: datetime | None = None
     reused: bool = False  # a document that was kept; its status was asked again
     made: Made | None = None  # None: the endpoint was not called, or a delivery called it
+    sealed: Sealed | None = None  # of ``answer``
+    keep: Mapping[str, object] | None = None  # the row that keeps it for further requests, where that is allowed
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,7 +194,7 @@ def _mark(
     store.put_documents(tx.conn, gone)
     if file is None:
         return sorted(words)
-    handed = _words(handed_out(file.plan())) & set(words)
+    handed = _words(handed_out(file.plan)) & set(words)
     signed = follow_ups.views.predicate(follow_ups.changed(file, gone), tx.now)
     store.update_request(tx.conn, row.id, {"predicate": signed})
     return sorted(handed)

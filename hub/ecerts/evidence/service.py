@@ -17,11 +17,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
 
-from adapters.contract import Deadline, EcertDocument
+from adapters.contract import Deadline
 from hub.access import replay
 from hub.access.callers import Caller, Service
 from hub.db import AuditEntry, Database, Tx
@@ -101,7 +102,7 @@ class _Finish:
     ready: Settled
     relied_on: set[str]
     asked: tuple[Question, ...]
-    keep: tuple[store.Values, ...]
+    keep: tuple[Mapping[str, object], ...]
     reused: int
     signs: Mapping[str, Sequence[Sign]]  # by endpoint
     exact: bool
@@ -322,10 +323,13 @@ class EvidenceService:
                 endpoints = store.endpoints(conn, set(file.endpoints.values()))
         available = [document for document, known in file.known.items() if known.standing is Standing.AVAILABLE]
         asked = questions(file.request, file.item, file.grounds, file.endpoints, available)
+        seal = partial(self._follow_ups.seal, file.row.id)
         got: dict[Evidence, Got] = {}
         while True:
             known = {**file.known, **{one: standing_of(file.known[one], came) for one, came in got.items()}}
-            fetched = self._fetcher.run(file.item.requirements, known, asked, endpoints, file.row.region, deadline)
+            fetched = self._fetcher.run(
+                file.item.requirements, known, asked, endpoints, file.row.region, deadline, seal
+            )
             got |= fetched.got
             finish = self._finish_of(file, asked, got, exact=fetched.exact)
             outcome = self._db.submit(self._finish_many, finish).result()
@@ -335,7 +339,7 @@ class EvidenceService:
                 finish.ready.file.documents
             )  # what is revoked is struck out, and its alternative asked for if there is time
             got |= {
-                document: replace(one, standing=Standing.REVOKED, reason=BY_NOTICE, notice=None, answer=None)
+                document: Got(Standing.REVOKED, BY_NOTICE, report=one.report, checked_at=one.checked_at, made=one.made)
                 for document, one in got.items()
                 if rows[document].identifier_index in outcome.indexes
             }
@@ -347,19 +351,15 @@ class EvidenceService:
         now = self._db.clock()
         rows = [self._follow_ups.row_of(file.documents[document], document, one) for document, one in got.items()]
         opened = {document: one.answer for document, one in got.items() if isinstance(one.answer, HELD)}
-        keep = []
+        keep = tuple(one.keep for one in got.values() if one.keep is not None)
         signs: dict[str, list[Sign]] = {}
         for document, one in got.items():
-            if one.standing is Standing.HELD and isinstance(one.answer, EcertDocument) and not one.reused:
-                values = self._fetcher.keep_values(asked[document], one.answer, now)
-                if values is not None:
-                    keep.append(values)
             if one.made is not None:
                 signs.setdefault(asked[document].endpoint_id, []).append(one.made.sign)
         ready = self._follow_ups.settled(replace(file, opened=opened), rows, now)
         reused = sum(one.reused for one in got.values())
         questions_ = tuple(asked[document] for document in got)
-        return _Finish(file.row, ready, relied_on(rows), questions_, tuple(keep), reused, signs, exact)
+        return _Finish(file.row, ready, relied_on(rows), questions_, keep, reused, signs, exact)
 
     def _finish_many(self, tx: Tx, runs: Sequence[_Finish]) -> list[Answered | _Revoked | None]:
         revocations.lock_shared(tx.conn)

@@ -40,10 +40,6 @@ class RequestRow:
     grounds: str
     request_sealed: bytes | None
 
-    @property
-    def values(self) -> Values:
-        return {name: getattr(self, name) for name in self.__slots__}
-
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
@@ -130,9 +126,9 @@ def by_message(conn: Connection, system_id: str, message_id: str) -> RequestRow 
 
 def add_request(conn: Connection, row: RequestRow, documents: Sequence[DocumentRow]) -> bool:
     """False if another node took the same message in the meantime."""
-    if not insert_new(conn, r, [row.values]):
+    if not insert_new(conn, r, [row]):
         return False
-    insert_many(conn, d, [row.values for row in documents])
+    insert_many(conn, d, documents)
     return True
 
 
@@ -210,7 +206,7 @@ def kept(conn: Connection, holder_index: str, type_code: str, endpoint_id: str, 
     return None if row is None else KeptRow(*row)
 
 
-def keep(conn: Connection, values: Values) -> None:
+def keep(conn: Connection, values: Mapping[str, object]) -> None:
     place = ["holder_index", "type_code", "endpoint_id"]
     rest = {name: value for name, value in values.items() if name not in place}
     conn.execute(_insert(conn, k).values(values).on_conflict_do_update(index_elements=place, set_=rest))

@@ -6,8 +6,9 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 from pydantic_core import from_json
@@ -60,7 +61,7 @@ class Answered:
         return hashlib.sha256(self.body).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EvidenceFile:
     """One request as it stands, opened."""
 
@@ -72,8 +73,15 @@ class EvidenceFile:
     known: Mapping[Evidence, Known]
     opened: Mapping[Evidence, judging.Held] = field(default_factory=dict)  # what is sealed in rows, where it is at hand
 
+    @cached_property
     def plan(self) -> Plan:
         return solve(self.item.requirements, self.known)
+
+    def with_row(self, row: store.RequestRow) -> EvidenceFile:
+        """The same documents, and so the same plan."""
+        changed = replace(self, row=row)
+        changed.__dict__["plan"] = self.plan
+        return changed
 
     @property
     def endpoints(self) -> dict[Evidence, str]:
@@ -132,7 +140,7 @@ class Views:
     # --- the answer -----------------------------------------------------------------------------------------------------
 
     def answer(self, file: EvidenceFile) -> EvidenceAnswer:
-        row, form, plan = file.row, file.request.answer, file.plan()
+        row, form, plan = file.row, file.request.answer, file.plan
         state = EvidenceCaseState(row.state)
         if state is EvidenceCaseState.OPEN:
             return EvidenceAnswer(
@@ -221,7 +229,7 @@ class Views:
         """Signed: which requirements are met and which certificates are held, for this request of this caller; nothing else."""
         if file.request.answer is not AnswerForm.PREDICATE:
             return None
-        plan = file.plan()
+        plan = file.plan
         until = at + timedelta(seconds=self.rules.times.predicate_s)
         used = handed_out(plan)
         notices = self.notices.published(_numbers(file, used))
