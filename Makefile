@@ -5,6 +5,9 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 STATE ?= state
 
+# The tests and the demo start many processes: without bytecode kept on disk each of them compiles all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up test check bench fuzz adapter clean
 
