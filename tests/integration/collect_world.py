@@ -1,6 +1,6 @@
 """Collecting on a real database, in front of the real simulator of the provincial library. Also a process that tests kill.
 
-``python -m tests.integration.collect_world URL FOLDER NODE [take ROWS | repair | purge]``: does that, then checks and delivers
+``collect_world URL FOLDER NODE [take ROWS | repair | purge]``: does that, then checks and delivers
 until nothing is left to do; without it, until it is killed.
 """
 
@@ -256,7 +256,3 @@ def main() -> None:
         while not act or not world.idle():
             time.sleep(0.05)
     db.close()
-
-
-if __name__ == "__main__":
-    main()
