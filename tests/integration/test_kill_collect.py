@@ -18,7 +18,7 @@ from hub.ecerts.collect.ending import ENDED_EVENT
 from hub.ecerts.collect.purging import UNTAKEN, purge
 from tests.conftest import AUDIT_KEY
 from tests.integration import collect_world, killing
-from tests.integration.collect_world import World, caller, table, values
+from tests.integration.collect_world import Library, World, caller, table, values
 from tests.integration.killing import When
 
 CHILD = "tests.integration.collect_world"
@@ -28,9 +28,15 @@ TAKING = [("collect.take:taken", 1), ("collect.claim:begun", 1), ("collect.check
           ("collect.delivered:delivered", 2), ("collect.done:done", 1)]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    with collect_world.running_library(tmp_path_factory.mktemp("library")) as running:
+        yield running
+
+
 @pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with collect_world.opened(database, tmp_path) as made:
+def world(database: Database, tmp_path: Path, library: Library) -> Iterator[World]:
+    with collect_world.opened(database, tmp_path, library) as made:
         yield made
 
 
