@@ -75,6 +75,10 @@ class Child:
     def communicate(self, timeout: float | None = None) -> str:
         """What it printed until its end."""
         self.wait(timeout)
+        return self.printed
+
+    @property
+    def printed(self) -> str:
         return self._printed.read_text(encoding="utf-8") if self._printed.exists() else ""
 
     def terminate(self) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +34,7 @@ from hub.intake.ecert_rest import ecert_router
 from hub.vault import Vault
 from schemas.problems import HubProblem
 from tests.conftest import AUDIT_KEY
+from tests.integration.crowds import all_at_once
 from tests.integration.intake_hub import OTHER_SYSTEM, HttpCaller, RunningHub, new_caller, running_hub
 from tests.integration.redeem_child import HALL, HOLDER, KEY, NUMBER, PORTAL, RIGHTS, SCOPE, WANTED, redeem
 
@@ -257,31 +256,14 @@ def test_what_has_ended_is_purged(service: Authorizations, db: Database, clock: 
 # --- a hundred at once ------------------------------------------------------------------------------------------------------
 
 
-def test_of_a_hundred_at_once_over_four_processes_one_succeeds(database_url: str) -> None:
+def test_of_a_hundred_at_once_over_four_processes_one_succeeds(database_url: str, tmp_path: Path) -> None:
     db = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append)
     for system in ("portal", "hall"):
         db.write(lambda tx, system=system: registration.add_system(tx, "test", system, system))  # type: ignore[misc]
     code = issued(Authorizations(db, Vault(KEY))).code
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.redeem_child", database_url, "crowd", code, f"p{n}"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
-        )
-        for n in range(4)
-    ]  # fmt: skip
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        successes = [int(process.communicate(timeout=100)[0]) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert sum(successes) == 1
+    crowd = [(database_url, "crowd", code, f"p{n}") for n in range(4)]
+    successes = all_at_once("tests.integration.redeem_child", crowd, tmp_path)
+    assert sum(int(one) for one in successes) == 1
     with db.read() as conn:
         query = sa.select(sa.func.count()).where(
             t.audit.c.action == "authorization.redeem", t.audit.c.outcome == "redeemed"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
@@ -34,6 +32,7 @@ from hub.intake.ecert_rest import ecert_router
 from hub.vault import Vault
 from schemas.problems import HubProblem
 from tests.conftest import AUDIT_KEY
+from tests.integration.crowds import all_at_once
 from tests.integration.intake_hub import HttpCaller, RunningHub, running_hub
 from tests.integration.login_world import (
     ELSEWHERE,
@@ -364,38 +363,15 @@ def test_a_begin_that_is_replayed(world: World, db: Database) -> None:
     assert again.result()
 
 
-def test_of_a_hundred_at_once_over_four_processes_one_succeeds(database_url: str, identity: Identity) -> None:
+def test_of_a_hundred_at_once_over_four_processes_one_succeeds(
+    database_url: str, identity: Identity, tmp_path: Path
+) -> None:
     db = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append)
     world = World(db).set_up(identity)
     proof = world.proof(identity)
-    command = [
-        sys.executable,
-        "-m",
-        "tests.integration.login_world",
-        database_url,
-        "crowd",
-        proof.nonce,
-        proof.assertion,
-    ]
-    processes = [
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-        )
-        for _ in range(4)
-    ]
-    try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        successes = [int(process.communicate(timeout=100)[0]) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert sum(successes) == 1
+    crowd = [(database_url, "crowd", proof.nonce, proof.assertion)] * 4
+    successes = all_at_once("tests.integration.login_world", crowd, tmp_path)
+    assert sum(int(one) for one in successes) == 1
     with db.read() as conn:
         assert conn.execute(sa.select(sa.func.count()).select_from(t.authorizations)).scalar_one() == 1
     assert unused(db) == 0
