@@ -5,6 +5,9 @@ BIN := .venv/bin
 UV_VERSION := 0.13.9
 STATE ?= state
 
+# The tests and the demo start many processes: without bytecode kept on disk each of them compiles all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up test check bench fuzz adapter clean
 
@@ -17,8 +20,9 @@ demo: .venv/run ## run the scenario with real servers on loopback; the console s
 up: .venv/run ## run the hub alone, on SQLite in ./state
 	@HUB_STATE_DIR=$(STATE) $(BIN)/hub serve
 
+# a file's tests run in one process, so that what a module starts is started once; many small files end the run, in balance
 test: .venv/dev ## run every test, on SQLite and on a real PostgreSQL
-	@$(BIN)/pytest -n $${HUB_TEST_WORKERS:-2} --dist loadgroup
+	@$(BIN)/pytest -n $${HUB_TEST_WORKERS:-2} --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev ## style, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -9,6 +9,8 @@ which tests, the demo and partners ask for faults and for counts, also while the
 ``GET  /_faults``                                                     what is in force
 ``GET  /_effects``                                                    ``{"effects": {key: count}, "doubled": [key…]}``
 ``GET  /_requests``                                                   ``{"total", "requests": [{"method", "path", "key"}]}``
+``POST /_forget``                                                     no fault and no counts any more; the e-certificate
+                                                                      library also forgets what was pushed to it
 ====================================================================  =================================================
 
 ``listening on http://127.0.0.1:PORT control http://127.0.0.1:CONTROL`` is printed once both ports are open.
@@ -60,6 +62,10 @@ class Journal:
             whole = path.read_bytes()
             os.ftruncate(self._file, whole.rfind(b"\n") + 1)  # a last line that the kill cut off
 
+    def clear(self) -> None:
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+
     def append(self, entry: Mapping[str, object]) -> None:
         """In the kernel when this returns: it survives a kill of the process, though not of the machine."""
         if self._file is not None:
@@ -84,6 +90,7 @@ class Simulation:
         self.fault = Fault()
         self.fault_body = fault_body
         self.port: _Port | None = None
+        self.on_forget: list[Callable[[], None]] = []  # what else a simulator was given
         for entry in self.journal.read():
             if entry.get("kind") == "effect":
                 self.effects[entry["key"]] += 1
@@ -98,6 +105,16 @@ class Simulation:
         """Note a request; ``key`` is empty where it has none."""
         self.total += 1
         self.requests.append({"method": method, "path": path, "key": key})
+
+    async def forget(self) -> None:
+        """As one that was never asked for anything."""
+        await self.set_fault({})
+        self.journal.clear()
+        self.effects.clear()
+        self.requests.clear()
+        self.total = 0
+        for forget in self.on_forget:
+            forget()
 
     async def set_fault(self, wanted: Mapping[str, Any]) -> None:
         """ValueError if ``wanted`` makes no sense."""
@@ -217,6 +234,11 @@ def control_app(simulation: Simulation) -> FastAPI:
     @app.get("/_requests")
     async def requests() -> dict[str, object]:
         return {"total": simulation.total, "requests": list(simulation.requests)}
+
+    @app.post("/_forget")
+    async def forget() -> dict[str, object]:
+        await simulation.forget()
+        return {}
 
     return app
 

@@ -58,6 +58,10 @@ class SimulatorProcess:
         """What came: method, path and idempotency key (empty where there is none)."""
         return cast("list[dict[str, str]]", self._control("/_requests")["requests"])
 
+    def forget(self) -> None:
+        """All that was counted and handed in, and the fault in force."""
+        self._control("/_forget", {})
+
     def wait_for_request(self, path: str, *, count: int = 1, timeout_s: float = 5.0) -> None:
         """Until ``count`` requests have come for a path that begins so."""
         end = time.monotonic() + timeout_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from hub.audit.chain import AuditChain
 from hub.db import Database
+from hub.own_keys import OwnKeys
 from tests.databases import PostgresServer, postgres_server, sqlite_template
 
 AUDIT_KEY = b"audit key of the tests, 32 bytes"
@@ -25,6 +27,20 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sqlite_template(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def made_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder with the hub's own keys, to be copied: making them takes a tenth of a second."""
+    folder = tmp_path_factory.mktemp("made") / "state"
+    OwnKeys.ensure(folder)
+    return folder
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, made_keys: Path) -> Path:
+    """Of a hub that has its own keys and nothing else."""
+    return Path(shutil.copytree(made_keys, tmp_path / "state"))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -47,6 +63,12 @@ def database(database_url: str) -> Iterator[Database]:
     db = Database(database_url, chain_audit=AuditChain(AUDIT_KEY).append)
     yield db
     db.close()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the collector of garbage need not walk it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:

@@ -1,5 +1,8 @@
 """Real databases for tests, benchmarks and kill tests: a PostgreSQL server from the wheel, and fresh migrated databases.
 
+A test's database is copied file by file, hundreds of files: the server's data lie in memory where the machine has room for them,
+unless what is measured or killed is the server itself.
+
 As root the server runs as an unprivileged user, as it must. ``postgres`` itself is started, not ``pg_ctl``, so that it can be
 waited for and is gone with us.
 """
@@ -29,6 +32,7 @@ from hub.migrate import upgrade
 
 USER = "hub"
 TEMPLATE = "hub_template"
+MEMORY, ROOM = Path("/dev/shm"), 2**30  # a file system in memory, and what must be free there
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,9 @@ class PostgresServer:
         template = TEMPLATE if migrated else "template0"
         with self.connect() as conn:
             conn.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                    sql.Identifier(name), sql.Identifier(template)
+                )
             )
         return self.url(name)
 
@@ -74,20 +80,27 @@ class PostgresServer:
 def postgres_server(*, fsync: bool = False) -> Iterator[PostgresServer]:
     """Start a server, stop it at the end. ``fsync`` is for tests that measure or that kill the server itself."""
     folder = Path(tempfile.mkdtemp(prefix="hub-postgres-"))
+    data = Path(tempfile.mkdtemp(prefix="hub-postgres-", dir=MEMORY)) if not fsync and _room() else folder / "data"
     try:
-        with _running(folder, fsync) as server:
+        with _running(folder, data, fsync) as server:
             yield server
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for one in (folder, data):
+            shutil.rmtree(one, ignore_errors=True)
+
+
+def _room() -> bool:
+    return MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
 
 
 @contextmanager
-def _running(folder: Path, fsync: bool) -> Iterator[PostgresServer]:
+def _running(folder: Path, data: Path, fsync: bool) -> Iterator[PostgresServer]:
     identity = _unprivileged()
+    data.mkdir(exist_ok=True)
     if identity:
-        shutil.chown(folder, user=int(identity["user"]))
+        for one in (folder, data):
+            shutil.chown(one, user=int(identity["user"]))
     binaries = _readable_binaries(folder, identity)
-    data = folder / "data"
     environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     subprocess.run(
         [binaries / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
@@ -101,6 +114,8 @@ def _running(folder: Path, fsync: bool) -> Iterator[PostgresServer]:
         "fsync": "on" if fsync else "off",
         "max_connections": "200",
         "shared_buffers": "64MB",
+        "max_wal_size": "128MB",
+        "dynamic_shared_memory_type": "mmap",  # in the data, and gone with them
         "deadlock_timeout": "200ms",
     }
     arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]

@@ -29,6 +29,7 @@ class Collections:
         self._simulation = simulation
         self._held: dict[str, dict[str, CollectedEntry]] = {}  # type code -> identifier -> entry
         self._receipts: dict[str, dict[str, Json]] = {}
+        simulation.on_forget += [self._held.clear, self._receipts.clear]
         for line in simulation.journal.read():
             if line.get("kind") == "collected":
                 self._put(line["type"], CollectedEntry(**line["entry"]))

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import PASSWORD, House
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
 expect.set_options(timeout=15_000)
 SYSTEM, SECURITY, AUDIT = "system-administrator", "security-administrator", "audit-administrator"

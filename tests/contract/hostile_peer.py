@@ -75,17 +75,22 @@ class HostilePeer:
         """Head and body of one request with Content-Length."""
         data = b""
         while b"\r\n\r\n" not in data:
-            chunk = sock.recv(65536)
-            if not chunk:
-                raise ConnectionError
-            data += chunk
+            data += _more(sock)
         head, _, body = data.partition(b"\r\n\r\n")
         length = next(
             (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
         )
         while len(body) < length:
-            body += sock.recv(65536)
+            body += _more(sock)
         return head + b"\r\n\r\n" + body
+
+
+def _more(sock: socket.socket) -> bytes:
+    """A caller that goes away in the middle ends the reading: else this thread would run, and slow all others, for ever."""
+    data = sock.recv(65536)
+    if not data:
+        raise ConnectionError
+    return data
 
 
 def answer(

@@ -1,6 +1,6 @@
 """Collecting on a real database, in front of the real simulator of the provincial library. Also a process that tests kill.
 
-``python -m tests.integration.collect_world URL FOLDER NODE [take ROWS | repair | purge]``: does that, then checks and delivers
+``collect_world URL FOLDER NODE [take ROWS | repair | purge]``: does that, then checks and delivers
 until nothing is left to do; without it, until it is killed.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import shutil
 import sys
 import time
 import zipfile
@@ -106,11 +107,19 @@ def register(tx: Tx, folder: Path, url: str) -> None:
     add_endpoint(tx, "test", VAULT, manifest("ecert_share"), spec, lease_s=60)
 
 
-def start_library(folder: Path, *arguments: str) -> SimulatorProcess:
-    return SimulatorProcess(
-        "adapters.ecert_share.simulator",
-        ["--keys", str(folder / "library"), "--export-anchors", str(folder / "anchors"), *arguments],
-    )
+@dataclass(frozen=True)
+class Library:
+    """The simulator, started once for a module, and the folder of its keys and anchors."""
+
+    process: SimulatorProcess
+    folder: Path
+
+
+@contextmanager
+def running_library(folder: Path) -> Iterator[Library]:
+    arguments = ["--keys", str(folder / "library"), "--export-anchors", str(folder / "anchors")]
+    with SimulatorProcess("adapters.ecert_share.simulator", arguments) as process:
+        yield Library(process, folder)
 
 
 @dataclass
@@ -229,15 +238,16 @@ def archive(rows: list[dict[str, str]], packed: dict[str, bytes]) -> bytes:
 
 
 @contextmanager
-def opened(database: Database, folder: Path) -> Iterator[World]:
-    """With a library of its own: what was collected in one test is not held in another."""
-    with start_library(folder) as library:
-        trust_anchors(folder)
-        database.write(lambda tx: register(tx, folder, library.url))
-        made = World(database, folder)
-        made.library = library
-        yield made
-        made.adapters.close()
+def opened(database: Database, folder: Path, library: Library) -> Iterator[World]:
+    """What was collected in one test is not held in another."""
+    library.process.forget()
+    shutil.copytree(library.folder, folder, dirs_exist_ok=True)
+    trust_anchors(folder)
+    database.write(lambda tx: register(tx, folder, library.process.url))
+    made = World(database, folder)
+    made.library = library.process
+    yield made
+    made.adapters.close()
 
 
 def main() -> None:
@@ -256,7 +266,3 @@ def main() -> None:
         while not act or not world.idle():
             time.sleep(0.05)
     db.close()
-
-
-if __name__ == "__main__":
-    main()

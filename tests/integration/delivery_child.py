@@ -1,6 +1,6 @@
 """A small process that takes work and delivers it: what the kill tests of the delivery path kill.
 
-``python -m tests.integration.delivery_child URL PREFIX COUNT``: makes COUNT deliveries one after the other (each acknowledged by
+``delivery_child URL PREFIX COUNT``: makes COUNT deliveries one after the other (each acknowledged by
 a line ``ack KEY`` once it is committed), delivers whatever there is through the real adapters, and ends when nothing is left.
 """
 
@@ -59,14 +59,15 @@ def new_delivery(key: str, endpoint_id: str) -> NewDelivery:
     return NewDelivery(endpoint_id, body.case_id, Kind.STEP, body.step, key, body)
 
 
-def main(url: str, prefix: str, count: int) -> None:
+def main() -> None:
+    url, prefix, count = sys.argv[1:]
     db = Database(url, chain_audit=AuditChain(AUDIT_KEY).append)
     heard = handlers(WritesEvents())
     retry, breaker = RetryPolicy(base_s=0.05, cap_s=0.2, limit=50), BreakerPolicy(failures=10, open_s=0.2)
     attempter = Attempter(VAULT, AdapterCache(VAULT, create), heard, retry)
     dispatcher = Dispatcher(db, attempter, Recorder(heard, breaker, prefix), node=prefix, workers=4, lease=LEASE)
     dispatcher.start()
-    for number in range(count):
+    for number in range(int(count)):
         key = f"{prefix}-{number}"
         new = new_delivery(key, ENDPOINTS[number % len(ENDPOINTS)])
 
@@ -87,7 +88,3 @@ def unfinished(db: Database) -> int:
     with db.read() as conn:
         query = sa.select(sa.func.count()).where(t.deliveries.c.state.in_(["queued", "attempting"]))
         return conn.execute(query).scalar_one()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

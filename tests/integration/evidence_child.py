@@ -1,6 +1,6 @@
 """A small process that asks for evidence, or follows it up: what the kill tests of the fetch path kill.
 
-``python -m tests.integration.evidence_child URL FOLDER ask MESSAGE INDEX``: asks, and prints ``answer ID STATE DIGEST``.
+``evidence_child URL FOLDER ask MESSAGE INDEX``: asks, and prints ``answer ID STATE DIGEST``.
 ``… URL FOLDER follow ID 0``: does what a hub does in the background until the request is answered; prints ``done``.
 """
 
@@ -28,13 +28,17 @@ def world_of(url: str, folder: Path) -> World:
     return World(db, Peers(folder, nobody, nobody, nobody, OwnKeys.ensure(folder / "state"), ""))
 
 
-structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # what is printed is the answer
+def quiet() -> None:
+    """What is printed is the answer."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
-def main(url: str, folder: Path, act: str, name: str, index: int) -> None:
-    world = world_of(url, folder)
+def main() -> None:
+    url, folder, act, name, index = sys.argv[1:]
+    quiet()
+    world = world_of(url, Path(folder))
     if act == "ask":
-        answer = world.ask(world.request(index, messageId=name, deadlineS=2, answer="documents"))
+        answer = world.ask(world.request(int(index), messageId=name, deadlineS=2, answer="documents"))
         print(f"answer {answer.id} {answer.state.value} {Answered.of(answer).digest}", flush=True)
     else:
         with world.worker():
@@ -44,7 +48,3 @@ def main(url: str, folder: Path, act: str, name: str, index: int) -> None:
         print("done", flush=True)
     world.close()
     world.db.close()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4], int(sys.argv[5]))

@@ -1,7 +1,7 @@
 """The real identity simulator with its endpoint in a database, people who log in at it, and a child process that is killed.
 
-``python -m tests.integration.login_world URL ACT NONCE ASSERTION`` uses the login of the one endpoint in the database; ACT is
-``issue`` or ``consent``, or ``crowd``: says ready, waits for a line, issues from 25 threads at once and prints how many succeeded.
+``login_world URL ACT NONCE ASSERTION`` uses the login of the one endpoint in the database; ACT is ``issue`` or ``consent``, or
+``crowd``, with a GATE behind: waits until it opens, issues from 25 threads at once and prints how many succeeded.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from hub.ecerts.logins.service import Logins
 from hub.vault import Vault
 from schemas.problems import HubProblem
 from tests.conftest import AUDIT_KEY
+from tests.integration.crowds import at_the_gate
 from tests.integration.redeem_child import CROWD, KEY, SCOPE, consent
 
 REGION, APP_ID, SECRET = "370102", "hub", "identity-secret"
@@ -154,7 +155,7 @@ def crowd(world: World, proof: LoginProof) -> int:
 
 
 def main() -> None:
-    url, act, nonce, assertion = sys.argv[1:]
+    url, act, nonce, assertion, *gate = sys.argv[1:]
     db = Database(url, chain_audit=AuditChain(AUDIT_KEY).append)
     world, proof = World(db), LoginProof(nonce=nonce, assertion=assertion)
     match act:
@@ -163,12 +164,7 @@ def main() -> None:
         case "consent":
             world.register_consent(proof)
         case "crowd":
-            print("ready", flush=True)
-            sys.stdin.readline()
+            at_the_gate(*gate)
             print(crowd(world, proof), flush=True)
     world.close()
     db.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """A process that redeems or takes back, for the tests that race it against others or kill it.
 
-``python -m tests.integration.redeem_child URL crowd CODE NAME``: says ready, waits for a line, then redeems from 25 threads at once
-and prints how many succeeded. ``… URL redeem CODE MESSAGE_ID``, ``… URL revoke ID`` and ``… URL consent REFERENCE`` act once.
+``redeem_child URL crowd CODE NAME GATE``: waits until the gate opens, then redeems from 25 threads at once and prints how many
+succeeded. ``… URL redeem CODE MESSAGE_ID``, ``… URL revoke ID`` and ``… URL consent REFERENCE`` act once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hub.ecerts.authorizations.service import Authorizations
 from hub.vault import Vault
 from schemas.problems import HubProblem
 from tests.conftest import AUDIT_KEY
+from tests.integration.crowds import at_the_gate
 
 KEY = b"k" * 32
 NUMBER = "370102198501011233"
@@ -59,8 +60,7 @@ def main() -> None:
     service = Authorizations(db, Vault(KEY))
     match act:
         case "crowd":
-            print("ready", flush=True)
-            sys.stdin.readline()
+            at_the_gate(arguments[2])
             print(crowd(service, arguments[0], arguments[1]), flush=True)
         case "redeem":
             redeem(service, arguments[0], arguments[1])
@@ -69,7 +69,3 @@ def main() -> None:
         case "consent":
             service.register_consent(PORTAL, consent(arguments[0]))
     db.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""``hub vault reseal`` in a process that dies in the middle: ``python -m tests.integration.reseal_child before|after N``.
+"""``hub vault reseal`` in a process that dies in the middle: ``reseal_child before|after N``.
 
 *Before*: in the N-th batch, all of it written but not committed. *After*: when the N-th batch is committed, before anybody is told.
 """
@@ -30,7 +30,3 @@ def main() -> None:
 
     work._replace = fatal
     app(["vault", "reseal", "--batch", "3"])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """A small process that takes one revocation notice: what the kill tests of it kill.
 
-``python -m tests.integration.revoke_child URL FOLDER MESSAGE``: the notice's JSON; prints the answer's.
+``revoke_child URL FOLDER MESSAGE``: the notice's JSON; prints the answer's.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from pathlib import Path
 from hub.ecerts.evidence.revoking import Revocations
 from hub.intake.operations import digest_of
 from schemas.revocations import RevocationNotice
-from tests.integration.evidence_child import world_of
+from tests.integration.evidence_child import quiet, world_of
 
 
-def main(url: str, folder: Path, text: str) -> None:
-    world = world_of(url, folder)
+def main() -> None:
+    url, folder, text = sys.argv[1:]
+    quiet()
+    world = world_of(url, Path(folder))
     message = RevocationNotice.model_validate_json(text)
     taken = Revocations(world.db, world.parts.follow_ups).take(
         world.caller("province"), message, digest=digest_of(message)
@@ -23,7 +25,3 @@ def main(url: str, folder: Path, text: str) -> None:
     print(taken.model_dump_json(), flush=True)
     world.close()
     world.db.close()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])

@@ -35,14 +35,20 @@ from hub.intake.operations import digest_of
 from schemas.numbers import CheckVerdict, EcertIdentifier
 from schemas.problems import ACCESS_DENIED, COLLECTION_UNKNOWN, MESSAGE_ID_CONFLICT, MESSAGE_REPLAYED, HubProblem
 from tests.integration import collect_world
-from tests.integration.collect_world import REGION, World, caller, table, values
+from tests.integration.collect_world import REGION, Library, World, caller, table, values
 
 HEAD = (",".join(collect_world.HEADINGS) + "\n").encode()
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    with collect_world.running_library(tmp_path_factory.mktemp("library")) as running:
+        yield running
+
+
 @pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with collect_world.opened(database, tmp_path) as made:
+def world(database: Database, tmp_path: Path, library: Library) -> Iterator[World]:
+    with collect_world.opened(database, tmp_path, library) as made:
         yield made
 
 
@@ -198,20 +204,18 @@ def test_reconciliation_finds_and_repairs(world: World) -> None:
     assert after.differences == ()
 
 
-def test_a_library_that_lost_everything_is_filled_again(world: World, tmp_path: Path) -> None:
+def test_a_library_that_lost_everything_is_filled_again(world: World) -> None:
     batch_id = world.take(table([values(index) for index in range(120)]))
     with world.worker():
         world.until_done(batch_id)
-    with collect_world.start_library(tmp_path) as empty:
-        with world.db.engine.begin() as conn:
-            conn.execute(sa.update(t.endpoints).values(base_url=empty.url))
-        (found,) = world.reconciler().run(actor="test")
-        assert {one.kind for one in found.differences} == {DifferenceKind.MISSING}
-        assert found.theirs == 0
-        assert world.reconciler().repair("library", adopt=False, actor="test").sent == 120
-        world.until_idle()
-        (after,) = world.reconciler().run(actor="test")
-        assert (after.ours, after.theirs, after.differences) == (120, 120, ())
+    world.library.forget()
+    (found,) = world.reconciler().run(actor="test")
+    assert {one.kind for one in found.differences} == {DifferenceKind.MISSING}
+    assert found.theirs == 0
+    assert world.reconciler().repair("library", adopt=False, actor="test").sent == 120
+    world.until_idle()
+    (after,) = world.reconciler().run(actor="test")
+    assert (after.ours, after.theirs, after.differences) == (120, 120, ())
 
 
 def test_lost_answers_are_one_effect(world: World) -> None:

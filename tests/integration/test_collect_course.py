@@ -31,12 +31,18 @@ from hub.own_keys import OwnKeys
 from schemas.ecert_types import EcertTypesError, ecert_types, use_types
 from tests.delivering import VAULT
 from tests.integration import collect_world
-from tests.integration.collect_world import REGION, SYSTEM, World, caller, table, values
+from tests.integration.collect_world import REGION, SYSTEM, Library, World, caller, table, values
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    with collect_world.running_library(tmp_path_factory.mktemp("library")) as running:
+        yield running
 
 
 @pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with collect_world.opened(database, tmp_path) as made:
+def world(database: Database, tmp_path: Path, library: Library) -> Iterator[World]:
+    with collect_world.opened(database, tmp_path, library) as made:
         yield made
 
 
@@ -262,7 +268,7 @@ def test_what_ended_long_ago_is_dropped_and_reconciliation_goes_on(world: World)
 # --- reconciliation -----------------------------------------------------------------------------------------------------
 
 
-def test_every_kind_of_difference_is_repaired(world: World, tmp_path: Path) -> None:
+def test_every_kind_of_difference_is_repaired(world: World) -> None:
     """Missing there (once revoked, too), missing here, and differing in contents and standing; then none."""
     ids = [one(world, "m-1"), one(world, "m-2", CollectAction.REVOKE),
            world.take(table([values(index) for index in range(2, 7)]), message_id="m-3")]  # fmt: skip
@@ -281,16 +287,14 @@ def test_every_kind_of_difference_is_repaired(world: World, tmp_path: Path) -> N
     world.until_idle()
     (after,) = world.reconciler().run(actor="test")
     assert (after.ours, after.theirs, after.differences) == (6, 6, ())
-    with collect_world.start_library(tmp_path) as empty:
-        with world.db.engine.begin() as conn:
-            conn.execute(sa.update(t.endpoints).values(base_url=empty.url))
-        (lost,) = world.reconciler().run(actor="test")
-        assert {one.kind for one in lost.differences} == {DifferenceKind.MISSING}
-        # the adopted one was handed in by nobody here: only its issuer can send it again
-        assert world.reconciler().repair("library", adopt=False, actor="test") == Repair(sent=5, gone=1)
-        world.until_idle()
-        (filled,) = world.reconciler().run(actor="test")
-        assert [(one.kind, one.collection) for one in filled.differences] == [(DifferenceKind.MISSING, None)]
+    world.library.forget()
+    (lost,) = world.reconciler().run(actor="test")
+    assert {one.kind for one in lost.differences} == {DifferenceKind.MISSING}
+    # the adopted one was handed in by nobody here: only its issuer can send it again
+    assert world.reconciler().repair("library", adopt=False, actor="test") == Repair(sent=5, gone=1)
+    world.until_idle()
+    (filled,) = world.reconciler().run(actor="test")
+    assert [(one.kind, one.collection) for one in filled.differences] == [(DifferenceKind.MISSING, None)]
 
 
 def test_daily_by_one_node_and_again_soon_after_an_error(world: World) -> None:

@@ -25,9 +25,9 @@ BASE = "http://127.0.0.1:8700"
 
 
 @pytest.fixture
-def hub(database_url: str, tmp_path: Path) -> Iterator[Hub]:
+def hub(database_url: str, state_dir: Path) -> Iterator[Hub]:
     """A hub that serves but does not deliver: nothing is started."""
-    made = Hub(Settings(state_dir=tmp_path / "state", database_url=database_url))
+    made = Hub(Settings(state_dir=state_dir, database_url=database_url))
     yield made
     made.db.close()
 

@@ -16,15 +16,21 @@ from hub.app import Hub
 from hub.config import Settings
 from hub.db import Database
 from tests.integration import collect_world
-from tests.integration.collect_world import World, table, values
+from tests.integration.collect_world import Library, World, table, values
 
 BASE = "http://127.0.0.1:8700"
 PAGE = "/console/differences"
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    with collect_world.running_library(tmp_path_factory.mktemp("library")) as running:
+        yield running
+
+
 @pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with collect_world.opened(database, tmp_path) as made:
+def world(database: Database, tmp_path: Path, library: Library) -> Iterator[World]:
+    with collect_world.opened(database, tmp_path, library) as made:
         yield made
 
 

@@ -28,8 +28,8 @@ NOW = datetime(2026, 9, 1, 4, tzinfo=UTC)
 
 
 @pytest.fixture
-def hub(database_url: str, tmp_path: Path) -> Iterator[Hub]:
-    made = Hub(Settings(state_dir=tmp_path / "state", database_url=database_url))
+def hub(database_url: str, state_dir: Path) -> Iterator[Hub]:
+    made = Hub(Settings(state_dir=state_dir, database_url=database_url))
     yield made
     made.db.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from hub import tables as t
 from hub.audit.chain import verify_chain
-from hub.db import Database
+from hub.db import Database, Tx
 from hub.ecerts.collect.ending import ENDED_EVENT
 from hub.ecerts.collect.purging import UNTAKEN, purge
 from tests.conftest import AUDIT_KEY
 from tests.integration import collect_world, killing
-from tests.integration.collect_world import World, caller, table, values
+from tests.integration.collect_world import Library, World, caller, table, values
 from tests.integration.killing import When
 
 CHILD = "tests.integration.collect_world"
@@ -28,23 +28,39 @@ TAKING = [("collect.take:taken", 1), ("collect.claim:begun", 1), ("collect.check
           ("collect.delivered:delivered", 2), ("collect.done:done", 1)]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    with collect_world.running_library(tmp_path_factory.mktemp("library")) as running:
+        yield running
+
+
 @pytest.fixture
-def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with collect_world.opened(database, tmp_path) as made:
+def world(database: Database, tmp_path: Path, library: Library) -> Iterator[World]:
+    with collect_world.opened(database, tmp_path, library) as made:
         yield made
 
 
-def child(
-    world: World, url: str, *act: str, node: str = "dead", kill: dict[str, str] | None = None
-) -> subprocess.Popen[str]:
+def child(world: World, url: str, *act: str, node: str = "dead", kill: dict[str, str] | None = None) -> killing.Child:
     arguments = (url, str(world.folder), node, *act)
-    return killing.start(CHILD, arguments, environment=kill or {}, stderr=subprocess.DEVNULL)
+    return killing.start(CHILD, arguments, environment=kill, errors=Path(os.devnull))
 
 
 def killed(world: World, url: str, when: When, word: str, number: int, *act: str) -> None:
     process = child(world, url, *act, kill=killing.killed_at(when, number, word))
     process.communicate(timeout=90)
     assert killing.was_killed(process)
+    time_passes(world)
+
+
+def time_passes(world: World) -> None:
+    """The dead process's leases, of a file and of deliveries, have run out."""
+
+    def act(tx: Tx) -> None:
+        for table_ in (t.collect_batches, t.deliveries):
+            leased = table_.c.lease_until.is_not(None)
+            tx.conn.execute(sa.update(table_).where(leased).values(lease_until=tx.now))
+
+    world.db.write(act)
 
 
 def judge(world: World, batch_id: str, rows: int = ROWS) -> None:
@@ -147,9 +163,6 @@ def test_a_file_that_ends_every_process_is_given_up(world: World, database_url: 
     batch_id = world.take(table([values(index) for index in range(ROWS)]))
     for _ in range(4):
         killed(world, database_url, "before", "collect.check:checked", 1)
-        with world.db.engine.begin() as conn:  # time passes
-            ran_out = world.db.clock() - timedelta(seconds=1)
-            conn.execute(sa.update(t.collect_batches).values(lease_until=ran_out))
     with world.worker():
         world.until(lambda: world.collections.view(caller(), batch_id).state == "unreadable")
     view = world.collections.view(caller(), batch_id)

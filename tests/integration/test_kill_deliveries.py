@@ -26,7 +26,7 @@ BOUNDARIES = 6  # commits of one life: enqueue, claim and outcome, in the order 
 def run_child(url: str, prefix: str, count: int, kill: dict[str, str]) -> tuple[set[str], bool]:
     """(keys that were acknowledged, whether it was killed)."""
     process = killing.start(CHILD, [url, prefix, str(count)], environment=kill)
-    printed, _ = process.communicate(timeout=60)
+    printed = process.communicate(timeout=60)
     assert killing.was_killed(process) or process.returncode == 0
     return {line.removeprefix("ack ") for line in printed.splitlines() if line.startswith("ack ")}, killing.was_killed(
         process

@@ -26,7 +26,7 @@ def child(world: World, act: str, name: str, index: int, kill: dict[str, str] | 
     """What it printed, and whether it was killed."""
     url = world.db.url.render_as_string(hide_password=False)
     process = killing.start(CHILD, [url, str(world.peers.folder), act, name, str(index)], environment=kill or {})
-    printed, _ = process.communicate(timeout=60)
+    printed = process.communicate(timeout=60)
     killed = killing.was_killed(process)
     assert killed or process.returncode == 0
     return printed.split(), killed

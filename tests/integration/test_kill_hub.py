@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -61,10 +60,9 @@ class Town:
     acknowledged: dict[str, str] = field(default_factory=dict)  # case id by message id
     number: int = 100
 
-    def start(self, kill: dict[str, str]) -> subprocess.Popen[str]:
+    def start(self, kill: dict[str, str]) -> killing.Child:
         given = {f"HUB_{name.upper()}": str(getattr(self.settings, name)) for name in self.settings.model_fields_set}
-        with (self.folder / "hub.log").open("ab") as log:
-            return killing.start("hub.cli", ["serve"], environment=given | kill, stderr=log)
+        return killing.start("hub.cli", ["serve"], environment=given | kill, errors=self.folder / "hub.log")
 
     def next_request(self) -> TransferRequest:
         self.number += 1
@@ -134,7 +132,7 @@ def live(town: Town, kill: dict[str, str], seconds: float) -> bool:
     finally:
         if hub.poll() is None:
             hub.kill()
-        hub.communicate()
+        hub.wait()
 
 
 def finish(town: Town, seconds: float) -> set[str]:
@@ -155,7 +153,7 @@ def finish(town: Town, seconds: float) -> set[str]:
         return {states.get(case_id, "lost") for case_id in town.acknowledged.values()}
     finally:
         hub.terminate()
-        hub.communicate(timeout=30)
+        hub.wait(timeout=30)
 
 
 @pytest.mark.timeout(600)

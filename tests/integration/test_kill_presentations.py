@@ -42,7 +42,7 @@ def killed(counter: Counter, when: killing.When, word: str, *arguments: str) -> 
     process = killing.start(
         CHILD, [url, str(counter.world.peers.folder), *arguments], environment=killing.killed_at(when, 1, word)
     )
-    printed, _ = process.communicate(timeout=60)
+    printed = process.communicate(timeout=60)
     assert killing.was_killed(process), printed
     assert printed == ""  # nobody was told anything
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +27,8 @@ from hub.opening import open_vault
 from hub.resealing import store, work
 from hub.resealing.store import COLUMNS, CONTEXTS, SealedColumn
 from hub.vault import HEADER_BYTES, Vault
+from tests.integration import killing
 from tests.integration.case_world import BEGIN, World
-from tests.integration.killing import ROOT
 
 RUN = CliRunner()
 
@@ -275,9 +273,9 @@ def test_killed_in_the_middle_the_next_run_goes_on(world: World, settings: Setti
         world.to_waiting()
     before = everything(world.db, world.vault)
     rotated()
-    command = [sys.executable, "-m", "tests.integration.reseal_child", when, str(batch)]
-    killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=100)
-    assert killed.returncode == -9, killed.stderr[-2000:]
+    process = killing.start("tests.integration.reseal_child", [when, str(batch)])
+    process.communicate(timeout=100)
+    assert killing.was_killed(process)
     done = len(before) - to_reseal()
     committed = batch if when == "after" else batch - 1
     assert min(committed, 1) <= done <= 3 * committed

@@ -47,7 +47,7 @@ def test_killed_at_the_commit_of_a_notice(world: World, when: killing.When) -> N
         [url, str(world.peers.folder), message.model_dump_json(by_alias=True)],
         environment=killing.killed_at(when, 1, "evidence.revocation:told"),
     )
-    printed, _ = process.communicate(timeout=60)
+    printed = process.communicate(timeout=60)
     assert killing.was_killed(process)
     assert printed == ""
     there = when == "after"

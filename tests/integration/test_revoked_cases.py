@@ -355,7 +355,7 @@ def test_killed_at_the_commit_of_a_notice_a_case_has_heard_all_or_nothing(
     assert len(asked(world, case_id)) == 1 + there
     assert evidence(world, case_id)[0] is (EvidenceState.PENDING if there else EvidenceState.SATISFIED)
     again = killing.start("hub.cli", command, environment=environment)
-    printed, _ = again.communicate(timeout=60)
+    printed = again.communicate(timeout=60)
     assert again.returncode == 0, printed
     assert f"cases {1 - there}" in printed
     assert len(told(world, case_id)) == 1

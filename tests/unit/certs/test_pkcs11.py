@@ -33,10 +33,9 @@ PLACES = (
 MODULE = os.environ.get("SOFTHSM2_MODULE") or next((place for place in PLACES if Path(place).exists()), "")
 PIN = "1234"
 
-pytestmark = [
-    pytest.mark.skipif(not MODULE or not shutil.which("softhsm2-util"), reason="SoftHSM is not installed (softhsm2)"),
-    pytest.mark.xdist_group("pkcs11"),
-]
+pytestmark = pytest.mark.skipif(
+    not MODULE or not shutil.which("softhsm2-util"), reason="SoftHSM is not installed (softhsm2)"
+)
 KINDS = {"rsa": A.RSA_PKCS1_SHA256, "p256": A.ECDSA_P256_SHA256, "p384": A.ECDSA_P384_SHA384}
 FITTING = {
     "rsa": [A.RSA_PKCS1_SHA256, A.RSA_PKCS1_SHA384, A.RSA_PKCS1_SHA512, A.RSA_PSS_SHA256, A.RSA_PSS_SHA512],
