@@ -13,6 +13,8 @@ from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+from hub.prepared import run_text
+
 READERS = 32  # connections for reading; the writer has its own
 WRITER = {"hub_writer": True}  # execution options of a connection that will write
 
@@ -63,7 +65,7 @@ def _sqlite(url: URL) -> Engine:
     @sa.event.listens_for(engine, "begin")
     def _begin(conn: Connection) -> None:
         # a reader that later writes would fail with SQLITE_BUSY_SNAPSHOT; a writer says so from the start
-        conn.exec_driver_sql("BEGIN IMMEDIATE" if conn.get_execution_options().get("hub_writer") else "BEGIN")
+        run_text(conn, "BEGIN IMMEDIATE" if conn.get_execution_options().get("hub_writer") else "BEGIN")
 
     return engine
 

@@ -88,7 +88,7 @@ class _Compiled:
         self.text = str(compiled)
         self._order = compiled.positiontup if compiled.positional else None
         self._given = dict(compiled.params)  # constants of the statement; None for what each run gives
-        self._times = frozenset(name for name, bind in compiled.binds.items() if isinstance(bind.type, UtcTime))
+        self._times = frozenset(name for bind, name in compiled.bind_names.items() if isinstance(bind.type, UtcTime))
         columns = statement.selected_columns if isinstance(statement, sa.SelectBase) else ()
         self._reads = [(at, read) for at, column in enumerate(columns) if (read := _reader(column.type)) is not None]
 
@@ -120,9 +120,14 @@ def _reader(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], object] | None:
 
 
 def _execute(conn: Connection, text: str, parameters: Any, *, many: bool = False) -> Any:
-    """A cursor of the driver's, run inside the connection's transaction (which begins here, if none has)."""
+    """In the connection's transaction, which begins here if none has."""
     if not conn.in_transaction():
         conn.begin()
+    return run_text(conn, text, parameters, many=many)
+
+
+def run_text(conn: Connection, text: str, parameters: Any = (), *, many: bool = False) -> Any:
+    """A cursor of the driver's. What the driver raises becomes SQLAlchemy's; a connection that is lost is given up."""
     cursor = conn.connection.cursor()
     try:
         if many:

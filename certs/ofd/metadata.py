@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 from lxml import etree
@@ -89,7 +90,9 @@ def read_ecert_fields(document: bytes | OfdPackage) -> dict[str, str]:
         readable = _covered(package)
         found: dict[str, set[str]] = {}
         for name, value in _statements(package, bodies[0], readable):
-            found.setdefault(name, set()).add(value)
+            canonical, said = _canonical(name), value.strip()[:MAX_VALUE]
+            if canonical and said:
+                found.setdefault(canonical, set()).add(said)
     except Malformed:
         return {}
     return {name: values.pop() for name, values in found.items() if len(values) == 1}
@@ -109,8 +112,7 @@ def _statements(
     info = child(body, "DocInfo")
     custom = child(info, "CustomDatas") if info is not None else None
     if custom is not None and (readable is None or "OFD.xml" in readable):
-        for element in children(custom, "CustomData"):
-            yield from _statement(element.get("Name", ""), text(element))
+        yield from ((element.get("Name", ""), element.text or "") for element in children(custom, "CustomData"))
     for name in _attachments(package, body, readable):
         if name.lower().endswith(".xml") and (readable is None or name in readable):
             yield from _leaves(package.xml(name))
@@ -133,13 +135,10 @@ def _leaves(root: etree._Element) -> Iterator[tuple[str, str]]:
     for element in root.iter(etree.Element):
         if len(element) == 0:
             name = element.get("name") or element.get("Name") or element.tag.rpartition("}")[2]
-            yield from _statement(name, text(element) or element.get("value", ""))
+            yield name, element.text if element.text and not element.text.isspace() else element.get("value", "")
 
 
-def _statement(name: str, value: str) -> Iterator[tuple[str, str]]:
-    value = value.strip()[:MAX_VALUE]
-    canonical = FIELD_NAMES.get(name.strip().lower())
-    if canonical is None and name.startswith("KZ_"):
-        canonical = name[:64]
-    if canonical and value:
-        yield canonical, value
+@lru_cache(maxsize=4096)
+def _canonical(name: str) -> str | None:
+    """The field that a wire name means, if any."""
+    return FIELD_NAMES.get(name.strip().lower()) or (name[:64] if name.startswith("KZ_") else None)

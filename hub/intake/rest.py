@@ -7,12 +7,13 @@ sender is known.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -89,6 +90,13 @@ def create_router(gate: Gate, operations: Operations, cursors: Cursors) -> APIRo
     return router
 
 
+class _Route(APIRoute):
+    """FastAPI documents the operation; the gate does all else, so there is nothing to resolve and inject before it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return self.endpoint
+
+
 def add_route(
     router: APIRouter,
     gate: Gate,
@@ -115,6 +123,7 @@ def add_route(
         response_class=Response,
         responses=document.responses,
         openapi_extra=document.extra,
+        route_class_override=_Route,
     )
 
 
