@@ -335,9 +335,8 @@ class EvidenceService:
             outcome = self._db.submit(self._finish_many, finish).result()
             if not isinstance(outcome, _Revoked):
                 return outcome
-            rows = (
-                finish.ready.file.documents
-            )  # what is revoked is struck out, and its alternative asked for if there is time
+            # what is revoked is struck out, and its alternative asked for if there is time
+            rows = finish.ready.file.documents
             got |= {
                 document: Got(Standing.REVOKED, BY_NOTICE, report=one.report, checked_at=one.checked_at, made=one.made)
                 for document, one in got.items()
