@@ -51,7 +51,7 @@ class EvidenceParts:
         follow_ups = self.follow_ups
         db, vault = follow_ups.db, follow_ups.vault
         fetcher = Fetcher(db, vault, adapters, self.judge, self.rules, follow_ups.authorizations, Places(db, node))
-        return EvidenceService(db, vault, fetcher, follow_ups, breaker, node)
+        return EvidenceService(db, fetcher, follow_ups, breaker, node)
 
     def presentations(
         self, adapters: AdapterCache, *, breaker: BreakerPolicy = DEFAULT_BREAKER, node: str = "node"
