@@ -227,6 +227,8 @@ _LABELS = {"step": ("步骤", "step"), "requirement": ("材料", "evidence"), "r
            "taken": ("接收", "taken"), "delivered": ("送达", "delivered"), "refused": ("被拒绝", "refused"),
            "faulty": ("有差错", "faulty"), "differences": ("差异", "differences"), "ours": ("本方", "ours"),
            "theirs": ("库方", "theirs"), "adopted": ("认可", "adopted"), "gone": ("已清除", "purged"), "left": ("剩余", "left"),
+           "answers": ("涉及答复", "answers"), "cases": ("涉及办件", "cases"), "certificates": ("证照数", "certificates"),
+           "dropped": ("作废缓存", "kept copies dropped"), "told": ("已通知系统", "systems told"), "until": ("至", "until"),
            "document": ("证照", "document"), "types": ("证照类型", "types"), "cited": ("所引依据", "cited"),
            "source": ("依据", "source"), "revokedAt": ("失效时间", "revoked at")}  # fmt: skip
 _DIGESTS = ("digest", "sha256", "fingerprint")

@@ -190,6 +190,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "completed": ("已办结", "completed"),
         "withdrawn": ("已撤回", "withdrawn"),
         "waiting": ("办理中", "in progress"),
+        "asked": ("已提出", "asked for"),
         "read": ("已查看", "read"),
         "listed": ("已列出", "listed"),
         "taken": ("已接收", "taken"),
@@ -227,7 +228,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "ecert": ("亮证码", "shown e-certificate"),
     },
     "entry-reason": {  # where it differs from a delivery's, or only entries have it
-        "expired": ("已过期", "expired"),
+        "expired": ("已过期", "ran out"),
         "unknown": ("证照库无此码", "the library has no such code"),
         "redeemed-already": ("已提交过", "handed over before"),
         "denied-by-holder": ("持有人不同意", "the holder did not agree"),
