@@ -114,7 +114,8 @@ def _note(rule: Rule, context: dict[str, Any]) -> tuple[str, str]:
     if rule is rules.TOO_LONG:
         return (f"至多 {context['max_length']} 个字符", f"at most {context['max_length']} characters")
     if rule is rules.NOT_IN_LIST:
-        return (str(context["expected"]), str(context["expected"]))
+        expected = str(context["expected"])
+        return (expected.replace("' or '", "' 或 '"), expected)
     if rule is rules.OUT_OF_RANGE:
         bound = context.get("ge", context.get("le"))
         return (f"界限 {bound}", f"the bound is {bound}")

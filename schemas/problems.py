@@ -110,9 +110,12 @@ DOCTYPE_REFUSED = _kind(
 )  # fmt: skip
 MEDIA_TYPE_REFUSED = _kind(
     "media-type-refused", 415, _CALLER, False,
-    zh=("不支持的内容类型", "REST 使用 application/json; SOAP 1.1 使用 text/xml; SOAP 1.2 使用 application/soap+xml"),
+    zh=("不支持的内容类型",
+        "使用 detail 列出的类型; 未列出时 REST 使用 application/json, SOAP 1.1 使用 text/xml, "
+        "SOAP 1.2 使用 application/soap+xml"),
     en=("This media type is not served",
-        "Use application/json for REST, text/xml for SOAP 1.1, application/soap+xml for SOAP 1.2"),
+        "Use one that the detail lists; where it lists none: application/json for REST, text/xml for SOAP 1.1, "
+        "application/soap+xml for SOAP 1.2"),
 )  # fmt: skip
 OPERATION_UNKNOWN = _kind(
     "operation-unknown", 404, _CALLER, False,

@@ -16,7 +16,9 @@ from hub.ecerts.evidence import store
 from hub.ecerts.evidence.revoking import Notice, reinstate, revoke
 from hub.ecerts.evidence.rules import load_rules
 from schemas.ecert_types import ecert_types
+from schemas.numbers import EcertIdentifier
 from schemas.revocations import RevocationReason
+from schemas.rules import FieldError, Rule
 
 app = typer.Typer(no_args_is_help=True)
 System = Annotated[str, typer.Argument(help="系统编号 / system id")]
@@ -89,6 +91,8 @@ def revoked(
     reason: Annotated[RevocationReason, typer.Option(help="原因 / reason")] = RevocationReason.REVOKED,
 ) -> None:
     """A revocation notice that came on paper: as POST /v1/revocations, with the operator in the issuing system's place."""
+    for identifier in identifiers:
+        _look_at(identifier)
     with open_hub() as hub:
         follow_ups = case_rooms(hub.settings, hub.db, hub.vault).evidence.follow_ups
         text = "\n".join((*sorted(identifiers), reason, source))
@@ -100,6 +104,20 @@ def revoked(
         f"涉及办件 / cases {told.cases}, "
         f"已通知系统 / systems told {told.systems_told}/{told.systems}"
     )
+
+
+def _look_at(identifier: str) -> None:
+    """What was copied from paper: no identifier is refused; a wrong check character is told, as some issuers' are not right."""
+    try:
+        warning = EcertIdentifier.parse(identifier.upper()).warning
+    except FieldError as error:
+        raise fail(f"{identifier}: {_said(error.rule)}") from None
+    if warning is not None:
+        typer.echo(f"注意 / note: {identifier}: {_said(warning)}", err=True)
+
+
+def _said(rule: Rule) -> str:
+    return f"{rule.zh}, {rule.cure_zh} / {rule.en}: {rule.cure_en}"
 
 
 @app.command("reinstate")

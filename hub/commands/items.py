@@ -44,7 +44,7 @@ def import_items(
 
 
 def _tell(report: ImportReport, dry_run: bool) -> None:
-    for fault in report.faults:
+    for fault in sorted(report.faults, key=lambda fault: fault.row):  # an item is read after its requirements
         typer.echo(str(fault), err=True)
     if report.faults:
         count = len(report.faults)

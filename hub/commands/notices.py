@@ -45,7 +45,8 @@ def add(
             deemed_valid_until=deemed_valid_until.date(),
         )  # fmt: skip
     except ValidationError as error:
-        faults = (f"{fault.path}: {fault.reason_zh} / {fault.reason_en}" for fault in validation_faults(error))
+        faults = (f"{fault.path}: {fault.reason_zh}, {fault.cure_zh} / {fault.reason_en}: {fault.cure_en}"
+                  for fault in validation_faults(error))  # fmt: skip
         raise fail("\n".join(faults)) from None
 
     def write(tx: Tx) -> None:

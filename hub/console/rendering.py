@@ -14,6 +14,7 @@ from hub.access.operators.store import SessionRow
 from hub.cases.flow import Flow
 from hub.console.texts import TEXTS, Language, text
 from hub.console.words import word
+from hub.ecerts.evidence.rules import load_rules
 from hub.working_days import SHANGHAI
 from schemas.ecert_types import ecert_types
 from schemas.regions import REGIONS
@@ -54,6 +55,7 @@ class Pages:
             w=lambda family, value: word(family, str(value), language),
             age=lambda span: age(span, language),
             ecert_title=lambda document: _ecert_title(document, language),
+            purpose_title=lambda purpose: _purpose_title(purpose, language),
             last_day=lambda limit_at: _last_day(limit_at, language),
             event_text=lambda data: self._facts_text(data, language),
             subject_title=lambda kind, name: self._subject_title(kind, name, language),
@@ -81,7 +83,8 @@ class Pages:
 
     def _subject_title(self, kind: str, name: str, language: Language) -> str:
         """What a delivery is about: its kind's step or requirement."""
-        return self._title("step" if kind in ("step", "cancel") else "evidence", name, language)
+        title = self._title("step" if kind in ("step", "cancel") else "evidence", name, language)
+        return _ecert_title(name, language) if title == name else title
 
     def _case_reason(self, reason: str, language: Language) -> str:
         """``evidence household: hash-failure`` and ``releasing-school: text`` with the names of the flow."""
@@ -116,6 +119,10 @@ class Pages:
                 return self._flow_title(value, language)
             case "role":
                 return text(value, language)
+            case "purpose":
+                return _purpose_title(value, language)
+            case "form":
+                return word("form", value, language)
             case "region" if value in REGIONS:
                 return _region(value)
             case "limitAt" | "before":
@@ -177,6 +184,11 @@ def _ecert_title(document: str, language: Language) -> str:
     return f"{title} ({role})" if role else title
 
 
+def _purpose_title(purpose: str, language: Language) -> str:
+    found = load_rules().purpose.get(purpose)
+    return purpose if found is None else found.title_zh if language == "zh" else found.title_en
+
+
 def _limit_text(iso: str, language: Language) -> str:
     try:
         return _last_day(datetime.fromisoformat(iso), language)
@@ -211,5 +223,12 @@ _LABELS = {"step": ("步骤", "step"), "requirement": ("材料", "evidence"), "r
            "subject": ("持有人索引", "holder's index"), "reused": ("沿用", "reused"), "satisfied": ("已满足", "satisfied"),
            "current": ("当前密钥", "current key"), "resealed": ("重新加密", "sealed anew"),
            "unreadable": ("无法解密", "unreadable"), "follows": ("后续", "follows"), "notice": ("通知", "notice"),
+           "notices": ("公告", "notices"), "form": ("格式", "format"), "rows": ("行数", "rows"), "to": ("至第几行", "to row"),
+           "taken": ("接收", "taken"), "delivered": ("送达", "delivered"), "refused": ("被拒绝", "refused"),
+           "faulty": ("有差错", "faulty"), "differences": ("差异", "differences"), "ours": ("本方", "ours"),
+           "theirs": ("库方", "theirs"), "adopted": ("认可", "adopted"), "gone": ("已清除", "purged"), "left": ("剩余", "left"),
+           "answers": ("涉及答复", "answers"), "cases": ("涉及办件", "cases"), "certificates": ("证照数", "certificates"),
+           "dropped": ("作废缓存", "kept copies dropped"), "told": ("已通知系统", "systems told"), "until": ("至", "until"),
+           "document": ("证照", "document"), "types": ("证照类型", "types"), "cited": ("所引依据", "cited"),
            "source": ("依据", "source"), "revokedAt": ("失效时间", "revoked at")}  # fmt: skip
 _DIGESTS = ("digest", "sha256", "fingerprint")

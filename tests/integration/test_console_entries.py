@@ -157,7 +157,7 @@ def test_every_list_is_shown_to_whoever_is_signed_in(filled: Hub, links: dict[Ro
 @pytest.mark.parametrize(
     ("wanted", "shown"),
     [
-        (REQUEST, ("发证机关无应答", "对方服务暂停 (503)", "学位")),
+        (REQUEST, ("发证机关无应答", "对方服务暂停 (503)", "学位", "教师资格认定")),
         ("m-evidence", (REQUEST,)),
         (BATCH, ("报送中", "75 %", "挂起待决定")),
         ("m-batch", (BATCH,)),
@@ -165,7 +165,7 @@ def test_every_list_is_shown_to_whoever_is_signed_in(filled: Hub, links: dict[Ro
         (CODE, ("授权码",)),
         (SHOWN, ("结果未知",)),
         ("m-shown", (SHOWN,)),
-        ("鲁教办〔2026〕7号", ("有效期顺延公告",)),
+        ("鲁教办〔2026〕7号", ("延期公告",)),
         ("s", ("疑似批量查询的系统", "400")),
     ],
 )
@@ -178,6 +178,16 @@ def test_an_entry_is_found_by_each_of_its_ids(
         assert text in page, text
     for secret in ("hash-of-holder", "reference-of-the-caller"):
         assert secret not in page
+
+
+def test_an_expired_certificate_is_no_late_delivery(filled: Hub, links: dict[Role, str]) -> None:
+    table = t.evidence_documents
+    gone = {"standing": "deemed-valid", "reason": "expired"}
+    filled.db.write(lambda tx: tx.conn.execute(sa.update(table).where(table.c.request_id == REQUEST).values(gone)))
+    browser, _ = signed_in(filled, links)
+    page = browser.get("/console/find", params={"id": REQUEST}).text
+    assert "已过期 <code>expired</code>" in page
+    assert "已过投递期限" not in page
 
 
 def test_a_long_list_is_turned_page_by_page(filled: Hub, links: dict[Role, str]) -> None:

@@ -170,5 +170,11 @@ def test_the_commands(database_url: str, tmp_path: Path, monkeypatch: pytest.Mon
     refused = run.invoke(command.app, ["import", str(bad)])
     assert refused.exit_code == 1
     assert "第 2 行, basic_code 列" in refused.stderr
+    rows = out.with_suffix(".csv")
+    assert run.invoke(command.app, ["export", str(rows)]).exit_code == 0
+    spoilt = rows.read_text(encoding="utf-8-sig").replace(",province,30,", ",province,thirty,", 1)
+    bad.write_text(spoilt.replace("id-card,yes", "id-crad,yes", 1), encoding="utf-8")
+    told = run.invoke(command.app, ["import", str(bad)]).stderr.splitlines()
+    assert [line.partition(":")[0] for line in told[:2]] == ["第 2 行, limit 列", "第 3 行, evidence 列"]
     assert run.invoke(command.app, ["import", str(tmp_path / "none.csv")]).exit_code == 1
     assert run.invoke(command.app, ["list", "--region", "000000"]).exit_code == 1

@@ -145,6 +145,10 @@ def test_the_command_uses_the_same_function(node: Node, simulators: Peers, monke
     assert "1/1" in done.output
     now = node.send("GET", f"/v1/evidence/{asked['id']}").json()
     assert "revoked" in {gap["state"] for one in now["requirements"] for gap in one["missing"]}
+    typed = run.invoke(commands.app, ["revoked", named[:-3], "--source", "纸质函件 13"])
+    assert typed.exit_code == 1
+    wrong = named[:-1] + ("0" if named[-1] != "0" else "1")
+    assert "注意 / note" in run.invoke(commands.app, ["revoked", wrong, "--source", "纸质函件 13"]).stderr
     again = run.invoke(commands.app, ["reinstate", named, "--reason", "函件有误"])
     assert again.exit_code == 0, again.output
     assert run.invoke(commands.app, ["reinstate", named, "--reason", "函件有误"]).exit_code == 1

@@ -136,7 +136,8 @@ _OTHER_VERDICT: Final = (
 )
 
 
-def fault(row: int, column: str, rule: str, *, blocking: bool = True, more: str = "") -> RowFault:
-    """``more`` is added to both texts; it must hold no cell's value."""
+def fault(row: int, column: str, rule: str, *, blocking: bool = True, more: str = "", more_en: str = "") -> RowFault:
+    """``more`` is added to both texts, or to the Chinese where ``more_en`` is given; neither may hold a cell's value."""
     zh, en = FILE.get(rule) or HEADING.get(rule) or CELL.get(rule) or _OTHER_VERDICT
-    return RowFault(row=row, column=column[:40], rule=rule, blocking=blocking, reason_zh=zh + more, reason_en=en + more)
+    zh, en = zh + more, en + (more_en or more)
+    return RowFault(row=row, column=column[:40], rule=rule, blocking=blocking, reason_zh=zh, reason_en=en)

@@ -122,8 +122,8 @@ class RowMaker:
 
     def doubled(self, place: Place, raw: RawRow, made: Made, first: int) -> Made:
         """The same certificate once more in one batch, after row ``first``: which of the two is meant cannot be told."""
-        more = f" (第 {first} 行 / row {first})"
-        faults = (*made.faults, fault(raw.number, "", "doubled", more=more))
+        told = fault(raw.number, "", "doubled", more=f" (第 {first} 行)", more_en=f" (row {first})")
+        faults = (*made.faults, told)
         return self._made(place, raw, made.judged, faults, None, RowState.FAULTY)
 
     def _made(

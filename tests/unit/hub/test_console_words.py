@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import pytest
 
+from adapters.contract.questions import ShownKind
 from hub.access.operators import Role
 from hub.cases.events import EventType
 from hub.console.entries.store import LISTINGS
@@ -16,6 +17,7 @@ from hub.console.texts import TEXTS
 from hub.console.words import WORDS, word
 from hub.deliveries.breaker import Breaker
 from hub.deliveries.model import Kind, State, Word
+from hub.ecerts.collect.ending import REPAIR
 from hub.ecerts.collect.model import BatchState, RowState
 from hub.ecerts.presentations.model import State as PresentationState
 from hub.ecerts.solver import Standing
@@ -61,6 +63,16 @@ def test_every_listing_has_its_words() -> None:
     assert shown <= set(WORDS["column"])
     states = [*BatchState, *RowState, *Standing, *PresentationState, *EvidenceCaseState]
     assert {state.value for state in states} <= set(WORDS["entry-state"])
+
+
+def test_what_an_entry_can_say_has_its_words() -> None:
+    assert {one.value for one in ShownKind} <= set(WORDS["shown-kind"])
+    assert {"one", "csv", "xlsx", "zip", REPAIR} <= set(WORDS["form"])
+    assert all(
+        en != key for key, (_, en) in WORDS["entry-reason"].items()
+    )  # the template falls back on "code" where it is
+    said = {"asked", "read", "taken", "checked", "agrees", "differs", "sent-again", "unreadable"}
+    assert said <= set(WORDS["outcome"])
 
 
 def test_a_peers_own_code_stays_as_it_is() -> None:
