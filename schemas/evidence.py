@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 from schemas import rules
 from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
-from schemas.fields import EnrolmentNumber, IdNumber, MessageId, RegionCode, ShortText, UtcDatetime
+from schemas.fields import EnrolmentNumber, IdNumber, MessageId, Reference, RegionCode, ShortText, UtcDatetime
 from schemas.numbers import check_credit_code, check_id_number
 from schemas.rules import FieldError
 
@@ -22,7 +22,7 @@ MAX_OTHERS = 3
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 CatalogueCode = Annotated[str, StringConstraints(pattern=r"^([0-9]{12}|[0-9A-Z]{18}[0-9]{13}([0-9]{2})?)$")]
 HolderCodeType = Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")]
-Reference = Annotated[ShortText, StringConstraints(max_length=64)]
+CaseReference = Annotated[Reference, StringConstraints(max_length=64)]
 EndpointId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
@@ -105,7 +105,7 @@ class EvidenceRequest(Canonical):
     region: RegionCode
     subject: Holder | None = None  # may be left out with an authorization: the hub knows whose it is
     others: Annotated[tuple[Holder, ...], Field(max_length=MAX_OTHERS)] = ()  # guardian, organisation
-    case_reference: Reference
+    case_reference: CaseReference
     purpose: Word
     basis: Basis
     answer: AnswerForm

@@ -124,9 +124,10 @@ BirthDate = Annotated[
     BeforeValidator(parse_date),
     WithJsonSchema({"type": "string", "pattern": DATE.anchored, "examples": ["2012-09-01"]}),
 ]
-MessageId = Annotated[str, _pattern(MESSAGE_ID)]
+MessageId = Annotated[str, _pattern(MESSAGE_ID), AfterValidator(numbers.check_names_nobody)]
 PersonName = Annotated[str, StringConstraints(pattern=SINGLE_LINE.anchored, max_length=50), AfterValidator(_xml_text)]
 ShortText = Annotated[str, StringConstraints(pattern=SINGLE_LINE.anchored, max_length=100), AfterValidator(_xml_text)]
+Reference = Annotated[ShortText, AfterValidator(numbers.check_names_nobody)]  # a number of the sender's, kept in clear
 Text = Annotated[str, StringConstraints(pattern=MULTI_LINE.anchored, max_length=500), AfterValidator(_xml_text)]
 IdNumber = Annotated[str, _pattern(ID_NUMBER), AfterValidator(str.upper)]
 EnrolmentNumber = Annotated[str, _pattern(numbers.ENROLMENT_NUMBER), AfterValidator(numbers.check_enrolment_number)]

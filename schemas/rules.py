@@ -174,6 +174,11 @@ BIRTH_DATE_FUTURE = _rule(
     zh=("出生日期晚于提交日期", "核对出生日期"),
     en=("the birth date is after the day of submission", "check the birth date"),
 )  # fmt: skip
+PERSONAL_NUMBER = _rule(
+    "personal-number",
+    zh=("含有公民身份号码: 该编号以明文留存于日志和列表", "改用贵系统自己的流水号或办件编号"),
+    en=("holds a resident ID number: this number is kept in clear, in logs and lists", "use a number of your own system's"),
+)  # fmt: skip
 SEX_MISMATCH = _rule(
     "sex-mismatch",
     zh=("性别与公民身份号码不一致", "核对性别与号码第 17 位"),

@@ -87,6 +87,9 @@ def verify_ofd(
             document.unsure(Axis.SIGNATURE, SubIndication.NOT_SIGNED, _LIST, zh, en)
     except Malformed as error:
         zh, en = "OFD 文件格式错误", "the OFD file is malformed"
+        document.found[:] = [
+            one for one in document.found if one.axis is not Axis.FORMAT
+        ]  # what step 0 could see was well
         document.failed(Axis.FORMAT, SubIndication.FORMAT_FAILURE, _FILES, zh, en, why=str(error))
     found = [finding for findings in (*per_signature, document) for finding in findings.found]
     return Report("ofd", hashlib.sha256(data).hexdigest(), at, policy.name, tuple(found), tuple(signers))

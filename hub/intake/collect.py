@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -22,17 +23,17 @@ from hub.intake.gate import Exchange, Gate
 from hub.intake.openapi import ANY, ANY_BODY, LANGUAGE, SECURITY, Document, body_of, publish, responses_of
 from hub.intake.operations import digest_of
 from hub.intake.rest import (
-    PAGE_DEFAULT,
-    PAGE_MAX,
     add_route,
     admit_without_body,
     answer,
     caller_of,
-    parameter_fault,
+    page_limit,
+    query_of,
     read_message,
 )
 from schemas import problems as p
 from schemas.fields import MessageId, RegionCode
+from schemas.parsing import invalid, validation_faults
 from schemas.problems import (
     COLLECTION_UNKNOWN,
     HUB_BUSY,
@@ -215,35 +216,25 @@ async def _receive(request: Request, file: IO[bytes], largest: int) -> None:
 
 
 def _asked(request: Request) -> tuple[str, str]:
-    given = request.query_params
-    for name in given:
-        if name not in ("messageId", "region") or len(given.getlist(name)) != 1:
-            raise parameter_fault(
-                name if name in ("messageId", "region") else "?", "未知或重复的参数", "unknown or doubled"
-            )
+    given = query_of(request, ("messageId", "region"))
     try:
         message_id = _MESSAGE_ID.validate_python(given.get("messageId", ""))
-    except ValidationError:
-        raise parameter_fault(
-            "messageId", "1 至 64 位字母、数字或 . _ : -", "1 to 64 letters, digits or . _ : -"
-        ) from None
+    except ValidationError as error:
+        raise _refused("messageId", error) from None
     try:
         return message_id, _REGION.validate_python(given.get("region", ""))
-    except ValidationError:
-        raise parameter_fault("region", "区域代码不存在", "the region code is not known") from None
+    except ValidationError as error:
+        raise _refused("region", error) from None
+
+
+def _refused(name: str, error: ValidationError) -> HubProblem:
+    """A parameter that breaks the rule of its type."""
+    return invalid([replace(one, path=f"query:{name}") for one in validation_faults(error)])
 
 
 def _page(request: Request) -> tuple[str | None, int]:
-    given = request.query_params
-    for name in given:
-        if name not in ("cursor", "limit") or len(given.getlist(name)) != 1:
-            raise parameter_fault(
-                name if name in ("cursor", "limit") else "?", "未知或重复的参数", "unknown or doubled"
-            )
-    limit = given.get("limit", str(PAGE_DEFAULT))
-    if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= PAGE_MAX):
-        raise parameter_fault("limit", f"应为 1 至 {PAGE_MAX} 的整数", f"must be a whole number from 1 to {PAGE_MAX}")
-    return given.get("cursor"), int(limit)
+    given = query_of(request, ("cursor", "limit"))
+    return given.get("cursor"), page_limit(given)
 
 
 def _id(exchange: Exchange) -> str:

@@ -27,9 +27,10 @@ from hub.intake.cursors import Cursors
 from hub.intake.gate import Exchange, Gate
 from hub.intake.limits import RateLimiter
 from hub.intake.openapi import LANGUAGE, Document, publish, responses_of
-from hub.intake.rest import PAGE_DEFAULT, PAGE_MAX, add_route, answer, parameter_fault
+from hub.intake.rest import add_route, answer, page_limit, parameter_fault, query_of
 from hub.working_days import SHANGHAI
 from schemas import problems as p
+from schemas import rules
 from schemas.base import Canonical
 from schemas.problems import ITEM_UNKNOWN, HubProblem
 from schemas.regions import REGIONS
@@ -164,27 +165,22 @@ class _Asked:
     """The query, checked; HubProblem(MESSAGE_INVALID) with the parameter."""
 
     def __init__(self, request: Request, known: frozenset[str], now: datetime) -> None:
-        given = request.query_params
-        for name in given:
-            if name not in known or len(given.getlist(name)) != 1:
-                raise parameter_fault(name if name in known else "?", "未知或重复的参数", "unknown or doubled")
+        given = query_of(request, known)
         self.region = given.get("region")
         if self.region is not None and self.region not in REGIONS:
-            raise parameter_fault("region", "区域代码不存在", "the region code is not known")
+            raise parameter_fault("region", "", "", rules.REGION_UNKNOWN)
         self.area = given.get("area")
         if self.area is not None and (self.region is None or not _NAME.fullmatch(self.area)):
-            raise parameter_fault("area", "片区名应为小写字母, 并与 region 同用", "a name in lower case, with a region")
+            raise parameter_fault(
+                "area", "小写字母的片区名, 与 region 同用", "a name in lower case, with a region", rules.WRONG_FORMAT
+            )
         self.at = _noon(given["at"]) if "at" in given else now
         self.level: Level | None = None
         if "level" in given:
             if given["level"] not in set(Level):
-                raise parameter_fault("level", "不是行使层级", "is no level")
+                raise parameter_fault("level", "、".join(Level), ", ".join(Level), rules.NOT_IN_LIST)
             self.level = Level(given["level"])
-        limit = given.get("limit", str(PAGE_DEFAULT))
-        if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= PAGE_MAX):
-            zh, en = f"应为 1 至 {PAGE_MAX} 的整数", f"must be a whole number from 1 to {PAGE_MAX}"
-            raise parameter_fault("limit", zh, en)
-        self.limit = int(limit)
+        self.limit = page_limit(given)
         self.cursor = given.get("cursor")
 
 
@@ -194,7 +190,7 @@ def _noon(text: str) -> datetime:
             raise ValueError
         day = date.fromisoformat(text)
     except ValueError:
-        raise parameter_fault("at", "日期应写作 YYYY-MM-DD", "write the day as YYYY-MM-DD") from None
+        raise parameter_fault("at", "", "", rules.DATE_FORMAT) from None
     return datetime.combine(day, _NOON, SHANGHAI)
 
 

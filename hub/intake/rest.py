@@ -7,13 +7,14 @@ sender is known.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,16 +26,17 @@ from hub.intake.gate import INLINE_BYTES, Exchange, Gate
 from hub.intake.openapi import TransferPage, WithdrawalBody
 from hub.intake.operations import Operations
 from hub.intake.problems import preferred_language, problem_response
+from schemas import rules
 from schemas.base import Canonical
-from schemas.parsing import parse_json
+from schemas.parsing import fault, parse_json
 from schemas.problems import (
     MEDIA_TYPE_REFUSED,
     MESSAGE_INVALID,
     METHOD_NOT_ALLOWED,
     OPERATION_UNKNOWN,
-    FieldFault,
     HubProblem,
 )
+from schemas.rules import Rule
 from schemas.transfers import CaseState, Decision, TransferRequest, WithdrawalRequest
 
 M = TypeVar("M", bound=Canonical)
@@ -156,21 +158,36 @@ def caller_of(exchange: Exchange) -> Caller:
 
 
 def _page_parameters(request: Request) -> tuple[str | None, int, CaseState | None]:
-    parameters = request.query_params
-    for name in parameters:
-        if name not in _PAGE_PARAMETERS or len(parameters.getlist(name)) != 1:
-            raise parameter_fault(name if name in _PAGE_PARAMETERS else "?", "未知或重复的参数", "unknown or doubled")
-    limit = parameters.get("limit", str(PAGE_DEFAULT))
-    if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= PAGE_MAX):
-        raise parameter_fault("limit", f"应为 1 至 {PAGE_MAX} 的整数", f"must be a whole number from 1 to {PAGE_MAX}")
-    state = parameters.get("state")
+    given = query_of(request, _PAGE_PARAMETERS)
+    state = given.get("state")
     if state is not None and state not in set(CaseState):
-        raise parameter_fault("state", "不是办件状态", "is no state of a case")
-    return parameters.get("cursor"), int(limit), CaseState(state) if state is not None else None
+        raise parameter_fault("state", "、".join(CaseState), ", ".join(CaseState), rules.NOT_IN_LIST)
+    return given.get("cursor"), page_limit(given), CaseState(state) if state is not None else None
 
 
-def parameter_fault(name: str, zh: str, en: str) -> HubProblem:
-    return HubProblem(MESSAGE_INVALID, faults=[FieldFault(f"query:{name}", zh, en)])
+def query_of(request: Request, known: Collection[str]) -> QueryParams:
+    """The query, in which every parameter is known and stands once."""
+    given = request.query_params
+    for name in given:
+        if name not in known:
+            raise parameter_fault("?", "、".join(sorted(known)), ", ".join(sorted(known)), rules.UNKNOWN_FIELD)
+        if len(given.getlist(name)) != 1:
+            raise parameter_fault(name, "", "", rules.DUPLICATE_FIELD)
+    return given
+
+
+def page_limit(given: QueryParams) -> int:
+    """How many rows a page may have."""
+    limit = given.get("limit", str(PAGE_DEFAULT))
+    if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= PAGE_MAX):
+        zh, en = f"1 至 {PAGE_MAX} 的整数", f"a whole number from 1 to {PAGE_MAX}"
+        raise parameter_fault("limit", zh, en, rules.OUT_OF_RANGE)
+    return int(limit)
+
+
+def parameter_fault(name: str, zh: str, en: str, rule: Rule) -> HubProblem:
+    """``zh`` and ``en`` say what the parameter must be: the end of the cure."""
+    return HubProblem(MESSAGE_INVALID, faults=[fault(f"query:{name}", rule, note=(zh, en))])
 
 
 def answer(model: Canonical, status: int = 200, headers: dict[str, str] | None = None) -> Response:

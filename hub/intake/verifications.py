@@ -20,9 +20,11 @@ from hub.ecerts.verifier import Verifier, VerifierBusy
 from hub.intake import openapi
 from hub.intake.gate import Exchange, Gate
 from hub.intake.limits import read_body
-from hub.intake.rest import add_route, caller_of, parameter_fault
+from hub.intake.rest import add_route, caller_of, parameter_fault, query_of
 from schemas import problems as p
-from schemas.problems import HUB_BUSY, MEDIA_TYPE_REFUSED, MESSAGE_INVALID, FieldFault, HubProblem
+from schemas import rules
+from schemas.parsing import fault
+from schemas.problems import HUB_BUSY, MEDIA_TYPE_REFUSED, MESSAGE_INVALID, HubProblem
 
 TAG: Final = "验证 Verification"
 LARGE_AT_ONCE = 4  # bodies larger than a message that are read at the same time
@@ -124,7 +126,7 @@ def create_router(gate: Gate, db: Database, verifier: Verifier, *, max_document:
         caller_of(exchange).require_somewhere(Service.VERIFICATION)
         policy, at = _asked(exchange.request, verifier.policies, gate.now())
         if not exchange.body:
-            raise HubProblem(MESSAGE_INVALID, faults=[FieldFault("body", "文件为空", "the document is empty")])
+            raise HubProblem(MESSAGE_INVALID, faults=[fault("body", rules.MISSING)])
         await gate.remember(identity)
         document = exchange.body
         try:
@@ -149,13 +151,10 @@ def _audited(entry: AuditEntry) -> Callable[[Tx], None]:
 
 def _asked(request: Request, policies: tuple[str, ...], now: datetime) -> tuple[str | None, datetime]:
     """The query, checked; HubProblem(MESSAGE_INVALID) with the parameter."""
-    given = request.query_params
-    for name in given:
-        if name not in ("policy", "at") or len(given.getlist(name)) != 1:
-            raise parameter_fault(name if name in ("policy", "at") else "?", "未知或重复的参数", "unknown or doubled")
+    given = query_of(request, ("policy", "at"))
     policy = given.get("policy")
     if policy is not None and policy not in policies:
-        raise parameter_fault("policy", f"应为 {'、'.join(policies)}", f"must be one of {', '.join(policies)}")
+        raise parameter_fault("policy", "、".join(policies), ", ".join(policies), rules.NOT_IN_LIST)
     if "at" not in given:
         return policy, now
     try:
@@ -164,6 +163,4 @@ def _asked(request: Request, policies: tuple[str, ...], now: datetime) -> tuple[
             raise ValueError
         return policy, at.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise parameter_fault(
-            "at", "时间应带时区, 如 2026-09-01T09:00:00+08:00", "write the time with its offset"
-        ) from None
+        raise parameter_fault("at", "", "", rules.DATETIME_FORMAT) from None

@@ -43,7 +43,8 @@ def test_a_consent_that_is_named_is_the_one_that_counts(world: World) -> None:
 def test_the_clause_that_was_cited_is_kept_for_the_audit_and_for_the_holder(world: World) -> None:
     held = organisation("370102", 1)
     company = {"kind": "organisation", "role": "organisation", "name": held.name, "code": held.code, "codeType": "001"}
-    clause = f"某条例第三条 {world.holder(7)['code']}"  # whoever writes a number into it does not get it into the log
+    who = world.holder(7)  # whoever writes a number or a holder's name into it does not get it into the log
+    clause = f"某条例第三条 {who['code']} {who['name']}"
     law = {"kind": "law", "reference": clause}
     changes: dict[str, Any] = {"itemCode": HIRING, "purpose": "hiring-registration", "others": [company], "basis": law}
     assert world.ask(world.request(7, **changes)).complete
@@ -52,8 +53,10 @@ def test_the_clause_that_was_cited_is_kept_for_the_audit_and_for_the_holder(worl
     assert "law:" in detail["basis"]
     for use in world.rows(t.data_uses):
         assert use.cited.startswith("某条例第三条")
-        assert world.holder(7)["code"] not in use.cited
-    assert world.holder(7)["code"] not in repr(world.rows(t.audit))
+        assert who["code"] not in use.cited
+        assert who["name"] not in use.cited
+    assert who["code"] not in repr(world.rows(t.audit))
+    assert who["name"] not in repr(world.rows(t.audit))
     with pytest.raises(HubProblem):
         world.ask(world.request(7, basis=law))  # an item that asks for a consent
     assert json.loads(world.audited("evidence.request")[-1].detail)["cited"].startswith("某条例第三条")

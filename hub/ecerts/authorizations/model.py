@@ -15,7 +15,7 @@ from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
 from schemas.ecert_types import ecert_types
 from schemas.evidence import Word
-from schemas.fields import MessageId, PersonName, RegionCode, ShortText, UtcDatetime
+from schemas.fields import MessageId, PersonName, Reference, RegionCode, ShortText, UtcDatetime
 from schemas.regions import REGIONS
 from schemas.rules import FieldError
 
@@ -164,7 +164,7 @@ class ConsentRequest(Canonical):
 
     holder: Holder
     scope: Scope
-    reference: ShortText
+    reference: Reference
     given_at: UtcDatetime
     ends_at: UtcDatetime
     login: LoginProof | None = None
@@ -194,7 +194,7 @@ class BasisKind(StrEnum):
 
 
 class DataUse(Canonical):
-    """One use of a holder's data, refused ones too."""
+    """One use of a holder's data; what was refused for want of a basis too."""
 
     at: UtcDatetime
     system_id: str

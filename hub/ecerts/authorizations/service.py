@@ -31,6 +31,8 @@ from hub.ecerts.presentations import basis as presented
 from hub.ecerts.presentations.model import Presented
 from hub.ids import new_id
 from hub.vault import Vault
+from schemas import rules
+from schemas.parsing import fault
 from schemas.problems import (
     AUTHORIZATION_CODE_REFUSED,
     AUTHORIZATION_THROTTLED,
@@ -39,16 +41,15 @@ from schemas.problems import (
     HUB_BUSY,
     MESSAGE_INVALID,
     MESSAGE_REPLAYED,
-    FieldFault,
     HubProblem,
 )
 
 KEEP_AFTER: Final = timedelta(days=1)  # after a code or its use has ended, until it is purged
 LONGEST_CONSENT: Final = timedelta(days=5 * 366)
-_NO_PROOF: Final = FieldFault(
+_NO_PROOF: Final = fault(
     "/holderProof",
-    "缺少调用方核验持有人身份的编号",
-    "the caller's reference of how it identified the holder is missing",
+    rules.MISSING,
+    note=("调用方核验持有人身份的编号", "the caller's reference of how it identified the holder"),
 )
 
 
@@ -250,10 +251,8 @@ class Authorizations:
         caller.require(Service.AUTHORIZATION_ISSUE, request.scope.region)
         how = identified(caller, request.holder.index_text, login, request.scope.region)
         if not request.given_at < request.ends_at <= request.given_at + LONGEST_CONSENT:
-            fault = FieldFault(
-                "/endsAt", "应晚于 givenAt, 且不超过五年", "must be after givenAt, by five years at most"
-            )
-            raise HubProblem(MESSAGE_INVALID, faults=[fault])
+            note = ("晚于 givenAt, 且不超过五年", "after givenAt, by five years at most")
+            raise HubProblem(MESSAGE_INVALID, faults=[fault("/endsAt", rules.OUT_OF_RANGE, note=note)])
         values: store.Values = {
             "id": new_id("cons"),
             "registered_by": caller.system_id,

@@ -20,11 +20,12 @@ from hub.ecerts.authorizations import model as m
 from hub.ecerts.catalogue import Item
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.following import FollowUps
-from hub.ecerts.evidence.planning import at_their_libraries, cited, find_grounds, holder_of
+from hub.ecerts.evidence.planning import anonymous, at_their_libraries, cited, find_grounds, holder_of
 from hub.ecerts.evidence.views import EvidenceFile, grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
-from hub.logs import mask
+from schemas import rules
 from schemas.evidence import BasisKind, EvidenceCaseState, EvidenceRequest, Holder
+from schemas.parsing import fault
 from schemas.problems import (
     EVIDENCE_BASIS_REFUSED,
     EVIDENCE_PURPOSE_REFUSED,
@@ -33,7 +34,6 @@ from schemas.problems import (
     MESSAGE_ID_CONFLICT,
     MESSAGE_INVALID,
     MESSAGE_REPLAYED,
-    FieldFault,
     HubProblem,
 )
 
@@ -84,7 +84,7 @@ class Beginnings:
             answer = HubProblem(MESSAGE_REPLAYED) if is_replay else self._one(tx, one)
             if isinstance(answer, HubProblem):
                 detail = {"messageId": one.request.message_id, "digest": one.digest, "reason": answer.detail[:60],
-                          "cited": mask(one.request.basis.reference or "")[:200]}  # fmt: skip
+                          "cited": anonymous(one.request, one.request.basis.reference or "")}  # fmt: skip
                 actor = f"system:{one.caller.system_id}"
                 tx.audit.append(AuditEntry(actor, "evidence.request", one.request_id, answer.kind.code, detail))
             answers.append(answer)
@@ -101,8 +101,8 @@ class Beginnings:
         ):
             return HubProblem(EVIDENCE_PURPOSE_REFUSED, request.purpose)
         if request.callback and not store.events_endpoint(tx.conn, request.callback, caller.system_id):
-            fault = FieldFault("/callback", "不是本系统登记的事件接收端", "is no events endpoint of your system")
-            return HubProblem(MESSAGE_INVALID, faults=[fault])
+            note = ("本系统登记的事件接收端", "an events endpoint of your own system")
+            return HubProblem(MESSAGE_INVALID, faults=[fault("/callback", rules.NOT_IN_LIST, note=note)])
         if request.subject is None:
             found = self._authorizations.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
             if found is None:
@@ -233,7 +233,7 @@ class Beginnings:
             ecert_type="-",
             outcome=EVIDENCE_BASIS_REFUSED.code,
             item=request.item_code,
-            cited=mask(basis.reference)[:200] if basis.reference else None,
+            cited=anonymous(request, basis.reference) if basis.reference else None,
         )
         self._authorizations.record_uses(tx, [(subject_index, use)])
         return HubProblem(EVIDENCE_BASIS_REFUSED, word)

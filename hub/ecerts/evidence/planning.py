@@ -18,7 +18,7 @@ from hub.ecerts.catalogue import RECORDS, Catalogue, Evidence, Item, Role, Sourc
 from hub.ecerts.evidence.rules import EvidenceRules
 from hub.ecerts.presentations.model import presentation_of
 from hub.ecerts.solver import Known, Standing
-from hub.logs import mask
+from hub.logs import MASK, mask
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertQuery, UseCause
@@ -69,9 +69,17 @@ def holder_of(holder: Holder) -> m.Holder:
 
 
 def cited(request: EvidenceRequest, holder: Holder) -> str | None:
-    """The ground that the caller named for this holder, with any number that could be a person's masked."""
+    """The ground that the caller named for this holder, with any number that could be a person's and the holders' names masked."""
     reference = (holder.basis or request.basis).reference
-    return None if reference is None else mask(reference)[:200]
+    return None if reference is None else anonymous(request, reference)
+
+
+def anonymous(request: EvidenceRequest, reference: str) -> str:
+    """As it may be kept in clear."""
+    text = mask(reference)
+    for one in request.holders:
+        text = text.replace(one.name, MASK)
+    return text[:200]
 
 
 def documents_of(item: Item) -> tuple[Evidence, ...]:

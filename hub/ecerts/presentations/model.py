@@ -25,7 +25,7 @@ from hub.ecerts.catalogue import RECORDS
 from schemas import rules
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
-from schemas.evidence import EvidenceRequest, Reference, Word
+from schemas.evidence import CaseReference, EvidenceRequest, Word
 from schemas.fields import MessageId, RegionCode, UtcDatetime
 from schemas.rules import FieldError
 
@@ -74,7 +74,7 @@ class PresentationRequest(Canonical):
     code: Annotated[str, StringConstraints(min_length=4, max_length=512, pattern=r"^[!-~]+$"), Field(repr=False)]
     holder: Holder
     wanted: Shown
-    case_reference: Reference
+    case_reference: CaseReference
     use_seconds: Annotated[int, Field(ge=60, le=86_400)] = 1_800
 
 

@@ -39,7 +39,9 @@ from hub.ecerts.presentations.model import State
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas import problems as p
-from schemas.problems import FieldFault, HubProblem
+from schemas import rules
+from schemas.parsing import fault
+from schemas.problems import HubProblem
 
 GRACE_S: Final = 15  # beyond the call a run may still commit
 POLL_S: Final = 1.0  # the library is not asked more often about one presentation
@@ -114,7 +116,7 @@ class Presentations:
                 "这些证照由不同的证照库签发, 须分别出示",
                 "different libraries issue these: one presentation for each",
             )
-            raise HubProblem(p.MESSAGE_INVALID, faults=[FieldFault("/wanted/ecertTypes", zh, en)])
+            raise HubProblem(p.MESSAGE_INVALID, faults=[fault("/wanted/ecertTypes", rules.NOT_IN_LIST, note=(zh, en))])
         return found.pop()
 
     def _item_name(self, wanted: m.Shown) -> str:

@@ -21,6 +21,7 @@ def id_of(body: str) -> str:
 
 BOY = id_of("37010220150309123")
 CREDIT = "11370800MB28559184"
+WRONG_CHECK = BOY[:-1] + ("1" if BOY[-1] != "1" else "2")
 
 ACCEPTED: list[tuple[Callable[[str], object], str]] = [
     (n.check_resident_id, BOY),
@@ -99,6 +100,21 @@ def test_refused_with_its_word_and_without_the_value(check: Callable[[str], obje
     assert caught.value.rule is RULES[code]
     if len(text) > 4:
         assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [BOY, f"case-{BOY}", f"G{BOY}", f"高明 {BOY}", f"{BOY[:-1]}{BOY[-1].lower()}.1"])
+def test_what_is_kept_in_clear_names_nobody(text: str) -> None:
+    with pytest.raises(FieldError) as refused:
+        n.check_names_nobody(text)
+    assert refused.value.rule.code == "personal-number"
+    assert BOY not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["sdjs-2026-000017", "20260901123456789012", BOY[:-1], f"1{BOY}", f"{BOY}7", WRONG_CHECK, CREDIT]
+)
+def test_other_numbers_may_be_kept_in_clear(text: str) -> None:
+    assert n.check_names_nobody(text) == text
 
 
 def test_stdnum_alone_would_be_wrong() -> None:

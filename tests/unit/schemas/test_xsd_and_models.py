@@ -244,6 +244,7 @@ BEYOND_XSD: dict[str, tuple[d.Tree, str]] = {
     "id-number-format": (change(guardian__idType="516", guardian__idNumber="12345678"), "guardian/idNumber"),
     "birth-date-mismatch": (change(student__birthDate="2015-03-10"), "student/birthDate"),
     "birth-date-future": (with_birth_date(checked("37010220270309123"), "2027-03-09"), "student/birthDate"),
+    "personal-number": (change(messageId=f"transfer-{d.MOTHER}"), "messageId"),
     "sex-mismatch": (change(student__sex="2"), "student/sex"),
     "enrolment-number-mismatch": (change(student__enrolmentNumber="G" + d.MOTHER), "student/enrolmentNumber"),
     "region-unknown": (change(releasing__region="371203"), "releasing/region"),  # Laiwu's, dissolved in 2019
