@@ -42,7 +42,7 @@ from schemas.base import Canonical
 from schemas.transfers import Decision
 from tests.contract.conftest import Subject
 from tests.contract.hostile_peer import BODIES, TRANSPORT, HostilePeer, answer
-from tests.stalls import stalls
+from tests.contract.stalls import stalls
 
 CLASSES = {
     "unknown": OutcomeUnknown,
