@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -287,7 +287,3 @@ def _body(
 def by_word(item: Item) -> dict[str, Evidence]:
     """Documents by the word that the database and the answers use."""
     return {str(document): document for document in documents_of(item)}
-
-
-def still_asked(standings: Sequence[Known]) -> bool:
-    return any(one.standing is Standing.AVAILABLE for one in standings)
