@@ -24,8 +24,7 @@ from sqlalchemy.engine import URL, Connection, Engine, RootTransaction, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub import tables
-from hub.engine import WRITER, is_constraint, is_transient, listen, make_engine
-from hub.prepared import Prepared
+from hub.engine import BEGAN_AT, WRITER, is_constraint, is_transient, listen, make_engine
 
 __all__ = ["AuditEntry", "AuditMark", "BatchOperation", "ChainAudit", "Clock", "CommitInDoubt", "Database", "DatabaseBusy",
            "Tx", "is_constraint", "utc_now"]  # fmt: skip
@@ -39,7 +38,6 @@ QUEUE_LIMIT = 20_000  # waiting writes; beyond it the caller is told that the hu
 BATCH_LIMIT = 500  # items in one commit
 RETRY_FOR_S = 30.0  # how long a batch outlasts a deadlock, a failover, a locked file
 CHANNEL = "hub_due"  # NOTIFY: some delivery became due
-_SERVER_TIME = Prepared(sa.select(sa.func.clock_timestamp()))
 
 log = structlog.get_logger(__name__)
 
@@ -362,8 +360,7 @@ class Database:
     def _time(self, conn: Connection) -> datetime:
         if self._own_clock:
             return self.clock()
-        now: datetime
-        ((now,),) = _SERVER_TIME.rows(conn)
+        now: datetime = conn.info[BEGAN_AT]
         return now.astimezone(UTC)
 
 

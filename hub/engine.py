@@ -17,6 +17,7 @@ from hub.prepared import run_text
 
 READERS = 32  # connections for reading; the writer has its own
 WRITER = {"hub_writer": True}  # execution options of a connection that will write
+BEGAN_AT = "hub_began_at"  # in its ``info``, PostgreSQL only: the server's time when its transaction began
 
 # A dead database host must be noticed in seconds: the client's own limits, unless the URL says otherwise.
 _LIBPQ = {"connect_timeout": "5", "keepalives_idle": "10", "keepalives_interval": "5", "tcp_user_timeout": "15000"}
@@ -32,14 +33,27 @@ def make_engine(url: URL) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         pool_size=12,
         max_overflow=READERS - 12,
         pool_pre_ping=True,
-        isolation_level="READ COMMITTED",  # claiming relies on a second statement seeing a newer state than the first
+        isolation_level="AUTOCOMMIT",  # we say BEGIN ourselves: the driver would wait for the answer to its own
         connect_args={name: value for name, value in _LIBPQ.items() if name not in url.query},
     )
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(conn: Connection) -> None:
+        # claiming relies on a second statement seeing a newer state than the first
+        text = "BEGIN ISOLATION LEVEL READ COMMITTED"
+        if not conn.get_execution_options().get("hub_writer"):
+            run_text(conn, text)
+            return
+        cursor = run_text(conn, f"{text}; SELECT clock_timestamp()")  # in one round trip
+        cursor.nextset()
+        ((conn.info[BEGAN_AT],),) = cursor.fetchall()
+
+    return engine
 
 
 def _sqlite(url: URL) -> Engine:

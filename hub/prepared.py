@@ -46,13 +46,6 @@ class Prepared:
         compiled = self._for(conn)
         return int(_execute(conn, compiled.text, compiled.parameters(values)).rowcount)
 
-    def run_each(self, conn: Connection, many: Iterable[Mapping[str, object]]) -> None:
-        """Once for each set of values."""
-        compiled = self._for(conn)
-        parameters = [compiled.parameters(values) for values in many]
-        if parameters:
-            _execute(conn, compiled.text, parameters, many=True)
-
     def _for(self, conn: Connection) -> _Compiled:
         name = conn.dialect.name
         found = self._compiled.get(name)
@@ -119,21 +112,18 @@ def _reader(kind: sa.types.TypeEngine[Any]) -> Callable[[Any], object] | None:
     return bool if isinstance(kind, sa.Boolean) else None  # SQLite's are numbers
 
 
-def _execute(conn: Connection, text: str, parameters: Any, *, many: bool = False) -> Any:
+def _execute(conn: Connection, text: str, parameters: Any) -> Any:
     """In the connection's transaction, which begins here if none has."""
     if not conn.in_transaction():
         conn.begin()
-    return run_text(conn, text, parameters, many=many)
+    return run_text(conn, text, parameters)
 
 
-def run_text(conn: Connection, text: str, parameters: Any = (), *, many: bool = False) -> Any:
+def run_text(conn: Connection, text: str, parameters: Any = ()) -> Any:
     """A cursor of the driver's. What the driver raises becomes SQLAlchemy's; a connection that is lost is given up."""
     cursor = conn.connection.cursor()
     try:
-        if many:
-            cursor.executemany(text, parameters)
-        else:
-            cursor.execute(text, parameters)
+        cursor.execute(text, parameters)
     except conn.dialect.loaded_dbapi.Error as error:
         lost = conn.dialect.is_disconnect(error, conn.connection, cursor)
         wrapped = DBAPIError.instance(
@@ -169,12 +159,24 @@ def insert_new(conn: Connection, table: sa.Table, rows: Sequence[Record]) -> lis
     return [found for cursor in _inserted(conn, table, rows, suffix) for (found,) in cursor.fetchall()]
 
 
+def replace_many(conn: Connection, table: sa.Table, rows: Sequence[Record]) -> None:
+    """Insert rows; those that are there get the values of all columns that are named."""
+    for _ in _inserted(conn, table, rows, _replacing(table, _kind(rows[0])) if rows else ""):
+        pass
+
+
+@lru_cache(maxsize=64)
+def _replacing(table: sa.Table, kind: tuple[str, ...] | type) -> str:
+    key = [column.name for column in table.primary_key]
+    named = [name for name in _shape(table, kind).columns if name not in key]
+    keys, sets = ", ".join(f'"{name}"' for name in key), ", ".join(f'"{name}" = excluded."{name}"' for name in named)
+    return f" ON CONFLICT ({keys}) DO UPDATE SET {sets}"
+
+
 def _inserted(conn: Connection, table: sa.Table, rows: Sequence[Record], suffix: str) -> Iterator[Any]:
     if not rows:
         return
-    first = rows[0]
-    kind: tuple[str, ...] | type = tuple(first) if isinstance(first, Mapping) else type(first)
-    shape = _shape(table, kind)
+    shape = _shape(table, _kind(rows[0]))
     done = 0
     for size in _SIZES:
         while len(rows) - done >= size:
@@ -182,6 +184,10 @@ def _inserted(conn: Connection, table: sa.Table, rows: Sequence[Record], suffix:
             text = _insert_statement(table.name, shape.columns, size, conn.dialect.paramstyle)
             yield _execute(conn, text + suffix, values)
             done += size
+
+
+def _kind(record: Record) -> tuple[str, ...] | type:
+    return tuple(record) if isinstance(record, Mapping) else type(record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from hub.access import registration
 from hub.audit.chain import AuditChain
 from hub.db import Database
 from hub.engine import is_constraint, is_transient
-from hub.prepared import Prepared, in_list, insert_many, insert_new, listed, run_text
+from hub.prepared import Prepared, in_list, insert_many, insert_new, listed, replace_many, run_text
 from tests.conftest import AUDIT_KEY
 
 NOW = datetime(2026, 9, 1, 1, 2, 3, 456789, tzinfo=UTC)
@@ -55,7 +55,7 @@ def test_an_update_says_how_many_and_keeps_its_own_constants(db: Database) -> No
         1,
         0,
     )
-    db.write(lambda tx: update.run_each(tx.conn, [{"one": "a", "to": later}, {"one": "b", "to": later}]))
+    db.write(lambda tx: update.run(tx.conn, one="b", to=later))
     with db.read() as conn:
         assert {row[1] for row in Prepared(sa.select(n.c.digest, n.c.expires_at)).rows(conn)} == {later}
 
@@ -69,6 +69,17 @@ def test_many_rows_and_only_the_new_ones(db: Database, count: int) -> None:
     asked = in_list(lambda digests: sa.select(n.c.digest).where(n.c.digest.in_(digests)))(2)
     with db.read() as conn:
         assert asked.rows(conn, **listed(["new", "absent"])) == [("new",)]
+
+
+@pytest.mark.parametrize("count", [1, 3, 150])
+def test_rows_that_are_there_get_what_is_named_and_the_others_come_in(db: Database, count: int) -> None:
+    later = NOW.replace(year=2027)
+    db.write(lambda tx: insert_many(tx.conn, n, [nonce("0"), nonce("stays")]))
+    db.write(lambda tx: replace_many(tx.conn, n, [nonce(str(index), later) for index in range(count)]))
+    db.write(lambda tx: replace_many(tx.conn, n, []))
+    with db.read() as conn:
+        found = dict(Prepared(sa.select(n.c.digest, n.c.expires_at)).rows(conn))
+    assert found == {"stays": NOW} | {str(index): later for index in range(count)}
 
 
 def test_a_column_that_is_not_there_is_a_fault_of_ours(db: Database) -> None:

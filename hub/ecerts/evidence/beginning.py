@@ -92,13 +92,11 @@ class Beginnings:
 
     def _one(self, tx: Tx, one: Begin) -> Begun | HubProblem:
         request, caller = one.request, one.caller
-        seen = store.by_message(tx.conn, caller.system_id, request.message_id)
-        if seen is not None:
-            return self._again(tx, one, seen)
-        if (
-            request.purpose not in store.purposes(tx.conn, caller.system_id)
-            or request.purpose not in self._rules.purpose
-        ):
+        index = "" if request.subject is None else self._authorizations.holder_index(holder_of(request.subject))
+        past = self._past(tx, one, index)
+        if past.seen is not None:
+            return self._again(tx, one, past.seen)
+        if not past.allowed or request.purpose not in self._rules.purpose:
             return HubProblem(EVIDENCE_PURPOSE_REFUSED, request.purpose)
         if request.callback and not store.events_endpoint(tx.conn, request.callback, caller.system_id):
             note = ("本系统登记的事件接收端", "an events endpoint of your own system")
@@ -109,10 +107,9 @@ class Beginnings:
                 return HubProblem(EVIDENCE_BASIS_REFUSED, "authorization-not-usable")
             holder = Holder(name=found.name, code=found.code, code_type=found.code_type)
             request = request.model_copy(update={"subject": holder})
-        subject = request.subject
-        assert subject is not None  # noqa: S101  set above where the message left it out
-        index = self._authorizations.holder_index(holder_of(subject))
-        if (throttled := self._throttle(tx, caller.system_id, index)) is not None:
+            index = self._authorizations.holder_index(found)
+            past = self._past(tx, one, index)
+        if (throttled := self._throttle(tx, caller.system_id, index, past)) is not None:
             return throttled
         grounds = find_grounds(
             self._authorizations, tx.conn, request=request, item=one.item, system_id=caller.system_id, at=tx.now
@@ -178,8 +175,19 @@ class Beginnings:
         file = EvidenceFile(row, request, one.item, grounds, documents, known)
         return Begun(one.request_id, one.owner, file, store.endpoints(tx.conn, set(endpoints.values())))
 
-    def _again(self, tx: Tx, one: Begin, seen: store.RequestRow) -> Begun | HubProblem:
+    def _past(self, tx: Tx, one: Begin, subject_index: str) -> store.Past:
+        limits, now = self._rules.limits, tx.now
+        return store.past(
+            tx.conn, one.caller.system_id, one.request.message_id, one.request.purpose, subject_index,
+            bucket=store.bucket_of(now, timedelta(seconds=limits.window_s)) - 5, minute=now - timedelta(minutes=1),
+            since=now - timedelta(seconds=limits.subject_window_s),
+        )  # fmt: skip
+
+    def _again(self, tx: Tx, one: Begin, request_id: str) -> Begun | HubProblem:
         """The same message: its answer, or the run of a process that has died is taken over."""
+        seen = store.request(tx.conn, request_id)
+        if seen is None:  # removed between the two statements
+            return HubProblem(HUB_BUSY, retry_after_s=1)
         if seen.digest != one.digest:
             return HubProblem(MESSAGE_ID_CONFLICT)
         actor = f"system:{one.caller.system_id}"
@@ -193,17 +201,12 @@ class Beginnings:
         tx.audit.append(AuditEntry(actor, "evidence.request", seen.id, "taken-over", {"digest": one.digest}))
         return Begun(seen.id, one.owner)
 
-    def _throttle(self, tx: Tx, system_id: str, subject_index: str) -> HubProblem | None:
+    def _throttle(self, tx: Tx, system_id: str, subject_index: str, past: store.Past) -> HubProblem | None:
         """Limits of the caller and of the subject, and the detector of enumeration: many holders, one caller."""
         limits, now = self._rules.limits, tx.now
         window = timedelta(seconds=limits.window_s)
-        bucket = store.bucket_of(now, window)
-        store.note_subject(tx.conn, system_id, subject_index, bucket)
-        asked = store.asked(
-            tx.conn, system_id, subject_index, bucket=bucket - 5, minute=now - timedelta(minutes=1),
-            since=now - timedelta(seconds=limits.subject_window_s),
-        )  # fmt: skip
-        if (subjects := asked.subjects) > limits.subjects:
+        store.note_subject(tx.conn, system_id, subject_index, store.bucket_of(now, window))
+        if (subjects := past.subjects) > limits.subjects:
             if store.note_throttled(tx.conn, system_id, subjects, now, now + window / 6):
                 detail = {"subjects": str(subjects), "window": str(limits.window_s)}
                 tx.audit.append(AuditEntry("node", "evidence.enumeration", system_id, "alert", detail))
@@ -211,9 +214,9 @@ class Beginnings:
                     lambda: log.error("one caller asks about many holders", system=system_id, subjects=subjects)
                 )
             return HubProblem(EVIDENCE_THROTTLED, "many-subjects", retry_after_s=limits.window_s // 6)
-        if asked.by_caller >= limits.caller_requests:
+        if past.by_caller >= limits.caller_requests:
             return HubProblem(EVIDENCE_THROTTLED, "caller-limit", retry_after_s=60)
-        if asked.by_subject >= limits.subject_requests:
+        if past.by_subject >= limits.subject_requests:
             return HubProblem(EVIDENCE_THROTTLED, "subject-limit", retry_after_s=limits.subject_window_s // 6)
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from hub import tables as t
 from hub.deliveries.model import Target
-from hub.prepared import Prepared, in_list, insert_many, insert_new, listed
+from hub.prepared import Prepared, in_list, insert_many, insert_new, listed, replace_many
 
 Values = dict[str, object]
 
@@ -59,10 +59,6 @@ class DocumentRow:
     call_ended_at: datetime | None = None
     call_outcome: str | None = None
 
-    @property
-    def values(self) -> Values:
-        return {name: getattr(self, name) for name in self.__slots__}
-
 
 @dataclass(frozen=True, slots=True)
 class EndpointRow:
@@ -89,16 +85,13 @@ def _insert(conn: Connection, table: sa.Table) -> postgresql.Insert | sqlite.Ins
 
 # --- requests -----------------------------------------------------------------------------------------------------------
 
-r, d, k, q = t.evidence_requests, t.evidence_documents, t.kept_ecerts, t.subject_queries
+r, d, k, q, p = t.evidence_requests, t.evidence_documents, t.kept_ecerts, t.subject_queries, t.system_purposes
 _REQUEST = [r.c[field.name] for field in fields(RequestRow)]
 _DOCUMENT = [d.c[field.name] for field in fields(DocumentRow)]
 
 _BY_ID = sa.select(*_REQUEST).where(r.c.id == sa.bindparam("this"))
 _REQUEST_BY_ID = Prepared(_BY_ID)
 _REQUEST_LOCKED = Prepared(_BY_ID.with_for_update())
-_REQUEST_BY_MESSAGE = Prepared(
-    sa.select(*_REQUEST).where(r.c.system_id == sa.bindparam("system_id"), r.c.message_id == sa.bindparam("message_id"))
-)
 _UPDATE_REQUEST = sa.update(r).where(r.c.id == sa.bindparam("this"))
 _OUTCOME = {
     name: sa.bindparam(name, type_=r.c[name].type)
@@ -107,11 +100,7 @@ _OUTCOME = {
 _FINISH_REQUEST = Prepared(_UPDATE_REQUEST.where(r.c.state == "open", r.c.owner == sa.bindparam("by")).values(_OUTCOME))
 _DOCUMENTS = Prepared(sa.select(*_DOCUMENT).where(d.c.request_id == sa.bindparam("this")).order_by(d.c.document))
 _KEY_OF_DOCUMENT = ("request_id", "document")
-_PUT_DOCUMENT = Prepared(
-    sa.update(d)
-    .where(d.c.request_id == sa.bindparam("this"), d.c.document == sa.bindparam("one"))
-    .values({c.name: sa.bindparam(c.name, type_=c.type) for c in _DOCUMENT if c.name not in _KEY_OF_DOCUMENT})
-)
+_PLANNED = (*_KEY_OF_DOCUMENT, "standing", "reason", "endpoint_id", "followed_up")
 
 
 def request(conn: Connection, request_id: str, *, lock: bool = False) -> RequestRow | None:
@@ -119,16 +108,11 @@ def request(conn: Connection, request_id: str, *, lock: bool = False) -> Request
     return None if row is None else RequestRow(*row)
 
 
-def by_message(conn: Connection, system_id: str, message_id: str) -> RequestRow | None:
-    row = _REQUEST_BY_MESSAGE.row(conn, system_id=system_id, message_id=message_id)
-    return None if row is None else RequestRow(*row)
-
-
 def add_request(conn: Connection, row: RequestRow, documents: Sequence[DocumentRow]) -> bool:
-    """False if another node took the same message in the meantime."""
+    """False if another node took the same message in the meantime. ``documents``: planned, none asked for yet."""
     if not insert_new(conn, r, [row]):
         return False
-    insert_many(conn, d, documents)
+    insert_many(conn, d, [{name: getattr(one, name) for name in _PLANNED} for one in documents])
     return True
 
 
@@ -166,9 +150,9 @@ def documents(conn: Connection, request_id: str) -> list[DocumentRow]:
     return [DocumentRow(*row) for row in _DOCUMENTS.rows(conn, this=request_id)]
 
 
-def put_documents(conn: Connection, rows: Iterable[DocumentRow]) -> None:
+def put_documents(conn: Connection, rows: Sequence[DocumentRow]) -> None:
     """Every column of rows that are there."""
-    _PUT_DOCUMENT.run_each(conn, ({**row.values, "this": row.request_id, "one": row.document} for row in rows))
+    replace_many(conn, d, rows)
 
 
 def relied_on(conn: Connection, indexes: Collection[str]) -> list[tuple[str, str]]:
@@ -217,13 +201,18 @@ def drop_kept(conn: Connection, indexes: Collection[str]) -> int:
     return sum(conn.execute(sa.delete(k).where(k.c.identifier_index.in_(part))).rowcount for part in _parts(indexes))
 
 
-# --- how much was asked ------------------------------------------------------------------------------------------------------
+# --- what a caller asked before ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a caller has asked of late. ``subjects``: different holders; ``by_caller`` and ``by_subject``: requests."""
+class Past:
+    """What a message is judged by. ``seen``: the request that the same message made; ``allowed``: its purpose is registered.
 
+    ``subjects``: different holders asked about of late, with this one; ``by_caller`` and ``by_subject``: requests.
+    """
+
+    seen: str | None
+    allowed: bool
     subjects: int
     by_caller: int
     by_subject: int
@@ -233,30 +222,47 @@ def _count(counted: sa.ColumnElement[int], *where: sa.ColumnElement[bool]) -> sa
     return sa.select(counted).where(*where).scalar_subquery()
 
 
-_ASKED = Prepared(
+_SYSTEM = sa.bindparam("system", type_=sa.String)
+_SUBJECT = sa.bindparam("subject", type_=sa.String)
+_PAST = Prepared(
     sa.select(
+        sa.select(r.c.id).where(r.c.system_id == _SYSTEM, r.c.message_id == sa.bindparam("message")).scalar_subquery(),
+        sa.exists().where(p.c.system_id == _SYSTEM, p.c.purpose == sa.bindparam("purpose")),
         _count(
             sa.func.count(sa.distinct(q.c.subject_index)),
-            q.c.system_id == sa.bindparam("system"),
+            q.c.system_id == _SYSTEM,
             q.c.bucket >= sa.bindparam("bucket"),
+            q.c.subject_index != _SUBJECT,
         ),
-        _count(sa.func.count(), r.c.system_id == sa.bindparam("system"), r.c.asked_at > sa.bindparam("minute")),
-        _count(sa.func.count(), r.c.subject_index == sa.bindparam("subject"), r.c.asked_at > sa.bindparam("since")),
+        _count(sa.func.count(), r.c.system_id == _SYSTEM, r.c.asked_at > sa.bindparam("minute")),
+        _count(sa.func.count(), r.c.subject_index == _SUBJECT, r.c.asked_at > sa.bindparam("since")),
     )
 )
+
+
+def past(
+    conn: Connection,
+    system_id: str,
+    message_id: str,
+    purpose: str,
+    subject_index: str,
+    *,
+    bucket: int,
+    minute: datetime,
+    since: datetime,
+) -> Past:
+    """In one question: holders since ``bucket``, the caller's requests since ``minute``, whoever's about the holder ``since``."""
+    row = _PAST.row(
+        conn, system=system_id, message=message_id, purpose=purpose, subject=subject_index, bucket=bucket, minute=minute,
+        since=since,
+    )  # fmt: skip
+    seen, allowed, others, by_caller, by_subject = row or (None, False, 0, 0, 0)
+    return Past(seen, allowed, others + 1, by_caller, by_subject)
 
 
 def note_subject(conn: Connection, system_id: str, subject_index: str, bucket: int) -> None:
     """Once for each bucket."""
     insert_new(conn, q, [{"system_id": system_id, "bucket": bucket, "subject_index": subject_index}])
-
-
-def asked(
-    conn: Connection, system_id: str, subject_index: str, *, bucket: int, minute: datetime, since: datetime
-) -> Asked:
-    """Holders since ``bucket``, the caller's requests since ``minute``, those about the holder, whoever's, ``since``."""
-    row = _ASKED.row(conn, system=system_id, subject=subject_index, bucket=bucket, minute=minute, since=since)
-    return Asked(*(row or (0, 0, 0)))
 
 
 def note_throttled(conn: Connection, system_id: str, subjects: int, now: datetime, until: datetime) -> bool:
@@ -289,9 +295,7 @@ def purge(conn: Connection, now: datetime, bucket: int) -> int:
 # --- who may what, and where -----------------------------------------------------------------------------------------------
 
 
-_PURPOSES = Prepared(
-    sa.select(t.system_purposes.c.purpose).where(t.system_purposes.c.system_id == sa.bindparam("system"))
-)
+_PURPOSES = Prepared(sa.select(p.c.purpose).where(p.c.system_id == _SYSTEM))
 _TARGET = [t.endpoints.c[field.name] for field in fields(Target)]
 
 
@@ -305,15 +309,12 @@ def allow_purpose(conn: Connection, system_id: str, purpose: str, now: datetime,
 
 
 def forbid_purpose(conn: Connection, system_id: str, purpose: str) -> bool:
-    p = t.system_purposes
     return conn.execute(sa.delete(p).where(p.c.system_id == system_id, p.c.purpose == purpose)).rowcount == 1
 
 
 def all_purposes(conn: Connection) -> list[tuple[str, str]]:
-    p = t.system_purposes.c
-    return [
-        (row.system_id, row.purpose) for row in conn.execute(sa.select(p.system_id, p.purpose).order_by(p.system_id))
-    ]
+    rows = conn.execute(sa.select(p.c.system_id, p.c.purpose).order_by(p.c.system_id))
+    return [(row.system_id, row.purpose) for row in rows]
 
 
 def system_exists(conn: Connection, system_id: str) -> bool:
