@@ -164,8 +164,9 @@ class Hub:
         largest = settings.max_document_mb * 2**20
         self.app.include_router(verifications.create_router(gate, self.db, verifier, max_document=largest))
         console = Console(
-            self.db, self.rooms, handlers, self.operators, self.prober, public_url=settings.effective_public_url
-        )
+            self.db, self.rooms, handlers, self.operators, self.prober, self.items,
+            public_url=settings.effective_public_url,
+        )  # fmt: skip
         self.app.include_router(console_router(console))
         self.app.include_router(differences_router(console, self.db, self.reconciler))
         self.app.include_router(verify_router(console, self.db, verifier, max_document=largest))

@@ -113,7 +113,7 @@ class Pages:
                 return self._title("step", value, language)
             case "outcome":
                 return word("step", value, language)
-            case "kind" | "service":
+            case "kind" | "service" | "form":
                 return word(key, value, language)
             case "flow":
                 return self._flow_title(value, language)
@@ -121,8 +121,6 @@ class Pages:
                 return text(value, language)
             case "purpose":
                 return _purpose_title(value, language)
-            case "form":
-                return word("form", value, language)
             case "region" if value in REGIONS:
                 return _region(value)
             case "limitAt" | "before":
@@ -177,11 +175,11 @@ def _titles(flows: Iterable[Flow]) -> dict[tuple[str, str], tuple[str, str]]:
 
 
 def _ecert_title(document: str, language: Language) -> str:
-    """``degree`` or ``id-card@guardian``, by the name of its type; a record has none."""
+    """``degree`` or ``id-card@guardian``, by the name of its type, or of the record that it is."""
     name, _, role = document.partition("@")
     kind = ecert_types().get(name)
-    title = name if kind is None else kind.title_zh if language == "zh" else kind.title_en
-    return f"{title} ({role})" if role else title
+    title = word("document", name, language) if kind is None else kind.title_zh if language == "zh" else kind.title_en
+    return f"{title} ({word('holder-role', role, language)})" if role else title
 
 
 def _purpose_title(purpose: str, language: Language) -> str:

@@ -24,18 +24,21 @@ from hub.cases import store as case_store
 from hub.cases.progress import Rooms
 from hub.cases.views import views
 from hub.console import store
-from hub.console.entries import store as entries
+from hub.console.entries import lists
 from hub.console.guard import guarded
+from hub.console.naming import Names
 from hub.console.rendering import LANGUAGE_COOKIE, Pages, local_address
 from hub.db import Database, Tx
 from hub.deliveries import store as deliveries
 from hub.deliveries.model import Handlers
+from hub.ecerts.items.service import ItemCatalogue
 from hub.health.overview import overview
 from hub.health.probes import Prober, UnknownEndpoint
 
 COOKIE = "hub_session"
 REPLAYED_AT_ONCE = 500
 T = TypeVar("T")
+Facts = dict[str, object]  # of a template
 FormText = Annotated[str, Form(max_length=300)]
 Back = Annotated[str, Form(max_length=300)]
 _PERSONAL = re.compile(r"\d{15}|\d{17}[\dXx]|[GL]\d{17}[\dXx]")
@@ -49,8 +52,9 @@ class Console:
     """Pages for operators. ``public_url`` is how they reach them; with https, cookies are for https only."""
 
     def __init__(
-        self, db: Database, rooms: Rooms, handlers: Handlers, operators: Operators, prober: Prober, *, public_url: str
-    ) -> None:
+        self, db: Database, rooms: Rooms, handlers: Handlers, operators: Operators, prober: Prober, items: ItemCatalogue,
+        *, public_url: str,
+    ) -> None:  # fmt: skip
         self._db = db
         self._handlers = handlers
         self._rooms = rooms
@@ -58,6 +62,7 @@ class Console:
         self._prober = prober
         self.public_url = public_url
         self._secure = public_url.startswith("https")
+        self.names = Names(db, operators, items)
         self.pages = Pages(rooms.flows)
 
     # --- signing in -----------------------------------------------------------------------------------------------------
@@ -128,13 +133,14 @@ class Console:
         return await self._overview(request, session, "live.html")
 
     async def _overview(self, request: Request, session: SessionRow, template: str) -> Response:
-        def read() -> dict[str, object]:
+        def read() -> Facts:
             with self._db.read() as conn:
-                return {
+                facts: Facts = {
                     "seen": overview(conn, self._db.clock()),
                     "suspended": store.suspended(conn),
                     "near": case_store.cases_near_limit(conn, limit=50),
                 }
+            return facts | self.names.facts()
 
         return self.pages.page(request, template, session, facts={**await in_thread(read), "may_act": may_act(session)})
 
@@ -146,16 +152,17 @@ class Console:
         if _PERSONAL.fullmatch(wanted):
             return self._found(request, session, "", "no-personal", 400)
 
-        def read() -> dict[str, object]:
+        def read() -> Facts:
+            around = self.names.around()
             with self._db.read() as conn:
                 found = store.find(conn, wanted)
                 one = found.case_ids if len(found.case_ids) == 1 else []
-                kept = entries.find(conn, wanted, one)
+                kept = lists.find(conn, wanted, one, around)
                 cases = case_store.load_cases(conn, one)
                 shown = views(conn, self._rooms.flows, list(cases.values()))
                 all_health = () if found.case_ids else overview(conn, self._db.clock()).endpoints
                 health = next((e for e in all_health if e.id == wanted), None)
-                return {
+                facts: Facts = {
                     "view": shown[0] if shown else None,
                     "entries": kept,
                     "history": case_store.events_of(conn, one[0]) if one else [],
@@ -167,36 +174,30 @@ class Console:
                     "may_act": may_act(session),
                     "id": wanted,
                 }
+            return facts | self.names.facts()
 
-        facts = {**await in_thread(read), "actor_name": await self._actor_names()}
-        return self.pages.page(request, "found.html", session, facts=facts)
+        return self.pages.page(request, "found.html", session, facts=await in_thread(read))
 
     async def list_entries(self, request: Request, name: str, before: str = "") -> Response:
-        """What a room of e-certificates keeps, newest first."""
+        """What a room of e-certificates keeps, newest first; items by code."""
         session = await self.session(request)
         if session is None:
             return self.sign_in_page(request)
-        listing = entries.LISTINGS.get(name)
+        listing = lists.LISTINGS.get(name)
         if listing is None:
             return self._found(request, session, "", "found-none", 404)
 
-        def read() -> entries.EntryPage:
+        def read() -> Facts:
+            around = self.names.around()
             with self._db.read() as conn:
-                return entries.page(conn, listing, before=before[:100])
+                shown = lists.page(conn, listing, around, before=before[:100])
+            return {"shown": shown, "listing": listing, "listings": list(lists.LISTINGS), **self.names.facts()}
 
-        facts = {"shown": await in_thread(read), "listing": listing, "listings": list(entries.LISTINGS)}
-        return self.pages.page(
-            request, "listing.html", session, facts={**facts, "actor_name": await self._actor_names()}
-        )
-
-    async def _actor_names(self) -> Callable[[str], str]:
-        """An operator's name for the id that the audit log keeps."""
-        names = {f"operator:{row.id}": f"operator:{row.name}" for row in await in_thread(self._operators.list)}
-        return lambda actor: names.get(actor, actor)
+        return self.pages.page(request, "listing.html", session, facts=await in_thread(read))
 
     def _found(self, request: Request, session: SessionRow, wanted: str, notice: str, status: int) -> Response:
         """The page of an id with nothing on it but a notice."""
-        nothing: dict[str, object] = {
+        nothing: Facts = {
             "view": None,
             "entries": [],
             "history": [],
@@ -219,14 +220,12 @@ class Console:
             return self._found(request, session, "", "denied", 403)
         asked = {"actor": actor.strip()[:100], "action": action.strip()[:64], "object_id": object.strip()[:100]}
 
-        def read() -> store.AuditPage:
+        def read() -> Facts:
             with self._db.read() as conn:
-                return store.audit_page(conn, before=before, **asked)
+                log = store.audit_page(conn, before=before, **asked)
+            return {"log": log, **self.names.facts(), **asked}
 
-        return self.pages.page(
-            request, "audit.html", session,
-            facts={"log": await in_thread(read), "actor_name": await self._actor_names(), **asked},
-        )  # fmt: skip
+        return self.pages.page(request, "audit.html", session, facts=await in_thread(read))
 
     # --- acts -----------------------------------------------------------------------------------------------------------
 

@@ -63,6 +63,17 @@ _AUDIT = [t.audit.c[name] for name in AuditRow.__dataclass_fields__]
 _SUSPENDED = t.deliveries.c.state == sa.literal_column("'suspended'")  # a literal, so that the partial index serves it
 
 
+def system_names(conn: Connection) -> dict[str, str]:
+    """By id, as they were registered."""
+    return {row.id: row.name for row in conn.execute(sa.select(t.systems.c.id, t.systems.c.name))}
+
+
+def endpoint_places(conn: Connection) -> dict[str, tuple[str, str]]:
+    """By id, the region and the service."""
+    e = t.endpoints.c
+    return {row.id: (row.region, row.service) for row in conn.execute(sa.select(e.id, e.region, e.service))}
+
+
 def suspended(conn: Connection) -> list[DeliveryRow]:
     """Oldest first, at most PAGE."""
     query = sa.select(*_DELIVERY).where(_SUSPENDED).order_by(t.deliveries.c.id).limit(PAGE)

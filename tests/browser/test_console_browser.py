@@ -10,6 +10,8 @@ import pytest
 import requests
 from playwright.sync_api import Locator, Page, expect
 
+from hub.console.entries.lists import LISTINGS
+from hub.demo import evidence_scene
 from tests.browser.conftest import PASSWORD, House
 
 pytestmark = pytest.mark.browser
@@ -201,6 +203,20 @@ def test_an_event_is_found_by_its_id(house: House, open_page: Open) -> None:
     expect(page.locator("h2 code", has_text=events[-1]["subject"])).to_be_visible()
 
 
+def test_an_item_is_reached_from_the_lists_and_by_its_code(house: House, open_page: Open) -> None:
+    evidence_scene.prepare(house.stage)
+    page = open_page(SYSTEM)
+    page.get_by_role("link", name="证照业务").click()
+    page.get_by_role("link", name="事项目录").click()
+    row = page.get_by_role("row").filter(has_text="370105003001").filter(has_text="历下区教育主管部门")
+    expect(row.get_by_role("cell", name="义务教育学生转学")).to_be_visible()
+    expect(row.get_by_role("cell", name="15 个工作日")).to_be_visible()
+    row.get_by_role("link").click()
+    expect(page.get_by_role("cell", name="居民身份证 (监护人)", exact=True)).to_be_visible()
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_text("Student transfer in compulsory education")).to_be_visible()
+
+
 def test_the_language_is_the_readers(house: House, open_page: Open) -> None:
     page = open_page(SYSTEM, f"/console/find?id={REGISTRY}")
     page.get_by_role("button", name="English").click()
@@ -223,7 +239,8 @@ def test_the_page_says_so_when_the_hub_does_not_answer(house: House, open_page: 
 
 def test_nothing_hangs_over_on_a_telephone(house: House, open_page: Open) -> None:
     page = open_page(SYSTEM, viewport={"width": 390, "height": 844})
-    for path in ("/console", f"/console/find?id={REGISTRY}", "/console/verify"):
+    lists = [f"/console/lists/{name}" for name in LISTINGS]
+    for path in ("/console", f"/console/find?id={REGISTRY}", "/console/verify", *lists):
         page.goto(house.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -10,13 +10,30 @@ import sqlalchemy as sa
 from hub import tables as t
 from hub.access.operators import Role
 from hub.app import Hub
-from hub.console.entries.store import LISTINGS, PAGE
+from hub.console.entries.lists import LISTINGS
+from hub.console.entries.model import PAGE
 from hub.console.words import WORDS
 from hub.db import Tx
+from hub.ecerts.notices import Notice
 from tests.integration.test_console import add_endpoint, client, hub, links, signed_in
 
 __all__ = ["hub", "links"]  # fixtures
 REQUEST, BATCH, CODE, SHOWN = "evr_1", "col_1", "auth_1", "pres_1"
+
+
+def notice(**changes: object) -> Notice:
+    said: dict[str, object] = {
+        "id": "鲁教办〔2026〕7号",
+        "title": "关于民办学校办学许可证延期的公告",
+        "source": "省教育厅网站",
+        "ecert_type": "private-school-licence",
+        "region": "370000",
+        "issued_on": date(2026, 1, 5),
+        "expired_from": date(2025, 12, 1),
+        "expired_until": date(2026, 3, 31),
+        "deemed_valid_until": date(2099, 6, 30),
+    }
+    return Notice.model_validate(said | changes)
 
 
 def fill(tx: Tx) -> None:
@@ -130,7 +147,13 @@ def fill(tx: Tx) -> None:
         purge_at=at,
         holder_sealed=b"sealed",
     )
-    insert(t.extension_notices, id="鲁教办〔2026〕7号", definition="{}", added_at=at, added_by="operator:shell:a")
+    insert(
+        t.extension_notices,
+        id="鲁教办〔2026〕7号",
+        definition=notice().model_dump_json(),
+        added_at=at,
+        added_by="operator:shell:a",
+    )
     insert(t.throttled_callers, system_id="s", subjects=400, since=at, until=at)
 
 
@@ -192,7 +215,8 @@ def test_an_expired_certificate_is_no_late_delivery(filled: Hub, links: dict[Rol
 
 def test_a_long_list_is_turned_page_by_page(filled: Hub, links: dict[Role, str]) -> None:
     def many(tx: Tx) -> None:
-        rows = [{"id": f"n-{n:04}", "definition": "{}", "added_at": tx.now, "added_by": "x"} for n in range(PAGE + 5)]
+        said = notice().model_dump_json()
+        rows = [{"id": f"n-{n:04}", "definition": said, "added_at": tx.now, "added_by": "x"} for n in range(PAGE + 5)]
         tx.conn.execute(sa.insert(t.extension_notices), rows)
 
     filled.db.write(many)

@@ -1,83 +1,69 @@
-"""What the e-certificate rooms keep, as the console lists it. Columns of ids, states and times only: no holder, no content."""
+"""The SQL of the lists: what the e-certificate rooms keep. No holder and no content is read."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from hub import tables as t
-
-PAGE: Final = 100
-Value = str | int | bool | datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A table and the columns that are shown, the first being what an entry is found by; newest first by it."""
-
-    name: str
-    table: sa.Table
-    columns: tuple[str, ...]
+from hub.console.entries import telling
+from hub.console.entries.model import PAGE, Around, Details, Entry, EntryPage, Listing, Values
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    listing: str
-    id: str
-    values: dict[str, Value]
+class TableListing(Listing):
+    """Newest first: by ``born``, or by the first column, whose ids sort in the order of birth."""
+
+    table: sa.Table = t.systems
+    born: str | None = None
+    tell: Callable[[Connection, list[RowMapping], Around], list[Values]] | None = None  # columns that the table has not
+    told_from: tuple[str, ...] = ()  # what that reads beside the columns that are shown
 
 
-@dataclass(frozen=True, slots=True)
-class EntryPage:
-    entries: list[Entry]
-    older: str | None  # the id before which the next page begins
+TABLES: Final = (
+    TableListing("evidence-requests",
+                 ("id", "state", "answer", "asked_at", "system_id", "item_code", "region", "purpose", "message_id",
+                  "answered_at"),
+                 table=t.evidence_requests, tell=telling.evidence),
+    TableListing("collections",
+                 ("id", "state", "received_at", "finished_at", "system_id", "region", "endpoint_id", "form", "rows_read",
+                  "percent", "reason", "message_id"),
+                 table=t.collect_batches),
+    TableListing("authorizations",
+                 ("id", "state", "issued_at", "issued_by", "expires_at", "attempts", "redeemed_at", "redeemed_by",
+                  "use_until", "revoked_at"),
+                 table=t.authorizations, tell=telling.authorization),
+    TableListing("presentations",
+                 ("id", "state", "begun_at", "expires_at", "used_at", "revoked_at", "system_id", "endpoint_id", "kind",
+                  "reason", "message_id"),
+                 table=t.presentations, tell=telling.presentation, told_from=("owned_until", "use_until")),
+    TableListing("consents", ("id", "given_at", "registered_by", "ends_at", "revoked_at"), table=t.consents),
+    TableListing("notices",
+                 ("id", "state", "title", "document", "region", "issued_on", "ran_out", "deemed_valid_until", "added_at"),
+                 ("source", "added_by", "withdrawn_at"),
+                 table=t.extension_notices, born="added_at", tell=telling.notice, told_from=("definition",)),
+    TableListing("throttled", ("system_id", "subjects", "since", "until"), table=t.throttled_callers, born="since"),
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
-    """An entry with what belongs to it: documents of a request, rows of a batch by state."""
-
-    entry: Entry
-    parts: list[dict[str, Value]]
-
-
-LISTINGS: Final = {
-    listing.name: listing
-    for listing in (
-        Listing("evidence-requests", t.evidence_requests,
-                ("id", "state", "asked_at", "system_id", "item_code", "region", "purpose", "message_id", "answered_at")),
-        Listing("collections", t.collect_batches,
-                ("id", "state", "received_at", "finished_at", "system_id", "region", "endpoint_id", "form", "rows_read",
-                 "percent", "reason", "message_id")),
-        Listing("authorizations", t.authorizations,
-                ("id", "issued_at", "issued_by", "expires_at", "attempts", "redeemed_at", "redeemed_by", "use_until",
-                 "revoked_at")),
-        Listing("presentations", t.presentations,
-                ("id", "state", "begun_at", "expires_at", "used_at", "revoked_at", "system_id", "endpoint_id", "kind", "reason",
-                 "message_id")),
-        Listing("consents", t.consents, ("id", "given_at", "registered_by", "ends_at", "revoked_at")),
-        Listing("notices", t.extension_notices, ("id", "added_at", "added_by", "withdrawn_at")),
-        Listing("throttled", t.throttled_callers, ("system_id", "subjects", "since", "until")),
-    )
-}  # fmt: skip
-
-
-def page(conn: Connection, listing: Listing, *, before: str | None) -> EntryPage:
-    """At most PAGE entries; ids of ours sort in the order of birth."""
+def page(conn: Connection, listing: TableListing, around: Around, *, before: str | None) -> EntryPage:
+    """At most PAGE entries, those that are older than the one called ``before``."""
     key = listing.table.c[listing.columns[0]]
-    query = _select(listing).order_by(key.desc()).limit(PAGE + 1)
+    born = listing.table.c[listing.born or listing.columns[0]]
+    query = _select(listing).order_by(born.desc(), key.desc()).limit(PAGE + 1)
     if before:
-        query = query.where(key < before)
-    found = [_entry(listing, row) for row in conn.execute(query)]
-    return EntryPage(found[:PAGE], found[PAGE - 1].id if len(found) > PAGE else None)
+        at = sa.select(born).where(key == before).scalar_subquery() if listing.born else before
+        query = query.where(sa.or_(born < at, sa.and_(born == at, key < before)))
+    found = conn.execute(query).all()
+    shown = _entries(conn, listing, around, found[:PAGE])
+    return EntryPage(shown, shown[-1].id if len(found) > PAGE else None)
 
 
-def find(conn: Connection, wanted: str, also: Collection[str]) -> list[Details]:
+def find(conn: Connection, wanted: str, also: Collection[str], around: Around) -> list[Details]:
     """By its id, its message's id, or the key of a delivery that carried rows of a batch; served by indexes."""
     ids = {wanted, *also}
     rows = t.collect_rows
@@ -85,18 +71,19 @@ def find(conn: Connection, wanted: str, also: Collection[str]) -> list[Details]:
         conn.execute(sa.select(rows.c.batch_id).where(rows.c.delivery_key.in_(ids)).distinct().limit(PAGE)).scalars()
     )
     found: list[Details] = []
-    for listing in LISTINGS.values():
+    for listing in TABLES:
         table = listing.table
         wheres: list[sa.ColumnElement[bool]] = [table.c[listing.columns[0]].in_(ids)]
         if "message_id" in table.c:  # unique for each system: the index begins with it
             wheres.append(table.c.system_id.in_(sa.select(t.systems.c.id)) & (table.c.message_id == wanted))
         queries = [_select(listing).where(where).limit(PAGE) for where in wheres]
-        entries = {row[0]: _entry(listing, row) for query in queries for row in conn.execute(query)}
-        found += [Details(entry, _parts(conn, listing, entry.id)) for entry in entries.values()]
+        entries = {row[0]: row for query in queries for row in conn.execute(query)}
+        shown = _entries(conn, listing, around, list(entries.values()))
+        found += [Details(entry, _parts(conn, listing, entry.id)) for entry in shown]
     return found
 
 
-def _parts(conn: Connection, listing: Listing, entry_id: str) -> list[dict[str, Value]]:
+def _parts(conn: Connection, listing: Listing, entry_id: str) -> list[Values]:
     d, r = t.evidence_documents, t.collect_rows
     match listing.name:
         case "evidence-requests":
@@ -113,9 +100,18 @@ def _parts(conn: Connection, listing: Listing, entry_id: str) -> list[dict[str, 
     return [dict(row._mapping) for row in conn.execute(query)]
 
 
-def _select(listing: Listing) -> sa.Select[tuple[Value, ...]]:
-    return sa.select(*(listing.table.c[name] for name in listing.columns))
+def _select(listing: TableListing) -> sa.Select[tuple[object, ...]]:
+    wanted = (*listing.columns, *listing.more, *listing.told_from)
+    return sa.select(*(listing.table.c[name] for name in wanted if name in listing.table.c))
 
 
-def _entry(listing: Listing, row: sa.Row[tuple[Value, ...]]) -> Entry:
-    return Entry(listing.name, str(row[0]), dict(row._mapping))
+def _entries(
+    conn: Connection, listing: TableListing, around: Around, rows: Sequence[sa.Row[tuple[object, ...]]]
+) -> list[Entry]:
+    read = [row._mapping for row in rows]
+    told = listing.tell(conn, read, around) if listing.tell is not None and read else [{}] * len(read)
+    shown = (*listing.columns, *listing.more)
+    return [
+        Entry(listing.name, str(row[0]), {name: said[name] if name in said else of[name] for name in shown})
+        for row, of, said in zip(rows, read, told, strict=True)
+    ]

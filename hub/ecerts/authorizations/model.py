@@ -229,16 +229,39 @@ class Standing(StrEnum):
     REVOKED = "revoked"
 
 
+class CodeState(StrEnum):
+    """How a code stands for those who watch over it; REDEEMED and REVOKED stay so, whatever runs out afterwards."""
+
+    REDEEMABLE = "redeemable"
+    REDEEMED = "redeemed"
+    REVOKED = "revoked"
+    LOCKED = "locked"  # too many wrong codes were tried
+    EXPIRED = "expired"
+
+
+_STANDINGS: Final = {
+    CodeState.REDEEMABLE: Standing.REDEEMABLE,
+    CodeState.REDEEMED: Standing.REDEEMED,
+    CodeState.REVOKED: Standing.REVOKED,
+    CodeState.LOCKED: Standing.UNKNOWN,
+    CodeState.EXPIRED: Standing.EXPIRED,
+}
+
+
+def code_state(*, attempts: int, expires_at: datetime, redeemed: bool, revoked: bool, now: datetime) -> CodeState:
+    if revoked:
+        return CodeState.REVOKED
+    if redeemed:
+        return CodeState.REDEEMED
+    if attempts >= MAX_ATTEMPTS:
+        return CodeState.LOCKED
+    return CodeState.EXPIRED if now >= expires_at else CodeState.REDEEMABLE
+
+
 def standing(
     *, attempts: int, right_code: bool, expires_at: datetime, redeemed: bool, revoked: bool, now: datetime
 ) -> Standing:
     """Only who shows the right code learns how it stands."""
     if not right_code or attempts >= MAX_ATTEMPTS:
         return Standing.UNKNOWN
-    if revoked:
-        return Standing.REVOKED
-    if redeemed:
-        return Standing.REDEEMED
-    if now >= expires_at:
-        return Standing.EXPIRED
-    return Standing.REDEEMABLE
+    return _STANDINGS[code_state(attempts=attempts, expires_at=expires_at, redeemed=redeemed, revoked=revoked, now=now)]

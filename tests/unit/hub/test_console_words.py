@@ -11,12 +11,14 @@ import pytest
 from adapters.contract.questions import ShownKind
 from hub.access.operators import Role
 from hub.cases.events import EventType
-from hub.console.entries.store import LISTINGS
+from hub.console.entries.lists import LISTINGS
 from hub.console.rendering import age, local_address
 from hub.console.texts import TEXTS
 from hub.console.words import WORDS, word
 from hub.deliveries.breaker import Breaker
 from hub.deliveries.model import Kind, State, Word
+from hub.ecerts.authorizations.model import CodeState
+from hub.ecerts.catalogue import Channel, Level, LimitUnit
 from hub.ecerts.collect.ending import REPAIR
 from hub.ecerts.collect.model import BatchState, RowState
 from hub.ecerts.presentations.model import State as PresentationState
@@ -43,7 +45,16 @@ def test_every_text_that_a_template_asks_for_is_there(template: str) -> None:
 
 @pytest.mark.parametrize(
     ("family", "values"),
-    [("delivery", State), ("kind", Kind), ("evidence", EvidenceState), ("step", StepState), ("event", EventType)],
+    [
+        ("delivery", State),
+        ("kind", Kind),
+        ("evidence", EvidenceState),
+        ("step", StepState),
+        ("event", EventType),
+        ("level", Level),
+        ("channel", Channel),
+        ("limit-unit", LimitUnit),
+    ],
 )
 def test_every_state_has_its_words(family: str, values: type[State]) -> None:
     assert {value.value for value in values} <= set(WORDS[family])
@@ -59,9 +70,9 @@ def test_keys_that_are_made_of_values_are_there() -> None:
 
 def test_every_listing_has_its_words() -> None:
     assert set(LISTINGS) == set(WORDS["listing"])
-    shown = {column for listing in LISTINGS.values() for column in listing.columns}
+    shown = {column for listing in LISTINGS.values() for column in (*listing.columns, *listing.more)}
     assert shown <= set(WORDS["column"])
-    states = [*BatchState, *RowState, *Standing, *PresentationState, *EvidenceCaseState]
+    states = [*BatchState, *RowState, *Standing, *PresentationState, *EvidenceCaseState, *CodeState]
     assert {state.value for state in states} <= set(WORDS["entry-state"])
 
 
