@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from hub.access.operators.store import SessionRow
 from hub.cases.flow import Flow
 from hub.console.texts import TEXTS, Language, text
-from hub.console.words import word
+from hub.console.words import WORDS, said, word
 from hub.ecerts.evidence.rules import load_rules
 from hub.working_days import SHANGHAI
 from schemas.ecert_types import ecert_types
@@ -60,6 +60,7 @@ class Pages:
             event_text=lambda data: self._facts_text(data, language),
             subject_title=lambda kind, name: self._subject_title(kind, name, language),
             title_of=lambda kind, name: self._title(kind, name, language),
+            outcome_of=lambda value: _outcome(value, language),
             case_reason=lambda reason: self._case_reason(reason, language),
             flow_title=lambda key: self._flow_title(key, language),
             language=language,
@@ -107,6 +108,8 @@ class Pages:
 
     def _fact(self, key: str, value: str, language: Language) -> str:
         match key:
+            case "reason" | "code" if (words := said(value, language)) is not None:
+                return f"{words} ({value})"
             case "requirement":
                 return self._title("evidence", value, language)
             case "step":
@@ -135,6 +138,14 @@ class Pages:
 _BAD = frozenset({"notice-too-late", "notice-reason", "notice-ill", "notice-nothing", "sign-in-refused", "denied",
                   "session-over", "too-many-tries", "no-personal", "verify-missing", "verify-too-large",
                   "verify-bad-time", "verify-busy"})  # fmt: skip
+
+
+def _outcome(value: str, language: Language) -> tuple[str, bool]:
+    """Of an audit entry, in words; and whether it is a code that is looked up elsewhere, and so stands beside them."""
+    if value in WORDS["outcome"]:
+        return word("outcome", value, language), False
+    words = said(value, language)
+    return (word("entry-state", value, language), False) if words is None else (words, True)
 
 
 def language_of(request: Request) -> Language:
@@ -228,5 +239,11 @@ _LABELS = {"step": ("步骤", "step"), "requirement": ("材料", "evidence"), "r
            "answers": ("涉及答复", "answers"), "cases": ("涉及办件", "cases"), "certificates": ("证照数", "certificates"),
            "dropped": ("作废缓存", "kept copies dropped"), "told": ("已通知系统", "systems told"), "until": ("至", "until"),
            "document": ("证照", "document"), "types": ("证照类型", "types"), "cited": ("所引依据", "cited"),
-           "source": ("依据", "source"), "revokedAt": ("失效时间", "revoked at")}  # fmt: skip
+           "source": ("依据", "source"), "revokedAt": ("失效时间", "revoked at"),
+           "attempts": ("试错次数", "failed tries"), "holder": ("持有人索引", "holder's index"),
+           "codes": ("错误授权码", "wrong codes"),
+           "subjects": ("持有人数", "holders"), "window": ("时窗(秒)", "window (s)"), "identified": ("登录", "login"),
+           "level": ("登录等级", "level of login"), "added": ("新增", "added"), "replaced": ("替换", "replaced"),
+           "parts": ("文件块", "parts"), "old": ("原密钥", "old key"), "new": ("新密钥", "new key"),
+           "oldUntil": ("原密钥用至", "old key until"), "purposes": ("用途", "purposes")}  # fmt: skip
 _DIGESTS = ("digest", "sha256", "fingerprint")

@@ -9,6 +9,8 @@ from typing import Final
 
 from hub.console.entries.words import ENTRY_WORDS
 from hub.console.texts import Language
+from hub.ecerts.logins.model import REASONS
+from schemas.problems import KINDS
 
 WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     **ENTRY_WORDS,
@@ -217,6 +219,47 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "authorized": ("持有人已同意", "agreed to"),
         "denied": ("持有人未同意", "denied"),
         "used": ("已使用", "used"),
+        "alert": ("告警", "alert"),
+        "failed": ("未完成", "failed"),
+        "flagged": ("已标记", "flagged"),
+        "purged": ("已清除", "purged"),
+        "recomputed": ("已重新计算", "computed again"),
+        "taken-over": ("已接管", "taken over"),
+    },
+    "refusal": {  # reason words of refusals: they stand beside a problem's code, or instead of it
+        "live-codes": ("持有人未使用的授权码过多", "the holder has too many live codes"),
+        "wrong-codes": ("错误的授权码过多", "too many wrong codes"),
+        "malformed": ("格式不正确", "not well formed"),
+        "unknown": ("无此授权码", "there is no such code"),
+        "scope-audience": ("授权给其他系统", "authorized for another system"),
+        "scope-ecert-types": ("超出授权的证照类型", "e-certificate types that were not authorized"),
+        "scope-purpose": ("超出授权的用途", "a purpose that was not authorized"),
+        "scope-item": ("超出授权的事项", "an item that was not authorized"),
+        "scope-region": ("超出授权的区域", "a region that was not authorized"),
+        "no-consent": ("没有持有人同意", "there is no consent"),
+        "no-such-consent": ("所引同意不适用", "the consent that was named does not apply"),
+        "no-authorization": ("没有持有人授权", "there is no authorization"),
+        "consent-required": ("该事项须持有人同意", "the item needs the holder's consent"),
+        "authorization-not-usable": ("授权不可用", "the authorization cannot be used"),
+        "presentation-used": ("亮证已使用", "the shown code was used"),
+        "many-subjects": ("查询的持有人过多", "too many holders asked about"),
+        "caller-limit": ("该系统请求过多", "too many requests of this system"),
+        "subject-limit": ("对同一持有人请求过多", "too many requests about this holder"),
+        "identity-missing": ("未出示身份", "no identity was shown"),
+        "key-unknown": ("密钥或证书未登记", "the key or certificate is not registered"),
+        "signature-missing": ("没有签名", "there is no signature"),
+        "signature-ambiguous": ("不止一个签名", "more than one signature"),
+        "signature-malformed": ("签名格式不正确", "the signature is not well formed"),
+        "signature-invalid": ("签名值不正确", "the signature value does not hold"),
+        "signature-stale": ("签名过旧", "the signature is too old"),
+        "signature-future": ("签名时间晚于当前时间", "the signature lies in the future"),
+        "algorithm-mismatch": ("算法与登记的密钥不符", "the algorithm does not fit the registered key"),
+        "algorithm-unsupported": ("不支持的算法", "an algorithm that is not supported"),
+        "algorithm-weak": ("算法过弱", "the algorithm is too weak"),
+        "digest-missing": ("没有正文摘要", "the body has no digest"),
+        "digest-mismatch": ("正文与摘要不符", "the body does not fit its digest"),
+        "component-missing": ("签名未覆盖应签内容", "a required component is not signed"),
+        "parameter-missing": ("签名参数不全", "a signature parameter is missing"),
     },
     "code": {  # our words for what went wrong
         "connection-refused": ("连接被拒绝, 对方服务未启动", "connection refused: the service is not running"),
@@ -293,3 +336,14 @@ def word(family: str, value: str, language: Language) -> str:
     if pair is None:
         return value
     return pair[0] if language == "zh" else pair[1]
+
+
+def said(value: str, language: Language) -> str | None:
+    """A problem's code or a reason word of a refusal, in words; None if it is neither."""
+    problem = KINDS.get(value)
+    if problem is not None:
+        return problem.title_zh if language == "zh" else problem.title_en
+    login = REASONS.get(value)
+    if login is not None:
+        return login.zh if language == "zh" else login.en
+    return word("refusal", value, language) if value in WORDS["refusal"] else None

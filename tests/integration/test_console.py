@@ -17,7 +17,7 @@ from hub.access.operators import Role
 from hub.access.operators.throttle import TRIES
 from hub.app import Hub
 from hub.config import Settings
-from hub.db import Tx
+from hub.db import AuditEntry, Tx
 from hub.ecerts.evidence.store import note_throttled
 
 PASSWORD = "correct horse battery"
@@ -200,8 +200,6 @@ def test_only_the_audit_administrator_reads_the_whole_log(hub: Hub, links: dict[
 
 
 def test_the_audit_log_is_read_in_pages_and_filtered(hub: Hub, links: dict[Role, str]) -> None:
-    from hub.db import AuditEntry
-
     entries = [AuditEntry("system:many", "intake.refused", f"req_{n}", "signature-refused") for n in range(250)]
     hub.db.write(lambda tx: tx.audit.extend(entries))
     browser, _ = signed_in(hub, links, Role.AUDIT)
@@ -215,6 +213,30 @@ def test_the_audit_log_is_read_in_pages_and_filtered(hub: Hub, links: dict[Role,
     assert re.findall(r"<code>(req_\d+)</code>", browser.get("/console/audit?object=req_7").text) == ["req_7"]
     assert "req_" not in browser.get("/console/audit?actor=%25").text  # a filter is no pattern
     assert browser.get("/console/audit?before=nonsense").status_code == 400
+
+
+def test_a_refusal_is_told_in_words_with_its_code_beside(hub: Hub, links: dict[Role, str]) -> None:
+    add_endpoint(hub)
+    hub.db.write(lambda tx: tx.conn.execute(sa.update(t.systems).values(name="历下区政务服务大厅")))
+    stale = {"operation": "SubmitTransfer", "reason": "signature-stale"}
+    entries = [
+        AuditEntry("system:s", "intake.refused", "req_1", "signature-refused", stale),
+        AuditEntry("system:s", "authorization.redeem", "auth_1", "scope-region"),
+        AuditEntry("node", "authorization.guessing", "s", "alert", {"codes": "5", "window": "600"}),
+    ]
+    hub.db.write(lambda tx: tx.audit.extend(entries))
+    browser, _ = signed_in(hub, links, Role.AUDIT)
+    page = browser.get("/console/audit").text
+    assert "签名验证未通过<small><code>signature-refused</code></small>" in page
+    assert "原因: 签名过旧 (signature-stale)" in page
+    assert "超出授权的区域<small><code>scope-region</code></small>" in page
+    assert "system:s<small>历下区政务服务大厅</small>" in page
+    assert ">告警</td>" in page  # our own words need no code
+    assert "错误授权码: 5" in page
+    browser.post("/console/language", data={"language": "en", "back": "/console"})
+    page = browser.get("/console/find?id=req_1").text
+    assert "The signature was refused<small><code>signature-refused</code></small>" in page
+    assert "reason: the signature is too old (signature-stale)" in page
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hub.cases.events import EventType
 from hub.console.entries.lists import LISTINGS
 from hub.console.rendering import age, local_address
 from hub.console.texts import TEXTS
-from hub.console.words import WORDS, word
+from hub.console.words import WORDS, said, word
 from hub.deliveries.breaker import Breaker
 from hub.deliveries.model import Kind, State, Word
 from hub.ecerts.authorizations.model import CodeState
@@ -25,8 +25,20 @@ from hub.ecerts.presentations.model import State as PresentationState
 from hub.ecerts.solver import Standing
 from hub.health.overview import URGENCY, EndpointState
 from schemas.evidence import EvidenceCaseState
+from schemas.problems import KINDS
 from schemas.transfers import CaseState, EvidenceState, StepState
 
+CODE_REFUSALS = [
+    "unknown",
+    "malformed",
+    "live-codes",
+    "wrong-codes",
+    "scope-audience",
+    "scope-ecert-types",
+    "scope-purpose",
+    "scope-item",
+    "scope-region",
+]  # of authorization codes
 TEMPLATES = files("hub.console") / "templates"
 
 
@@ -84,6 +96,20 @@ def test_what_an_entry_can_say_has_its_words() -> None:
     )  # the template falls back on "code" where it is
     said = {"asked", "read", "taken", "checked", "agrees", "differs", "sent-again", "unreadable"}
     assert said <= set(WORDS["outcome"])
+
+
+@pytest.mark.parametrize(
+    "code", [*KINDS, *CODE_REFUSALS, "signature-stale", "signature-invalid", "key-unknown", "login-used"]
+)
+def test_every_refusal_is_told_in_words(code: str) -> None:
+    zh, en = said(code, "zh"), said(code, "en")
+    assert zh is not None
+    assert re.search(r"[一-鿿]", zh)
+    assert en not in (None, code)
+
+
+def test_what_is_no_refusal_has_no_words_of_one() -> None:
+    assert said("E-4711", "zh") is None
 
 
 def test_a_peers_own_code_stays_as_it_is() -> None:
