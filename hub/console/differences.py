@@ -28,7 +28,8 @@ def differences_router(console: Console, db: Database, reconciler: Reconciler) -
             with db.read() as conn:
                 libraries, left = store.reconciliations(conn), store.open_differences(conn)
             listed = {one.endpoint_id: list(reconciler.listed(one.endpoint_id, LISTED)) for one in libraries}
-            return {"libraries": libraries, "left": left, "listed": listed, "may_act": may_act(session)}
+            facts = {"libraries": libraries, "left": left, "listed": listed, "may_act": may_act(session)}
+            return facts | console.names.facts()
 
         return console.pages.page(request, "differences.html", session, facts=await in_thread(read))
 

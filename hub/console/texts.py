@@ -101,10 +101,22 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Compared with each library daily, by count and digest. What it lacks or has otherwise is sent again.",
     ),
     "differences-none-yet": ("尚未对账", "Nothing was compared yet"),
-    "differences-left": ("差异", "differences"),
+    "differences-found": ("差异", "differences"),
+    "differences-since": (
+        "其后已处理 %s 项(重新报送、认可, 或其间已有变更), 未处理 %s 项。以上为当时的数字; 现在是否一致, 由下次对账确认。",
+        "%s were dealt with since (sent again, adopted, or changed meanwhile), %s are left. The figures are of that time: "
+        "whether both sides agree now is told by the next comparison.",
+    ),
     "ours": ("本方", "ours"),
     "theirs": ("库方", "theirs"),
     "compared-at": ("对账时间", "compared"),
+    "compared-not": ("最近一次对账未完成", "The last comparison came to nothing"),
+    "compared-next": (
+        "下次对账: %s 起; 届时仍在报送的证照不计为差异。",
+        "Next comparison: from %s on; what is still being sent then is no difference.",
+    ),
+    "repaired-in": ("曾重新报送:", "sent again in"),
+    "batch-purged": ("原批次已清除", "its batch was purged"),
     "compare-now": ("立即对账", "Compare now"),
     "send-again": ("重新报送", "Send again"),
     "send-again-adopt": ("重新报送并认可仅库方持有的", "Send again, and adopt what only the library has"),

@@ -240,7 +240,7 @@ def test_the_page_says_so_when_the_hub_does_not_answer(house: House, open_page: 
 def test_nothing_hangs_over_on_a_telephone(house: House, open_page: Open) -> None:
     page = open_page(SYSTEM, viewport={"width": 390, "height": 844})
     lists = [f"/console/lists/{name}" for name in LISTINGS]
-    for path in ("/console", f"/console/find?id={REGISTRY}", "/console/verify", *lists):
+    for path in ("/console", f"/console/find?id={REGISTRY}", "/console/verify", "/console/differences", *lists):
         page.goto(house.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
 

@@ -15,6 +15,7 @@ from hub.access.operators import Role
 from hub.app import Hub
 from hub.config import Settings
 from hub.db import Database
+from hub.ecerts.collect import store
 from tests.integration import collect_world
 from tests.integration.collect_world import Library, World, table, values
 
@@ -76,6 +77,81 @@ def test_looked_at_and_repaired(world: World, hub: Hub) -> None:
     with world.db.read() as conn:
         asked = sa.select(t.audit.c.outcome).where(t.audit.c.action == "collect.repair").order_by(t.audit.c.seq)
         assert conn.execute(asked).scalars().all() == ["asked", "sent-again"]
+
+
+def test_after_a_repair_the_page_says_that_the_next_comparison_tells(world: World, hub: Hub) -> None:
+    world.take(table([values(1), values(2)]))
+    world.until_idle()
+    spoil(world)
+    world.reconciler().run(actor="test")
+    browser, csrf = signed_in(hub, Role.SYSTEM)
+    assert "其后已处理" not in browser.get(PAGE).text
+    act(browser, csrf, "repair")
+    page = browser.get(PAGE).text
+    assert "差异 <b>2</b>" in page
+    assert "其后已处理 2 项(重新报送、认可, 或其间已有变更), 未处理 0 项" in page
+    assert "下次对账: " in page
+    world.until_idle()
+    act(browser, csrf, "reconcile")
+    page = browser.get(PAGE).text
+    assert "差异 <b>0</b>" in page
+    assert "其后已处理" not in page
+
+
+def test_a_comparison_that_came_to_nothing_leaves_the_figures_before_it(world: World, hub: Hub) -> None:
+    world.take(table([values(1)]))
+    world.until_idle()
+    world.reconciler().run(actor="test")
+    world.library.fail("down", seconds=60)
+    browser, csrf = signed_in(hub, Role.SYSTEM)
+    assert act(browser, csrf, "reconcile").endswith("notice-ill")
+    page = browser.get(PAGE).text
+    assert "最近一次对账未完成: " in page
+    assert "本方 <b>1</b>" in page
+    assert "库方 <b>1</b>" in page
+
+
+def test_a_difference_after_a_repair_names_what_its_system_handed_in(world: World, hub: Hub) -> None:
+    batch_id = world.take(table([values(1), values(2)]))
+    world.until_idle()
+    for _ in range(2):  # a repair of a repair leads to the same row
+        spoil(world)
+        (before,) = world.reconciler().run(actor="test")
+        world.reconciler().repair("library", adopt=False, actor="test")
+        world.until_idle()
+    spoil(world)
+    (found,) = world.reconciler().run(actor="test")
+    assert {(one.collection, one.row) for one in found.differences} == {(batch_id, 2), (batch_id, 3)}
+    assert {one.repair for one in before.differences}.isdisjoint({one.repair for one in found.differences})
+    browser, _ = signed_in(hub, Role.SECURITY)
+    page = browser.get(PAGE).text
+    (repair,) = {one.repair for one in found.differences}
+    assert page.count(f"<code>{batch_id}</code>") == 2
+    assert page.count(f"<code>{repair}</code>") == 2
+
+
+def test_a_difference_whose_batch_was_purged_names_the_repair_alone(world: World, hub: Hub) -> None:
+    batch_id = world.take(table([values(1)]))
+    world.until_idle()
+    spoil(world)
+    world.reconciler().run(actor="test")
+    world.reconciler().repair("library", adopt=False, actor="test")
+    world.until_idle()
+    with world.db.engine.begin() as conn:
+        while store.purge_rows(conn, batch_id, 100):
+            pass
+    spoil(world)
+    (found,) = world.reconciler().run(actor="test")
+    (one,) = found.differences
+    assert (one.system, one.collection, one.row) == (collect_world.SYSTEM, None, None)
+    browser, _ = signed_in(hub, Role.SECURITY)
+    assert "原批次已清除" in browser.get(PAGE).text
+
+
+def spoil(world: World) -> None:
+    """Our account is altered: the library differs by the digest of every certificate."""
+    with world.db.engine.begin() as conn:
+        conn.execute(sa.update(t.collected).values(digest="f" * 64))
 
 
 def test_only_a_system_administrator_repairs(world: World, hub: Hub) -> None:

@@ -104,7 +104,10 @@ class DifferenceKind(StrEnum):
 
 
 class Difference(Canonical):
-    """``collection`` and ``row``: where it was handed in by ``system``; none of a surplus, or once the batch was purged."""
+    """``collection`` and ``row``: where it was handed in by ``system``; none of a surplus, or once the batch was purged.
+
+    ``repair``: the hub's own batch that sent it last, if it was repaired before.
+    """
 
     type_code: str
     identifier: str
@@ -112,6 +115,7 @@ class Difference(Canonical):
     system: str | None = None
     collection: str | None = None
     row: int | None = None
+    repair: str | None = None
 
 
 class Reconciliation(Canonical):

@@ -71,8 +71,8 @@ class Reconciler:
             code = error.code[:100]
 
             def failed(tx: Tx) -> None:
-                values = {"endpoint_id": endpoint_id, "due_at": tx.now + AFTER_ERROR, "error": code}
-                found.put_reconciliation(tx.conn, {"ours": 0, "theirs": 0, "differences": 0, **values})
+                values: store.Values = {"endpoint_id": endpoint_id, "due_at": tx.now + AFTER_ERROR, "error": code}
+                found.put_reconciliation(tx.conn, values)  # the figures before it stay, as the differences do
                 tx.audit.append(AuditEntry(actor, "collect.reconcile", endpoint_id, "failed", {"code": code}))
 
             self._db.write(failed)
@@ -100,10 +100,13 @@ class Reconciler:
         """What was found and is not repaired, at most ``limit``."""
         with self._db.read() as conn:
             rows = found.differences(conn, endpoint_id, "", limit)
+            repaired = found.handed_in(conn, endpoint_id, rows[-1].identifier_index) if rows else {}
         for row in rows:
             identifier = self._vault.open(row.identifier_sealed, f"collected:{row.identifier_index}").decode()
+            repair_id = row.batch_id if row.identifier_index in repaired else None
+            batch_id, number = repaired.get(row.identifier_index, (row.batch_id, row.row)) or (None, None)
             yield Difference(type_code=row.type_code, identifier=identifier, kind=DifferenceKind(row.kind),
-                             system=row.system_id, collection=row.batch_id, row=row.row)  # fmt: skip
+                             system=row.system_id, collection=batch_id, row=number, repair=repair_id)  # fmt: skip
 
     def repair(self, endpoint_id: str, *, adopt: bool, actor: str) -> Repair:
         """Send again what the library lacks or has otherwise; ``adopt``: take what only it has into our account."""

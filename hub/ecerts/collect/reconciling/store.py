@@ -11,6 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
+from hub.ecerts.collect.ending import REPAIR
+from hub.ecerts.collect.model import RowState
 from hub.ecerts.collect.store import Values
 
 c, n, d = t.collected, t.reconciliations, t.differences
@@ -95,6 +97,28 @@ def differences(
     query = sa.select(*_DIFFERENCE).where(d.c.endpoint_id == endpoint_id, d.c.identifier_index > after)
     query = query.order_by(d.c.identifier_index).limit(limit)
     return [DifferenceRow(**row._mapping) for row in conn.execute(query.with_for_update() if lock else query)]
+
+
+def handed_in(conn: Connection, endpoint_id: str, until: str) -> dict[str, tuple[str, int] | None]:
+    """Of the differences up to an index whose last delivery was a repair: the batch and row that their system handed in last,
+    None once that was purged."""
+    b, r = t.collect_batches, t.collect_rows
+    these = (d.c.endpoint_id == endpoint_id, d.c.identifier_index <= until)
+    repaired = sa.select(d.c.identifier_index).join(b, (b.c.id == d.c.batch_id) & (b.c.form == REPAIR)).where(*these)
+    places: dict[str, tuple[str, int] | None] = dict.fromkeys(conn.execute(repaired).scalars())
+    query = (
+        sa.select(r.c.identifier_index, r.c.batch_id, r.c.row)
+        .join(b, (b.c.id == r.c.batch_id) & (b.c.form != REPAIR))
+        .where(
+            r.c.identifier_index.in_(repaired),
+            r.c.endpoint_id == endpoint_id,
+            r.c.state == RowState.DELIVERED.value,
+        )
+        .order_by(r.c.came_at, r.c.batch_id, r.c.row)
+    )
+    for index, batch_id, number in conn.execute(query):
+        places[index] = (batch_id, number)
+    return places
 
 
 def open_differences(conn: Connection) -> dict[str, int]:
