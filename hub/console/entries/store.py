@@ -14,11 +14,11 @@ from hub.console.entries import telling
 from hub.console.entries.model import PAGE, Around, Details, Entry, EntryPage, Listing, Values
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableListing(Listing):
     """Newest first: by ``born``, or by the first column, whose ids sort in the order of birth."""
 
-    table: sa.Table = t.systems
+    table: sa.Table
     born: str | None = None
     tell: Callable[[Connection, list[RowMapping], Around], list[Values]] | None = None  # columns that the table has not
     told_from: tuple[str, ...] = ()  # what that reads beside the columns that are shown
