@@ -71,6 +71,14 @@ def test_a_system_is_named_beside_its_id(browser: TestClient, name: str) -> None
     assert "s 历下区政务服务大厅" in row
 
 
+def test_the_page_that_a_system_leads_to_has_its_name(hub: Hub, links: dict[Role, str]) -> None:
+    add_endpoint(hub)
+    change(hub, t.systems, name="历下区政务服务大厅")
+    found = text(signed_in(hub, links)[0].get("/console/find?id=s").text)
+    assert "s 历下区政务服务大厅" in found
+    assert "没有找到该编号" not in found  # although it has done nothing yet
+
+
 def test_an_endpoint_is_told_by_its_place_and_service(browser: TestClient) -> None:
     assert "e 历下区 · 学籍系统" in rows(browser, "collections")[0]
 
