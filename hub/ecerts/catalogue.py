@@ -18,14 +18,14 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, ClassVar, Final, NamedTuple
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from hub.working_days import SHANGHAI
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
 from schemas.fields import ItemCode, ShortText, Text
 from schemas.regions import REGIONS, RegionLevel
-from schemas.rules import REGION_UNKNOWN, FieldError
+from schemas.rules import DATE_FORMAT, REGION_UNKNOWN, FieldError
 
 ANY_ITEM: Final = "*"
 RECORDS: Final = {  # evidence that is a record asked of a system, not an e-certificate: the endpoint service that knows it
@@ -141,7 +141,20 @@ def _region(code: str) -> str:
     return code
 
 
+def _day(value: object) -> object:
+    """Text only as YYYY-MM-DD: pydantic would take digits for seconds since 1970, and say of other texts only their type."""
+    if not isinstance(value, str):
+        return value
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+        raise FieldError(DATE_FORMAT)
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise FieldError(DATE_FORMAT) from None
+
+
 BasicCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+Day = Annotated[date, BeforeValidator(_day)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Region = Annotated[str, AfterValidator(_region)]
 Limit = Annotated[int, Field(ge=1, le=3650)]
@@ -154,8 +167,8 @@ class Versioned(Canonical):
 
     kind: ClassVar[str]
     version: Annotated[int, Field(ge=1, le=9999)] = 1
-    effective_from: date
-    effective_until: date | None = None  # the last day
+    effective_from: Day
+    effective_until: Day | None = None  # the last day
     placeholder: bool = False  # a code that could not be confirmed: to be replaced before going live
 
     @property

@@ -289,6 +289,33 @@ def test_each_fault_is_told_by_row_and_column(
     assert all(fault.reason_zh and fault.reason_en for fault in read.faults)
 
 
+@pytest.mark.parametrize("column", ["effective_from", "effective_until"])
+@pytest.mark.parametrize(
+    "text", ["2026-02-30", "2026-1-5", "2026/01/05", "20260105", "46027", "0", "2026-W01-1", "即日起"]
+)
+def test_a_date_that_is_none_is_told_with_its_form(text: str, column: str, tmp_path: Path) -> None:
+    told = [str(fault) for fault in table([ITEM | {column: text}], tmp_path).faults]
+    assert told == [
+        f"第 2 行, {column} 列: 不是有效日期: 写作 YYYY-MM-DD(1900 至 2099 年) / "
+        "not a date: write YYYY-MM-DD, years 1900 to 2099"
+    ]
+
+
+def test_dates_of_a_workbook_are_dates_and_the_number_behind_one_is_told(tmp_path: Path) -> None:
+    book = Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(list(ITEM))
+    sheet.append([*(ITEM | {"effective_from": datetime(2026, 1, 5)}).values()])
+    sheet.append([*(ITEM | {"basic_code": "370199000002", "effective_from": 46027}).values()])
+    book.save(tmp_path / "t.xlsx")
+    read = read_entries(read_table(tmp_path / "t.xlsx"))
+    assert [entry.effective_from for entry in read.entries] == [date(2026, 1, 5)]
+    assert [(fault.row, fault.column, "YYYY-MM-DD" in fault.reason_zh) for fault in read.faults] == [
+        (3, "effective_from", True)
+    ]
+
+
 def test_a_long_number_in_excel_is_refused_because_digits_are_lost(tmp_path: Path) -> None:
     book = Workbook()
     sheet = book.active
