@@ -113,6 +113,7 @@ def test_raw_values_go_on_and_faults_are_told_by_row_and_column(world: World) ->
         (8, "identifier", "identifier-format", True),
         (9, "file", "file-without-zip", True),
     }
+    assert all(fault.cure_zh and fault.cure_en for report in reports for fault in report.faults)
     doubled = next(fault for report in reports for fault in report.faults if fault.rule == "doubled")
     assert (doubled.reason_zh[-7:], doubled.reason_en[-8:]) == ("(第 6 行)", " (row 6)")
     assert world.count(t.collect_files) == 0  # the file is gone once it is checked

@@ -9,10 +9,9 @@ import zlib
 from pathlib import Path
 from typing import IO, Final
 
-from hub.ecerts.collect.cures import MAX_ROWS
+from hub.ecerts.collect.cures import MAX_OFD, MAX_ROWS
 from hub.ecerts.collect.unreadable import FileUnreadable
 
-MAX_OFD: Final = 16 << 20
 MAX_TABLE: Final = 256 << 20  # of the table, unpacked
 MAX_UNPACKED: Final = 16 << 30  # of all files together
 MAX_RATIO: Final = 200  # an OFD is a zip itself and hardly gets smaller

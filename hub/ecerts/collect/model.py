@@ -38,6 +38,8 @@ class RowFault(Canonical):
     blocking: bool
     reason_zh: str
     reason_en: str
+    cure_zh: str | None = None  # none: kept before reason and cure were told apart
+    cure_en: str | None = None
 
 
 class CollectionRequest(Canonical):

@@ -15,7 +15,7 @@ from datetime import date
 from typing import Final
 
 from adapters.contract import CollectAction, CollectedEcert
-from hub.ecerts.collect.cures import fault
+from hub.ecerts.collect import cures
 from hub.ecerts.collect.model import RowFault
 from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
@@ -29,7 +29,7 @@ from schemas.numbers import (
     check_school_licence,
     check_teacher_number,
 )
-from schemas.rules import FieldError
+from schemas.rules import FieldError, Rule
 
 # column in the file and in ``values`` -> what people may write above it instead
 COLUMNS: Final[Mapping[str, str]] = {
@@ -95,13 +95,11 @@ class _Cells:
     def get(self, column: str) -> str:
         return self.cells.get(column, "")
 
-    def fault(self, column: str, rule: str, zh: str, en: str, *, blocking: bool) -> None:
-        self.faults.append(
-            RowFault(row=self.row, column=column, rule=rule, blocking=blocking, reason_zh=zh, reason_en=en)
-        )
+    def fault(self, column: str, rule: str, *, blocking: bool) -> None:
+        self.faults.append(cures.fault(self.row, column, rule, blocking=blocking))
 
-    def broken(self, column: str, error: FieldError) -> None:
-        self.fault(column, error.rule.code, error.rule.zh, error.rule.en, blocking=False)
+    def broken(self, column: str, rule: Rule, *, blocking: bool = False) -> None:
+        self.faults.append(cures.broken(self.row, column, rule, blocking=blocking))
 
 
 def judge(row: int, raw: Mapping[str, str], given: Sequence[RowFault] = (), *, told: bool = False) -> Judged:
@@ -115,10 +113,10 @@ def judge(row: int, raw: Mapping[str, str], given: Sequence[RowFault] = (), *, t
     action, kind = _action(cells), _kind(cells) if cells.get("type") or "type" not in broken else None
     for column in REQUIRED[1:]:
         if not cells.get(column) and column not in broken:
-            cells.fault(column, "missing", "未填写", "is empty", blocking=True)
+            cells.fault(column, "missing", blocking=True)
     for column in raw:
         if not told and column not in COLUMNS and not column.startswith(EXTRA_PREFIX):
-            cells.faults.append(fault(row, column, "column-unknown", blocking=False))
+            cells.fault(column, "column-unknown", blocking=False)
     _holder(cells)
     _issuer(cells)
     _dates(cells)
@@ -149,8 +147,7 @@ def _action(cells: _Cells) -> CollectAction:
         return _ACTIONS[text]
     if text in set(CollectAction):
         return CollectAction(text)
-    cells.fault("action", "action-unknown", "应为 issue、change 或 revoke (签发、变更、注销)",
-                "must be issue, change or revoke", blocking=True)  # fmt: skip
+    cells.fault("action", "action-unknown", blocking=True)
     return CollectAction.ISSUE
 
 
@@ -160,16 +157,14 @@ def _kind(cells: _Cells) -> EcertType | None:
     for kind in ecert_types().values():
         if kind.collect and text in (kind.key, kind.code, kind.title_zh):
             return kind
-    cells.fault("type", "type-not-collected", "不是归集的证照类型", "is no type that is collected", blocking=True)
+    cells.fault("type", "type-not-collected", blocking=True)
     return None
 
 
 def _holder(cells: _Cells) -> None:
     code, code_type = cells.get("holderCode"), cells.get("holderCodeType")
     if code_type and code_type not in HOLDER_CODE_TYPES:
-        cells.fault(
-            "holderCodeType", "holder-type-unknown", "未知的持证主体代码类型", "is no holder code type", blocking=True
-        )
+        cells.fault("holderCodeType", "holder-type-unknown", blocking=True)
     elif code_type == "001" and code:
         _try(cells, "holderCode", lambda: check_credit_code(code))
     elif code_type and code:
@@ -182,8 +177,7 @@ def _issuer(cells: _Cells) -> None:
     if not code:
         return
     if len(code) not in range(6, 19) or not _SERIAL.fullmatch(code):
-        cells.fault("issuerCode", "issuer-code-format", "应为统一社会信用代码或区划代码",
-                    "must be a credit code or a region code", blocking=True)  # fmt: skip
+        cells.fault("issuerCode", "issuer-code-format", blocking=True)
     elif len(code) == 6:
         _try(cells, "issuerCode", lambda: check_region_code(code))
     else:
@@ -200,8 +194,7 @@ def _dates(cells: _Cells) -> None:
                 raise ValueError
             date.fromisoformat(text)
         except ValueError:
-            cells.fault(column, "date-format", "日期应写作 YYYY-MM-DD, 已按原值保留",
-                        "write the day as YYYY-MM-DD; kept as it came", blocking=False)  # fmt: skip
+            cells.fault(column, "date-format", blocking=False)
 
 
 def _identifier(cells: _Cells, kind: EcertType | None) -> tuple[str | None, bool]:
@@ -211,14 +204,12 @@ def _identifier(cells: _Cells, kind: EcertType | None) -> tuple[str | None, bool
         try:
             parsed = EcertIdentifier.parse(text)
         except FieldError as error:
-            cells.fault("identifier", error.rule.code, error.rule.zh, error.rule.en, blocking=True)
+            cells.broken("identifier", error.rule, blocking=True)
             return None, False
         if (warning := parsed.warning) is not None:
-            cells.fault("identifier", warning.code, warning.zh, warning.en, blocking=False)
+            cells.broken("identifier", warning)
         if kind is not None and parsed.type_code != kind.code:
-            cells.fault(
-                "identifier", "type-mismatch", "标识中的类型与证照类型不同", "names another type", blocking=True
-            )
+            cells.fault("identifier", "type-mismatch", blocking=True)
         return text, False
     number = cells.get("number")
     if kind is None or not number or any(one.blocking for one in cells.faults):
@@ -231,4 +222,4 @@ def _try(cells: _Cells, column: str, check: Callable[[], str]) -> None:
     try:
         check()
     except FieldError as error:
-        cells.broken(column, error)
+        cells.broken(column, error.rule)

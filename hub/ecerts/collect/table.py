@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import IO, Final
 
 from hub.ecerts.collect.archive import Archive
-from hub.ecerts.collect.cures import MAX_CELL, MAX_ROWS, fault
+from hub.ecerts.collect.cures import MAX_CELL, MAX_COLUMNS, MAX_ROWS, fault
 from hub.ecerts.collect.model import RowFault
 from hub.ecerts.collect.records import BY_HEADING, COLUMNS, EXTRA_PREFIX, REQUIRED
 from hub.ecerts.collect.unreadable import FileUnreadable
-from hub.ecerts.collect.workbook import MAX_COLUMNS, Line, letter, workbook_lines
+from hub.ecerts.collect.workbook import Line, letter, workbook_lines
 
 __all__ = ["FileUnreadable", "RawRow", "Table"]
 _READ: Final = 1 << 20

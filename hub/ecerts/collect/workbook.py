@@ -12,9 +12,9 @@ from typing import IO, Final
 from xml.etree.ElementTree import ParseError
 
 from hub.ecerts.collect.archive import MAX_TABLE
+from hub.ecerts.collect.cures import MAX_COLUMNS
 from hub.ecerts.collect.unreadable import FileUnreadable
 
-MAX_COLUMNS: Final = 64
 MAX_LINES: Final = 1_048_576  # of a sheet
 _MAX_MERGED: Final = 1_000_000  # rows that merged cells cover
 _EXACT: Final = 10**15  # a longer number has lost digits

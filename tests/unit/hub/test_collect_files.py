@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import codecs
 import io
+import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,10 +16,12 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 from openpyxl.worksheet.formula import ArrayFormula
 
+from certs.report import SubIndication
 from hub.ecerts.collect import cures
 from hub.ecerts.collect.model import RowFault
 from hub.ecerts.collect.records import judge
 from hub.ecerts.collect.table import FileUnreadable, RawRow, Table
+from schemas import rules
 
 NAMES = ("type", "number", "holderName", "holderCodeType", "holderCode", "issuerName", "issuerCode", "issuedOn")
 GOOD = (
@@ -43,10 +47,19 @@ def unreadable(content: bytes, form: str, folder: Path) -> FileUnreadable:
     table = Table(io.BytesIO(content), form, folder)
     with pytest.raises(FileUnreadable) as caught:
         list(table.rows())
-    for fault in caught.value.faults:
-        assert fault.reason_zh != fault.reason_en
-        assert any("一" <= one <= "鿿" for one in fault.reason_zh)
+    assert all(map(told_in_both_languages, caught.value.faults))
     return caught.value
+
+
+def told_in_both_languages(fault: RowFault) -> bool:
+    """What is wrong and what to do: each in Chinese, each in English, and a cure that is not the reason again."""
+    zh, en = (fault.reason_zh, fault.cure_zh or ""), (fault.reason_en, fault.cure_en or "")
+    return (
+        all(re.search("[一-鿿]", text) for text in zh)
+        and all(re.search("[a-z]{2}", text) and not re.search("[一-鿿]", text) for text in en)
+        and zh[0] != zh[1]
+        and en[0] != en[1]
+    )
 
 
 def places(faults: Iterable[RowFault]) -> list[tuple[int, str, str]]:
@@ -236,6 +249,56 @@ def test_every_word_is_documented() -> None:
         "file-missing", "file-too-large", "file-damaged", "file-without-zip"}  # fmt: skip
     for word in {*cures.FILE, *cures.HEADING, *cures.CELL} - verdicts:
         assert f"`{word}`" in text, word
+
+
+WORDS = {*cures.FILE, *cures.HEADING, *cures.CELL}
+VERDICTS = {
+    f"file-{indeterminate}{word.value.lower().replace('_', '-')}"
+    for word in SubIndication
+    for indeterminate in ("", "indeterminate-")
+} | {
+    f"file-{what}-{how}"
+    for what in ("holder", "holder-code", "type", "number", "issuer")
+    for how in ("missing", "mismatch")
+}
+
+
+@pytest.mark.parametrize("rule", sorted(WORDS | VERDICTS))
+def test_every_fault_has_a_cure_in_both_languages(rule: str) -> None:
+    assert told_in_both_languages(cures.fault(2, "number", rule))
+
+
+@pytest.mark.parametrize("rule", rules.RULES.values(), ids=str)
+def test_what_breaks_the_rule_of_its_field_brings_the_rules_cure(rule: rules.Rule) -> None:
+    made = cures.broken(2, "number", rule, blocking=False)
+    assert (made.rule, made.reason_zh, made.cure_zh, made.reason_en, made.cure_en) == (
+        rule.code, rule.zh, rule.cure_zh, rule.en, rule.cure_en)  # fmt: skip
+
+
+def test_no_fault_of_collecting_is_made_without_a_cure() -> None:
+    """Faults are made in one place, from words that have their texts there; a word that has none is refused at once."""
+    folder = Path(cures.__file__).parent
+    sources = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.py")}
+    assert [path.name for path, text in sources.items() if re.search(r"(?<!class )RowFault\(", text)] == ["cures.py"]
+    place = {"fault": 2, "cells.fault": 1, "FileUnreadable": 0, "Opinion": 0}  # of the word among the arguments
+    calls = [node for text in sources.values() for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    arguments = [call.args[at] for call in calls if (at := place.get(ast.unparse(call.func), 9)) < len(call.args)]
+    named = {argument.value for argument in arguments if isinstance(argument, ast.Constant)}
+    assert len(named) > 20
+    assert named <= WORDS
+    with pytest.raises(KeyError):
+        cures.fault(2, "number", "no-such-word")
+
+
+def test_every_cell_that_is_wrong_is_told_with_its_cure() -> None:
+    """One row with everything wrong in it that a cell can have."""
+    wrong = {"action": "x", "type": "x", "identifier": "1.2.3", "holderCodeType": "x", "issuerCode": "?", "issuedOn": "2018-6-5",
+             "colour": "red"}  # fmt: skip
+    made = judge(2, wrong).faults
+    assert {one.rule for one in made} == {
+        "action-unknown", "type-not-collected", "identifier-format", "holder-type-unknown", "issuer-code-format",
+        "date-format", "column-unknown", "missing"}  # fmt: skip
+    assert all(map(told_in_both_languages, made))
 
 
 _SOUND = {
