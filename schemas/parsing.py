@@ -29,6 +29,8 @@ _RULE_BY_TYPE: Final = {
     "extra_forbidden": rules.UNKNOWN_FIELD,
     "string_pattern_mismatch": rules.WRONG_FORMAT,
     "string_too_long": rules.TOO_LONG,
+    "too_long": rules.TOO_LONG,  # of a list or an object
+    "base64_decode": rules.WRONG_FORMAT,
     "enum": rules.NOT_IN_LIST,
     "greater_than_equal": rules.OUT_OF_RANGE,
     "less_than_equal": rules.OUT_OF_RANGE,
@@ -105,12 +107,16 @@ def _fault(detail: ErrorDetails) -> FieldFault:
         return fault(_pointer(parts), own.rule)
     rule = _RULE_BY_TYPE.get(detail["type"], rules.WRONG_TYPE)
     shape = _PATTERNS.get(str(context.get("pattern")))
-    note = _note(rule, context)
+    note = _note(rule, detail["type"], context)
     return fault(_pointer(parts), rule, shape_pattern=shape.pattern if shape else None, note=note)
 
 
-def _note(rule: Rule, context: dict[str, Any]) -> tuple[str, str]:
+def _note(rule: Rule, kind: str, context: dict[str, Any]) -> tuple[str, str]:
     """What the schema expects, where it is short: the schema's words, never the sender's."""
+    if kind == "too_long":
+        return (f"至多 {context['max_length']} 项", f"at most {context['max_length']} entries")
+    if kind == "base64_decode":
+        return ("base64 编码", "base64")
     if rule is rules.TOO_LONG:
         return (f"至多 {context['max_length']} 个字符", f"at most {context['max_length']} characters")
     if rule is rules.NOT_IN_LIST:

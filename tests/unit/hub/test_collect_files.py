@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import codecs
 import io
+import json
 import re
 import zipfile
 from collections.abc import Iterable
@@ -18,10 +19,12 @@ from openpyxl.worksheet.formula import ArrayFormula
 
 from certs.report import SubIndication
 from hub.ecerts.collect import cures
-from hub.ecerts.collect.model import RowFault
+from hub.ecerts.collect.model import CollectionRequest, RowFault
 from hub.ecerts.collect.records import judge
 from hub.ecerts.collect.table import FileUnreadable, RawRow, Table
 from schemas import rules
+from schemas.parsing import parse_json
+from schemas.problems import HubProblem
 
 NAMES = ("type", "number", "holderName", "holderCodeType", "holderCode", "issuerName", "issuerCode", "issuedOn")
 GOOD = (
@@ -288,6 +291,23 @@ def test_no_fault_of_collecting_is_made_without_a_cure() -> None:
     assert named <= WORDS
     with pytest.raises(KeyError):
         cures.fault(2, "number", "no-such-word")
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "rule", "cure"),
+    [
+        ({"values": {f"KZ_{at}": "x" for at in range(65)}}, "/values", "too-long", "缩短内容: 至多 64 项"),
+        ({"file": "a"}, "/file", "wrong-format", "对照字段说明更正格式: base64 编码"),
+        ({"action": "x"}, "/action", "not-in-list", "使用规范列出的取值: 'issue', 'change' 或 'revoke'"),
+    ],
+)
+def test_a_message_with_one_certificate_is_told_what_to_mend(
+    change: dict[str, object], path: str, rule: str, cure: str
+) -> None:
+    message = {"messageId": "m-1", "region": "370102", "values": {}, **change}
+    with pytest.raises(HubProblem) as caught:
+        parse_json(CollectionRequest, json.dumps(message).encode())
+    assert [(one.path, one.rule, one.cure_zh) for one in caught.value.faults] == [(path, rule, cure)]
 
 
 def test_every_cell_that_is_wrong_is_told_with_its_cure() -> None:
