@@ -29,7 +29,7 @@ _RULE_BY_TYPE: Final = {
     "extra_forbidden": rules.UNKNOWN_FIELD,
     "string_pattern_mismatch": rules.WRONG_FORMAT,
     "string_too_long": rules.TOO_LONG,
-    "too_long": rules.TOO_LONG,  # of a list or an object
+    "too_long": rules.TOO_LONG,  # of a list or an object; of a text (a "Value") that is constrained twice
     "base64_decode": rules.WRONG_FORMAT,
     "enum": rules.NOT_IN_LIST,
     "greater_than_equal": rules.OUT_OF_RANGE,
@@ -104,7 +104,7 @@ def _fault(detail: ErrorDetails) -> FieldFault:
     if isinstance(own, FieldError):
         if own.field:
             parts.extend(own.field.split("/"))
-        return fault(_pointer(parts), own.rule)
+        return fault(_pointer(parts), own.rule, note=own.note)
     rule = _RULE_BY_TYPE.get(detail["type"], rules.WRONG_TYPE)
     shape = _PATTERNS.get(str(context.get("pattern")))
     note = _note(rule, detail["type"], context)
@@ -113,7 +113,7 @@ def _fault(detail: ErrorDetails) -> FieldFault:
 
 def _note(rule: Rule, kind: str, context: dict[str, Any]) -> tuple[str, str]:
     """What the schema expects, where it is short: the schema's words, never the sender's."""
-    if kind == "too_long":
+    if kind == "too_long" and context["field_type"] != "Value":
         return (f"至多 {context['max_length']} 项", f"at most {context['max_length']} entries")
     if kind == "base64_decode":
         return ("base64 编码", "base64")

@@ -25,12 +25,16 @@ class Rule:
 
 
 class FieldError(ValueError):
-    """A value breaks a rule. Never holds the value; ``field`` is the wire name when the rule spans several fields."""
+    """A value breaks a rule. Never holds the value; ``field`` is the wire name when the rule spans several fields.
 
-    def __init__(self, rule: Rule, *, field: str | None = None) -> None:
+    ``note`` (zh, en) is added to the rule's cure: what is expected here.
+    """
+
+    def __init__(self, rule: Rule, *, field: str | None = None, note: tuple[str, str] = ("", "")) -> None:
         super().__init__(f"{rule.code}: {rule.en}")
         self.rule = rule
         self.field = field
+        self.note = note
 
 
 RULES: Final[dict[str, Rule]] = {}

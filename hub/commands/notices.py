@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from pydantic import ValidationError
+from pydantic.alias_generators import to_snake
 from rich.console import Console
 from rich.table import Table
 
@@ -16,9 +17,11 @@ from hub.db import Tx
 from hub.ecerts import notices, store
 from hub.ecerts.notices import Notice, NoticeError
 from schemas.parsing import validation_faults
+from schemas.problems import FieldFault
 
 app = typer.Typer(no_args_is_help=True)
 Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])]
+_GIVEN: Final = {"id": "NUMBER", "ecert_type": "--type"}  # by field; the other options are called as their fields
 Number = Annotated[str, typer.Argument(help="文号 / the notice's number")]
 
 
@@ -45,15 +48,24 @@ def add(
             deemed_valid_until=deemed_valid_until.date(),
         )  # fmt: skip
     except ValidationError as error:
-        faults = (f"{fault.path}: {fault.reason_zh}, {fault.cure_zh} / {fault.reason_en}: {fault.cure_en}"
-                  for fault in validation_faults(error))  # fmt: skip
-        raise fail("\n".join(faults)) from None
+        raise fail("\n".join(_told(fault) for fault in validation_faults(error))) from None
 
     def write(tx: Tx) -> None:
         notices.add(tx, ACTOR, notice)
 
     _write(write)
     typer.echo(f"已登记 / added: {number}")
+
+
+def option(field: str) -> str:
+    """What an administrator gives for a field of a notice."""
+    return _GIVEN.get(field, "--" + field.replace("_", "-"))
+
+
+def _told(fault: FieldFault) -> str:
+    """By the option that the administrator gave, not by the field that it became."""
+    given = option(to_snake(fault.path.strip("/")))
+    return f"{given}: {fault.reason_zh}, {fault.cure_zh} / {fault.reason_en}: {fault.cure_en}"
 
 
 def _write(act: Callable[[Tx], None]) -> None:

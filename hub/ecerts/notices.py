@@ -28,7 +28,8 @@ KEEP_S: Final = 2.0  # a new notice is seen by every node after this long
 
 def _known_type(key: str) -> str:
     if key not in ecert_types():
-        raise FieldError(rules.NOT_IN_LIST)
+        known = ", ".join(ecert_types())
+        raise FieldError(rules.NOT_IN_LIST, note=(known, known))
     return key
 
 
@@ -54,9 +55,14 @@ class Notice(Canonical):
     @model_validator(mode="after")
     def _days_in_order(self) -> Notice:
         if not self.expired_from <= self.expired_until:
-            raise FieldError(rules.OUT_OF_RANGE, field="expiredUntil")
+            note = ("不早于到期范围的首日", "not before the first day of those that ran out")
+            raise FieldError(rules.OUT_OF_RANGE, field="expiredUntil", note=note)
         if not max(self.expired_from, self.issued_on) <= self.deemed_valid_until:
-            raise FieldError(rules.OUT_OF_RANGE, field="deemedValidUntil")
+            note = (
+                "不早于公布日和到期范围的首日",
+                "not before the day of issue, nor before the first day of those that ran out",
+            )
+            raise FieldError(rules.OUT_OF_RANGE, field="deemedValidUntil", note=note)
         return self
 
     def covers(self, ecert_type: str, region: str, expired_on: date, day: date) -> bool:
