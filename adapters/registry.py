@@ -12,6 +12,7 @@ from adapters.county_rest.client import CountyRest
 from adapters.ecert_share.client import EcertShare
 from adapters.ecert_usefor.client import EcertUsefor
 from adapters.identity.client import Identity
+from schemas.told import Told
 
 ADAPTERS: Final[Mapping[str, type[Adapter]]] = {
     "city_soap": CitySoap,
@@ -23,7 +24,7 @@ ADAPTERS: Final[Mapping[str, type[Adapter]]] = {
 }
 
 
-class UnknownAdapter(LookupError):
+class UnknownAdapter(Told, LookupError):
     """No adapter has this id."""
 
 
@@ -32,7 +33,10 @@ def adapter_class(adapter_id: str) -> type[Adapter]:
     try:
         return ADAPTERS[adapter_id]
     except KeyError:
-        raise UnknownAdapter(f"no adapter {adapter_id!r}; there are {', '.join(sorted(ADAPTERS))}") from None
+        raise UnknownAdapter(
+            f"没有适配器 {adapter_id!r}; 可用: {', '.join(sorted(ADAPTERS))}",
+            f"no adapter {adapter_id!r}; there are {', '.join(sorted(ADAPTERS))}",
+        ) from None
 
 
 def manifest(adapter_id: str) -> Manifest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from schemas.told import Told
+
 
 class CertsError(Exception):
     """Base of all errors here; ``code`` is stable and documented."""
@@ -15,7 +17,7 @@ class BadKey(CertsError):
     code = "bad-key"
 
 
-class BadConfiguration(CertsError):
+class BadConfiguration(Told, CertsError):
     """A trust store, policy or backend is unusable; an administrator must act."""
 
     code = "bad-configuration"

@@ -49,7 +49,10 @@ class TokenKey:
         try:
             import pkcs11
         except ImportError:
-            raise BadConfiguration("keys in tokens need the extra pkcs11 of exchange-hub") from None
+            raise BadConfiguration(
+                "使用密码设备中的密钥, 须安装 exchange-hub[pkcs11]",
+                "keys in tokens need the extra pkcs11 of exchange-hub",
+            ) from None
         try:
             holder = pkcs11.lib(module).get_token(token_label=token)
             try:
@@ -57,12 +60,17 @@ class TokenKey:
             except pkcs11.UserAlreadyLoggedIn:  # a process logs in to a token once, for all its sessions (6.7.4)
                 session = holder.open()
         except (pkcs11.PKCS11Error, RuntimeError) as error:  # RuntimeError: the library cannot be loaded
-            raise BadConfiguration(f"the token cannot be used: {type(error).__name__}") from None
+            raise BadConfiguration(
+                f"密码设备无法使用: {type(error).__name__}", f"the token cannot be used: {type(error).__name__}"
+            ) from None
         try:
             key = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=label)
         except pkcs11.PKCS11Error as error:
             session.close()
-            raise BadConfiguration(f"the key in the token cannot be used: {type(error).__name__}") from None
+            raise BadConfiguration(
+                f"密码设备中的密钥无法使用: {type(error).__name__}",
+                f"the key in the token cannot be used: {type(error).__name__}",
+            ) from None
         found = cls(public, cast(_Signs, key), session, Lock())
         try:
             fits = public.verify(public.default_algorithm, _PROBE, found.sign(public.default_algorithm, _PROBE))
@@ -98,5 +106,7 @@ class TokenKey:
                 else:
                     value = self._key.sign(data, mechanism=Mechanism[f"{name}_RSA_PKCS"])
         except PKCS11Error as error:
-            raise BadConfiguration(f"the token did not sign: {type(error).__name__}") from None
+            raise BadConfiguration(
+                f"密码设备未能签名: {type(error).__name__}", f"the token did not sign: {type(error).__name__}"
+            ) from None
         return value if raw or spec.kind != EC else ec_der_from_raw(value)

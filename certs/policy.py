@@ -16,6 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from certs.errors import BadConfiguration
 from certs.keys import SignatureAlgorithm
 from certs.report import Indication
+from schemas.parsing import validation_faults
 
 NAMED: Final = ("strict", "field")
 
@@ -57,11 +58,16 @@ def load_policy(name: str) -> Policy:
     if name in NAMED:
         return _named(name)
     if not name.endswith(".toml"):
-        raise BadConfiguration(f"no policy of the name {name[:40]!r}: {', '.join(NAMED)}, or the path of a .toml file")
+        raise BadConfiguration(
+            f"没有策略 {name[:40]!r}; 可用: {', '.join(NAMED)}, 或 .toml 文件的路径",
+            f"no policy of the name {name[:40]!r}: {', '.join(NAMED)}, or the path of a .toml file",
+        )
     try:
         return parse_policy(Path(name).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
-        raise BadConfiguration(f"{Path(name).name}: the policy cannot be read") from None
+        raise BadConfiguration(
+            f"{Path(name).name}: 策略文件无法读取", f"{Path(name).name}: the policy cannot be read"
+        ) from None
 
 
 @lru_cache(maxsize=8)
@@ -74,10 +80,13 @@ def parse_policy(text: str) -> Policy:
     try:
         return _ADAPTER.validate_python(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise BadConfiguration(f"the policy is not TOML: {error}") from None
+        raise BadConfiguration(f"策略文件不是 TOML: {error}", f"the policy is not TOML: {error}") from None
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise BadConfiguration(f"policy: {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}") from None
+        fault = validation_faults(error)[0]
+        raise BadConfiguration(
+            f"策略文件 {fault.path}: {fault.reason_zh}, {fault.cure_zh}",
+            f"policy: {fault.path}: {fault.reason_en}: {fault.cure_en}",
+        ) from None
 
 
 _ADAPTER: Final = TypeAdapter(Policy)

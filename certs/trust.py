@@ -21,6 +21,7 @@ from certs.errors import BadConfiguration, BadKey
 from certs.policy import Policy
 from certs.x509.path_checks import USES
 from certs.x509.signing_cert import SigningCert
+from schemas.parsing import validation_faults
 
 INDEX: Final = "trust.json"
 PURPOSES: Final = frozenset(USES) - {"ocsp", "crl"}  # those are never trusted by themselves
@@ -79,7 +80,8 @@ class TrustStore:
         try:
             entries = _Index.model_validate_json(index.read_bytes()).anchors
         except (OSError, ValidationError) as error:
-            raise BadConfiguration(f"{index.name} cannot be read: {_first(error)}") from error
+            zh, en = _first(error)
+            raise BadConfiguration(f"{index.name} 无法读取: {zh}", f"{index.name} cannot be read: {en}") from error
         anchors = tuple(_anchor(folder, entry) for entry in entries)
         named = {entry.file for entry in entries}
         return cls(anchors, tuple(name for name in files if name not in named))
@@ -110,7 +112,11 @@ class TrustStore:
         """A store with this anchor, in place of one with the same certificate."""
         unknown = anchor.purposes - PURPOSES
         if unknown or not anchor.purposes:
-            raise BadConfiguration(f"unknown purpose: {' '.join(sorted(unknown)) or 'none given'}")
+            named, known = " ".join(sorted(unknown)), " ".join(sorted(PURPOSES))
+            raise BadConfiguration(
+                f"没有用途 {named}; 可用: {known}" if named else f"未给出用途; 可用: {known}",
+                f"unknown purpose: {named or 'none given'}; there are {known}",
+            )
         rest = tuple(a for a in self.anchors if a.fingerprint != anchor.fingerprint)
         return replace(self, anchors=(*rest, anchor))
 
@@ -118,10 +124,15 @@ class TrustStore:
         """A store without the anchor whose fingerprint begins so (at least 8 digits, and one anchor only)."""
         wanted = fingerprint.lower().replace(":", "")
         if len(wanted) < 8:
-            raise BadConfiguration("name an anchor by the first 8 digits of its fingerprint, or more")
+            raise BadConfiguration(
+                "请给出指纹的前 8 位或更多", "name an anchor by the first 8 digits of its fingerprint, or more"
+            )
         found = [a for a in self.anchors if a.fingerprint.startswith(wanted)]
         if len(found) != 1:
-            raise BadConfiguration(f"{len(found)} anchors have a fingerprint that begins with {wanted[:16]}")
+            raise BadConfiguration(
+                f"有 {len(found)} 个信任根的指纹以 {wanted[:16]} 开头; hub trust list 列出全部",
+                f"{len(found)} anchors have a fingerprint that begins with {wanted[:16]}; hub trust list shows all",
+            )
         return replace(self, anchors=tuple(a for a in self.anchors if a is not found[0]))
 
     def for_purpose(self, purpose: str, at: datetime) -> tuple[Anchor, ...]:
@@ -179,14 +190,20 @@ class _Index(BaseModel):
 def _anchor(folder: Path, entry: _Entry) -> Anchor:
     unknown = set(entry.purposes) - PURPOSES
     if unknown:
-        raise BadConfiguration(f"{entry.file}: unknown purpose {' '.join(sorted(unknown))}")
+        raise BadConfiguration(
+            f"{entry.file}: 没有用途 {' '.join(sorted(unknown))}",
+            f"{entry.file}: unknown purpose {' '.join(sorted(unknown))}",
+        )
     try:
         data = (folder / entry.file).read_bytes()
     except OSError as error:
-        raise BadConfiguration(f"{entry.file}: cannot be read") from error
+        raise BadConfiguration(f"{entry.file}: 无法读取", f"{entry.file}: cannot be read") from error
     cert = read_certificate(data, entry.file)
     if cert.fingerprint != entry.sha256:
-        raise BadConfiguration(f"{entry.file}: is not the certificate that was added (SHA-256 differs)")
+        raise BadConfiguration(
+            f"{entry.file}: 不是当初加入的证书 (SHA-256 不同)",
+            f"{entry.file}: is not the certificate that was added (SHA-256 differs)",
+        )
     expires = entry.expires_at.astimezone(UTC) if entry.expires_at else None
     return Anchor(cert, frozenset(entry.purposes), entry.added_at.astimezone(UTC), expires, entry.label)
 
@@ -194,11 +211,11 @@ def _anchor(folder: Path, entry: _Entry) -> Anchor:
 def read_certificate(data: bytes, name: str) -> SigningCert:
     """One certificate, PEM or DER, from a file of at most 64 KiB."""
     if len(data) > MAX_CERT_BYTES:
-        raise BadConfiguration(f"{name}: above {MAX_CERT_BYTES} bytes")
+        raise BadConfiguration(f"{name}: 超过 {MAX_CERT_BYTES} 字节", f"{name}: above {MAX_CERT_BYTES} bytes")
     try:
         return SigningCert.from_pem(data) if b"-----BEGIN" in data else SigningCert.from_der(data)
     except BadKey as error:
-        raise BadConfiguration(f"{name}: not a certificate") from error
+        raise BadConfiguration(f"{name}: 不是证书 (PEM 或 DER)", f"{name}: not a certificate (PEM or DER)") from error
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -211,8 +228,8 @@ def _write(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def _first(error: OSError | ValidationError) -> str:
+def _first(error: OSError | ValidationError) -> tuple[str, str]:
     if isinstance(error, ValidationError):
-        fault = error.errors()[0]
-        return f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-    return error.strerror or "no access"
+        fault = validation_faults(error)[0]
+        return f"{fault.path}: {fault.reason_zh}, {fault.cure_zh}", f"{fault.path}: {fault.reason_en}: {fault.cure_en}"
+    return type(error).__name__, type(error).__name__

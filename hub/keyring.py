@@ -19,11 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.told import Told
+
 KEY_BYTES = 32
 _CURRENT = "current"
 
 
-class VaultError(Exception):
+class VaultError(Told):
     """A key is missing or unreadable, or a sealed value does not open under it."""
 
 
@@ -50,13 +52,16 @@ class KeyRing:
             if word != _CURRENT:
                 keys.append(_decode(word))
             elif not keys or current is not None:
-                raise VaultError("the word 'current' stands once, behind the key that seals")
+                raise VaultError(
+                    "current 一词只能出现一次, 写在用于加密的密钥之后",
+                    "the word 'current' stands once, behind the key that seals",
+                )
             else:
                 current = key_id(keys[-1])
         if not keys:
-            raise VaultError("there is no vault key")
+            raise VaultError("没有静态加密密钥", "there is no vault key")
         if len({key_id(key) for key in keys}) < len(keys):
-            raise VaultError("a vault key stands there twice")
+            raise VaultError("同一密钥出现两次, 请删去一个", "a vault key stands there twice: remove one")
         return cls(tuple(keys), current or key_id(keys[0]))
 
     def to_text(self) -> str:
@@ -92,11 +97,20 @@ class KeyRing:
     def without(self, gone: str) -> KeyRing:
         """VaultError for the root, the key that seals, and what is not there."""
         if gone not in self.ids:
-            raise VaultError(f"there is no key {gone}: {' '.join(self.ids)}")
+            raise VaultError(
+                f"没有密钥 {gone}; 现有: {' '.join(self.ids)}",
+                f"there is no key {gone}; there are {' '.join(self.ids)}",
+            )
         if gone == self.root:
-            raise VaultError(f"{gone} is the root: indexes and the audit chain are derived from it")
+            raise VaultError(
+                f"{gone} 是根密钥, 索引与审计链由它派生, 不能移除",
+                f"{gone} is the root: indexes and the audit chain are derived from it",
+            )
         if gone == self.current:
-            raise VaultError(f"{gone} is the key that seals")
+            raise VaultError(
+                f"{gone} 是当前用于加密的密钥; 先 hub vault rotate",
+                f"{gone} is the key that seals: first hub vault rotate",
+            )
         return KeyRing(tuple(key for key in self.keys if key_id(key) != gone), self.current)
 
 
@@ -118,7 +132,9 @@ class KeyFile:
             seen = self._signature()
             ring = KeyRing.parse(self.path.read_text(encoding="ascii"))
         except (OSError, UnicodeDecodeError) as error:
-            raise VaultError(f"the key file cannot be read: {type(error).__name__}") from None
+            raise VaultError(
+                f"密钥文件无法读取: {type(error).__name__}", f"the key file cannot be read: {type(error).__name__}"
+            ) from None
         self._seen = seen
         return ring
 
@@ -166,7 +182,7 @@ class KeyFile:
 
 def _checked(key: bytes) -> bytes:
     if len(key) != KEY_BYTES:
-        raise VaultError(f"a vault key has {KEY_BYTES} bytes")
+        raise VaultError(f"静态加密密钥应为 {KEY_BYTES} 字节", f"a vault key has {KEY_BYTES} bytes")
     return key
 
 
@@ -174,4 +190,4 @@ def _decode(text: str) -> bytes:
     try:
         return _checked(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):
-        raise VaultError("the vault key is not base64") from None
+        raise VaultError("静态加密密钥不是 base64 编码", "the vault key is not base64") from None

@@ -101,7 +101,7 @@ class Vault:
             self._look()
             key = self._state[1].get(header[1:])
         if len(rest) < _TAG or key is None:
-            raise VaultError("sealed under another key, or cut short")
+            raise VaultError("由其他密钥加密, 或内容不完整", "sealed under another key, or cut short")
         aad = header + context.encode()
         try:
             if header[0] == _VERSIONS["aes-256-gcm"]:
@@ -111,8 +111,8 @@ class Vault:
                 decryptor.authenticate_additional_data(aad)
                 return decryptor.update(rest[:-_TAG]) + decryptor.finalize()
         except InvalidTag:
-            raise VaultError("the sealed value was altered or moved") from None
-        raise VaultError(f"unknown sealing version {header[0]}")
+            raise VaultError("密文被改动或移动", "the sealed value was altered or moved") from None
+        raise VaultError(f"未知的加密版本 {header[0]}", f"unknown sealing version {header[0]}")
 
     def index(self, value: str) -> str:
         """A keyed hash: equal for equal values, and of no use without the root key. Never changes by a rotation."""

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from schemas.numbers import TYPE_CODE
+from schemas.told import Told
 
 
-class EcertTypesError(Exception):
-    """The installation's own file of types is not right; the text says where."""
+class EcertTypesError(Told):
+    """The installation's own file of types is not right; the texts say where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +56,21 @@ def _with(types: dict[str, EcertType], path: Path) -> dict[str, EcertType]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise EcertTypesError(f"{path}: {error.strerror}") from None
+        raise EcertTypesError(
+            f"{path} 无法读取: {error.strerror}", f"{path} cannot be read: {error.strerror}"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EcertTypesError(f"{path}: {error}") from None
+        raise EcertTypesError(
+            f"{path} 不是 UTF-8 编码的 TOML: {error}", f"{path} is no TOML in UTF-8: {error}"
+        ) from None
     for key, row in table.items():
         types[key] = _type(f"{path} [{key}]", types.get(key), key, row)
     codes = [kind.code for kind in types.values()]
     if doubled := {code for code in codes if codes.count(code) > 1}:
-        raise EcertTypesError(f"{path}: several types have the code {', '.join(sorted(doubled))}")
+        raise EcertTypesError(
+            f"{path}: 多个类型使用同一代码 {', '.join(sorted(doubled))}",
+            f"{path}: several types have the code {', '.join(sorted(doubled))}",
+        )
     return types
 
 
@@ -71,18 +79,26 @@ def _type(where: str, before: EcertType | None, key: str, row: Any) -> EcertType
         field.name: bool if field.name in ("placeholder", "collect") else str for field in fields(EcertType)
     }
     if not isinstance(row, dict):
-        raise EcertTypesError(f"{where}: must be a table")
+        raise EcertTypesError(f"{where}: 应为 TOML 表", f"{where}: must be a table")
     for name, value in row.items():
         if name == "key" or not isinstance(value, kinds.get(name, type(None))):
-            raise EcertTypesError(f"{where}: {name} is unknown or of the wrong kind")
+            raise EcertTypesError(
+                f"{where}: {name} 不认识, 或类型不符", f"{where}: {name} is unknown or of the wrong kind"
+            )
     if not TYPE_CODE.matches(row.get("code", before.code if before else "")):
-        raise EcertTypesError(f"{where}: code must be the definer's credit code (18) and 3 digits")
+        raise EcertTypesError(
+            f"{where}: code 应为定义机构的统一社会信用代码 (18 位) 加 3 位数字",
+            f"{where}: code must be the definer's credit code (18) and 3 digits",
+        )
     if row.get("number_rule") not in (None, "teacher", "private-school"):
-        raise EcertTypesError(f"{where}: number_rule is teacher or private-school")
+        raise EcertTypesError(
+            f"{where}: number_rule 应为 teacher 或 private-school", f"{where}: number_rule is teacher or private-school"
+        )
     if before is not None:
         return replace(before, **row)
     if missing := {"title_zh", "title_en"} - row.keys():
-        raise EcertTypesError(f"{where}: {', '.join(sorted(missing))} is missing")
+        names = ", ".join(sorted(missing))
+        raise EcertTypesError(f"{where}: 缺少 {names}", f"{where}: {names} is missing")
     return EcertType(key, **row)
 
 

@@ -32,6 +32,7 @@ _RULE_BY_TYPE: Final = {
     "too_long": rules.TOO_LONG,  # of a list or an object; of a text (a "Value") that is constrained twice
     "base64_decode": rules.WRONG_FORMAT,
     "enum": rules.NOT_IN_LIST,
+    "literal_error": rules.NOT_IN_LIST,
     "greater_than_equal": rules.OUT_OF_RANGE,
     "less_than_equal": rules.OUT_OF_RANGE,
 }

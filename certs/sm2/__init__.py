@@ -80,11 +80,11 @@ def select_backend(name: BackendName = "auto", *, library: str | None = None) ->
             backend: Backend = LibcryptoBackend(library) if candidate == "libcrypto" else GmsslBackend()
             _test(backend)
         except (BadConfiguration, ImportError) as error:
-            faults.append(f"{candidate}: {error}")
+            faults.append(f"{candidate}: {error.en if isinstance(error, BadConfiguration) else error}")
             continue
         _selected = backend
         return backend.name
-    raise BadConfiguration("no usable SM2 backend; " + "; ".join(faults))
+    raise BadConfiguration("没有可用的 SM2 密码库", "no usable SM2 backend; " + "; ".join(faults))
 
 
 def backend_name() -> str:
@@ -185,4 +185,4 @@ def _test(backend: Backend) -> None:
     }
     failed = [name for name, passed in checks.items() if not passed]
     if failed:
-        raise BadConfiguration(f"SM2 self-test failed: {', '.join(failed)}")
+        raise BadConfiguration(f"SM2 自检未通过: {', '.join(failed)}", f"SM2 self-test failed: {', '.join(failed)}")

@@ -169,7 +169,7 @@ class LibcryptoBackend:
 
     def _failure(self, what: str) -> BadConfiguration:
         self._lib.ERR_clear_error()
-        return BadConfiguration(f"libcrypto failed at SM2: {what}")
+        return BadConfiguration(f"libcrypto 的 SM2 运算失败: {what}", f"libcrypto failed at SM2: {what}")
 
 
 def _load(library: str | None) -> c.CDLL:
@@ -187,4 +187,6 @@ def _load(library: str | None) -> c.CDLL:
         except (OSError, AttributeError):
             continue
         return lib
-    raise BadConfiguration("no libcrypto of version 3 or later with SM2 was found")
+    raise BadConfiguration(
+        "未找到带 SM2 的 libcrypto (3 或更高版本)", "no libcrypto of version 3 or later with SM2 was found"
+    )

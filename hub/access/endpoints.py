@@ -46,13 +46,22 @@ class EndpointSpec:
 
 def add_endpoint(tx: Tx, actor: str, vault: Vault, manifest: Manifest, spec: EndpointSpec, *, lease_s: int) -> None:
     if not _ID.fullmatch(spec.id):
-        raise RegistrationError(f"{spec.id!r} is no id: lower-case letters, digits and hyphens, at most 63")
+        raise RegistrationError(
+            f"{spec.id!r} 不能作为编号: 只用小写字母、数字和连字符, 至多 63 位",
+            f"{spec.id!r} is no id: lower-case letters, digits and hyphens, at most 63",
+        )
     if store.endpoint(tx.conn, spec.id) is not None:
-        raise RegistrationError(f"endpoint {spec.id} exists already; hub endpoints set changes it")
+        raise RegistrationError(
+            f"已有端点 {spec.id}; 更改请用 hub endpoints set",
+            f"endpoint {spec.id} exists already; hub endpoints set changes it",
+        )
     require_system(tx, spec.system_id)
     require_region(spec.region)
     if spec.service not in SERVICES:
-        raise RegistrationError(f"{spec.service} is no service of endpoints; there are {', '.join(SERVICES)}")
+        raise RegistrationError(
+            f"端点没有服务 {spec.service}; 可用: {', '.join(SERVICES)}",
+            f"{spec.service} is no service of endpoints; there are {', '.join(SERVICES)}",
+        )
     _check_settings(manifest, spec.settings)
     _check_secrets(manifest, spec.secrets)
     timeout_s = spec.timeout_s if spec.timeout_s is not None else max(1, round(manifest.timeout_s))
@@ -121,7 +130,9 @@ def pause_endpoint(tx: Tx, actor: str, endpoint_id: str, reason: str) -> None:
     """Nothing is sent to it until it is resumed; what is due waits."""
     require_endpoint(tx, endpoint_id)
     if not reason.strip():
-        raise RegistrationError("say why the endpoint is paused: whoever finds it paused will want to know")
+        raise RegistrationError(
+            "请写明暂停原因, 以便他人了解", "say why the endpoint is paused: whoever finds it paused will want to know"
+        )
     store.update(tx.conn, t.endpoints, endpoint_id, {"paused_at": tx.now, "paused_reason": reason[:200]})
     _audit(tx, actor, "endpoint.pause", endpoint_id, {"reason": reason[:200]})
 
@@ -139,7 +150,8 @@ def remove_endpoint(tx: Tx, actor: str, endpoint_id: str) -> None:
     require_endpoint(tx, endpoint_id)
     if store.is_endpoint_used(tx.conn, endpoint_id):
         raise RegistrationError(
-            f"{endpoint_id} has cases or deliveries; pause it instead: hub endpoints pause {endpoint_id}"
+            f"{endpoint_id} 已有办件或投递, 不能删除; 可暂停: hub endpoints pause {endpoint_id}",
+            f"{endpoint_id} has cases or deliveries; pause it instead: hub endpoints pause {endpoint_id}",
         )
     store.delete_endpoint(tx.conn, endpoint_id)
     _audit(tx, actor, "endpoint.remove", endpoint_id)
@@ -150,7 +162,10 @@ def subscribe(tx: Tx, actor: str, endpoint_id: str, event_type: str, region: str
     require_endpoint(tx, endpoint_id)
     require_region(region)
     if not _EVENT_TYPE.fullmatch(event_type):
-        raise RegistrationError(f"{event_type!r} is no event type: for example cn.sd.edu.exchange.case.*")
+        raise RegistrationError(
+            f"{event_type!r} 不是事件类型; 例如 cn.sd.edu.exchange.case.*",
+            f"{event_type!r} is no event type: for example cn.sd.edu.exchange.case.*",
+        )
     wanted = (event_type, region, source_only)
     if any(
         (row.event_type, row.region, row.source_only) == wanted for row in store.subscriptions(tx.conn, endpoint_id)
@@ -165,10 +180,17 @@ def subscribe(tx: Tx, actor: str, endpoint_id: str, event_type: str, region: str
     return True
 
 
+def no_endpoint(endpoint_id: str) -> RegistrationError:
+    return RegistrationError(
+        f"没有端点 {endpoint_id}; hub endpoints list 列出全部",
+        f"there is no endpoint {endpoint_id}; hub endpoints list shows them",
+    )
+
+
 def require_endpoint(tx: Tx, endpoint_id: str) -> store.EndpointRow:
     row = store.endpoint(tx.conn, endpoint_id)
     if row is None:
-        raise RegistrationError(f"there is no endpoint {endpoint_id}; hub endpoints list shows them")
+        raise no_endpoint(endpoint_id)
     return row
 
 
@@ -195,45 +217,62 @@ def check_url(url: str) -> str:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise RegistrationError("the address is no URL") from None
+        raise RegistrationError("地址不是 URL", "the address is no URL") from None
     if not parts.scheme or not parts.netloc or len(url) > 500:
-        raise RegistrationError("the address must be absolute, for example https://xj.example.gov.cn/api")
+        raise RegistrationError(
+            "地址应为完整的 URL, 例如 https://xj.example.gov.cn/api",
+            "the address must be absolute, for example https://xj.example.gov.cn/api",
+        )
     if "@" in parts.netloc:
-        raise RegistrationError("the address must not hold a name or password; secrets have a place of their own")
+        raise RegistrationError(
+            "地址中不得含用户名或密码; 请用 --secret",
+            "the address must not hold a name or password; secrets have a place of their own",
+        )
     return url.rstrip("/")
 
 
 def _check_settings(manifest: Manifest, settings: Mapping[str, str]) -> None:
     if unknown := settings.keys() - manifest.settings.keys():
-        known = ", ".join(sorted(manifest.settings)) or "none"
-        raise RegistrationError(f"{manifest.id} has no setting {', '.join(sorted(unknown))}; it has: {known}")
+        named, known = ", ".join(sorted(unknown)), ", ".join(sorted(manifest.settings))
+        raise RegistrationError(
+            f"{manifest.id} 没有设置项 {named}; 可用: {known or '无'}",
+            f"{manifest.id} has no setting {named}; it has: {known or 'none'}",
+        )
 
 
 def _check_secrets(manifest: Manifest, secrets: Mapping[str, str]) -> None:
     if unknown := secrets.keys() - manifest.secrets.keys():
-        known = ", ".join(sorted(manifest.secrets)) or "none"
-        raise RegistrationError(f"{manifest.id} has no secret {', '.join(sorted(unknown))}; it has: {known}")
+        named, known = ", ".join(sorted(unknown)), ", ".join(sorted(manifest.secrets))
+        raise RegistrationError(
+            f"{manifest.id} 没有密钥项 {named}; 可用: {known or '无'}",
+            f"{manifest.id} has no secret {named}; it has: {known or 'none'}",
+        )
     if missing := manifest.secrets.keys() - secrets.keys():
         lines = "; ".join(f"{name}: {manifest.secrets[name]}" for name in sorted(missing))
-        raise RegistrationError(f"{manifest.id} needs the secret(s) {lines}")
+        raise RegistrationError(f"{manifest.id} 还需要密钥项 {lines}", f"{manifest.id} needs the secret(s) {lines}")
 
 
 def _check_timeout(timeout_s: int, lease_s: int) -> int:
     """The lease must outlive the call, or another node takes the delivery up while it is being sent."""
     if not 1 <= timeout_s < lease_s:
-        raise RegistrationError(f"timeout {timeout_s} s: must be at least 1 s and below the lease of {lease_s} s")
+        raise RegistrationError(
+            f"超时 {timeout_s} 秒: 应不少于 1 秒, 且短于租约 {lease_s} 秒",
+            f"timeout {timeout_s} s: must be at least 1 s and below the lease of {lease_s} s",
+        )
     return timeout_s
 
 
 def _check_concurrency(limit: int) -> int:
     if not 1 <= limit <= 512:
-        raise RegistrationError("concurrency is 1 to 512 calls at once")
+        raise RegistrationError("并发数应为 1 至 512", "concurrency is 1 to 512 calls at once")
     return limit
 
 
 def _check_hours(hours: str | None) -> str | None:
     if hours is not None and not _HOURS.fullmatch(hours):
-        raise RegistrationError("service hours look like 07:30-20:00 (Asia/Shanghai)")
+        raise RegistrationError(
+            "服务时间应写作 07:30-20:00 (北京时间)", "service hours look like 07:30-20:00 (Asia/Shanghai)"
+        )
     return hours
 
 

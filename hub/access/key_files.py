@@ -15,11 +15,12 @@ from certs.errors import CertsError
 from certs.keys import PublicKey
 from certs.x509.signing_cert import SigningCert
 from hub.access.callers import KeyKind
+from schemas.told import Told
 
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 
 
-class KeyFileError(Exception):
+class KeyFileError(Told):
     """A file holds no key that can be registered; the text says what it holds."""
 
 
@@ -39,18 +40,23 @@ def read_key_file(kind: KeyKind, data: bytes) -> KeyMaterial:
     label, der = _unwrap(data)
     if "PRIVATE" in label:
         raise KeyFileError(
-            "this is a private key: it must stay with its owner; ask for the public key or the certificate"
+            "这是私钥, 应只由其所有者保管; 请索取公钥或证书",
+            "this is a private key: it must stay with its owner; ask for the public key or the certificate",
         )
     certificate = _certificate(der) if label in ("", "CERTIFICATE") else None
     if kind is not KeyKind.HTTP and certificate is None:
-        raise KeyFileError(f"a {kind} key is an X.509 certificate (PEM or DER)")
+        raise KeyFileError(
+            f"{kind} 密钥应为 X.509 证书 (PEM 或 DER)", f"a {kind} key is an X.509 certificate (PEM or DER)"
+        )
     not_before = not_after = None
     if certificate is not None:
         not_before, not_after = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     try:
         key = PublicKey.from_spki_der(der) if certificate is None else SigningCert.from_der(der).public_key
     except CertsError as error:
-        raise KeyFileError(f"the key cannot be used: {error}") from None
+        raise KeyFileError(
+            "该密钥无法使用; 请提供 SM2、RSA 或 ECDSA 公钥或证书 (PEM 或 DER)", f"the key cannot be used: {error}"
+        ) from None
     if kind is KeyKind.HTTP:
         der = key.spki
     return KeyMaterial(kind, der, hashlib.sha256(der).hexdigest(), not_before, not_after)
@@ -63,7 +69,7 @@ def _unwrap(data: bytes) -> tuple[str, bytes]:
     try:
         return match[1].decode("ascii"), base64.b64decode(b"".join(match[2].split()), validate=True)
     except binascii.Error:
-        raise KeyFileError("the PEM block is not base64") from None
+        raise KeyFileError("PEM 内容不是 base64 编码", "the PEM block is not base64") from None
 
 
 def _certificate(der: bytes) -> x509.Certificate | None:

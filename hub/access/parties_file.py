@@ -23,6 +23,7 @@ from hub.access.key_files import KeyFileError, KeyMaterial, read_key_file
 from hub.access.registration import RegistrationError
 from hub.db import Tx
 from hub.vault import Vault
+from schemas.parsing import validation_faults
 
 FindManifest = Callable[[str], Manifest]  # RegistrationError for an adapter that there is none of
 
@@ -87,11 +88,20 @@ class Loaded:
 def read_parties(path: Path) -> PartiesFile:
     try:
         return PartiesFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RegistrationError(f"{path.name} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RegistrationError(
+            f"{path.name} 不是有效的 TOML, 请按所给行列改正: {error}", f"{path.name} cannot be read, no TOML: {error}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RegistrationError(
+            f"{path.name} 无法读取: {type(error).__name__}", f"{path.name} cannot be read: {type(error).__name__}"
+        ) from None
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False)]
-        raise RegistrationError(f"{path.name}: " + "; ".join(lines)) from None
+        faults = [(fault.path.strip("/").replace("/", "."), fault) for fault in validation_faults(error)]
+        raise RegistrationError(
+            f"{path.name}: " + "; ".join(f"{place}: {fault.reason_zh}, {fault.cure_zh}" for place, fault in faults),
+            "; ".join(f"{place}: {fault.reason_en}: {fault.cure_en}" for place, fault in faults),
+        ) from None
 
 
 def load_parties(
@@ -157,7 +167,8 @@ class _Loading:
         fixed = (part.system, part.adapter, part.service, part.region)
         if fixed != (row.system_id, row.adapter, row.service, row.region):
             raise RegistrationError(
-                f"endpoint {part.id}: system, adapter, service and region do not change; add another"
+                f"端点 {part.id}: 系统、适配器、服务和区域不能更改; 请另行登记",
+                f"endpoint {part.id}: system, adapter, service and region do not change; add another",
             )
         settings = json.loads(row.settings)
         old_secrets = endpoints.open_secrets(self.vault, row.id, row.secrets_sealed)
@@ -183,8 +194,12 @@ def read_key(kind: KeyKind, path: Path) -> KeyMaterial:
     """The key of a file; RegistrationError if there is none."""
     try:
         return read_key_file(kind, path.read_bytes())
-    except (OSError, KeyFileError) as error:
-        raise RegistrationError(f"{path.name}: {error}") from None
+    except KeyFileError as error:
+        raise RegistrationError(f"{path.name}: {error.zh}", error.en) from None
+    except OSError as error:
+        raise RegistrationError(
+            f"{path.name} 无法读取: {type(error).__name__}", f"{path.name} cannot be read: {type(error).__name__}"
+        ) from None
 
 
 def resolve_secret(reference: str, folder: Path) -> str:
@@ -193,11 +208,16 @@ def resolve_secret(reference: str, folder: Path) -> str:
     if kind == "env" and name:
         value = os.environ.get(name)
         if not value:
-            raise RegistrationError(f"the environment has no {name}")
+            raise RegistrationError(f"环境变量中没有 {name}", f"the environment has no {name}")
         return value
     if kind == "file" and name:
         try:
             return (folder / name).read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise RegistrationError(f"secret file {name}: {type(error).__name__}") from None
-    raise RegistrationError("a secret is given as env:NAME or file:PATH, never in clear")
+            raise RegistrationError(
+                f"密钥文件 {name} 无法读取: {type(error).__name__}",
+                f"the secret file {name} cannot be read: {type(error).__name__}",
+            ) from None
+    raise RegistrationError(
+        "密钥应写作 env:NAME 或 file:PATH, 不得明文", "a secret is given as env:NAME or file:PATH, never in clear"
+    )

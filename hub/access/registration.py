@@ -17,13 +17,14 @@ from hub.access.key_files import KeyMaterial
 from hub.db import AuditEntry, Tx
 from hub.ids import new_id
 from schemas.regions import REGIONS
+from schemas.told import Told
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _KEY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,199}")
 DEFAULT_OVERLAP = timedelta(days=7)
 
 
-class RegistrationError(Exception):
+class RegistrationError(Told):
     """What an administrator asked for cannot be done; the text says why and what to do."""
 
 
@@ -32,11 +33,16 @@ class RegistrationError(Exception):
 
 def add_system(tx: Tx, actor: str, system_id: str, name: str) -> None:
     if not _ID.fullmatch(system_id):
-        raise RegistrationError(f"{system_id!r} is no id: lower-case letters, digits and hyphens, at most 63")
+        raise RegistrationError(
+            f"{system_id!r} 不能作为编号: 只用小写字母、数字和连字符, 至多 63 位",
+            f"{system_id!r} is no id: lower-case letters, digits and hyphens, at most 63",
+        )
     if not name or len(name) > 200:
-        raise RegistrationError("a system has a name of 1 to 200 characters")
+        raise RegistrationError("系统名称应为 1 至 200 个字符", "a system has a name of 1 to 200 characters")
     if _system(tx, system_id) is not None:
-        raise RegistrationError(f"system {system_id} exists already")
+        raise RegistrationError(
+            f"已有系统 {system_id}, 请换一个编号", f"system {system_id} exists already: choose another id"
+        )
     values = {"id": system_id, "name": name, "enabled": True, "created_at": tx.now}
     store.insert(tx.conn, t.systems, values)
     _audit(tx, actor, "system.add", system_id)
@@ -52,7 +58,10 @@ def set_system_enabled(tx: Tx, actor: str, system_id: str, enabled: bool) -> Non
 def require_system(tx: Tx, system_id: str) -> store.SystemRow:
     system = _system(tx, system_id)
     if system is None:
-        raise RegistrationError(f"there is no system {system_id}; hub systems list shows them")
+        raise RegistrationError(
+            f"没有系统 {system_id}; hub systems list 列出全部",
+            f"there is no system {system_id}; hub systems list shows them",
+        )
     return system
 
 
@@ -79,14 +88,22 @@ def add_key(
         (key_id or f"{system_id}-{material.fingerprint[:8]}") if material.kind is KeyKind.HTTP else material.fingerprint
     )
     if not _KEY_ID.fullmatch(named):
-        raise RegistrationError("a key id has letters, digits and . _ : @ / -, at most 200")
+        raise RegistrationError(
+            "密钥编号只用字母、数字和 . _ : @ / -, 至多 200 位",
+            "a key id has letters, digits and . _ : @ / -, at most 200",
+        )
     for row in store.keys(tx.conn):
         if (row.kind, row.key_id) == (material.kind.value, named):
-            state = f"revoked {row.revoked_at:%Y-%m-%d}" if row.revoked_at else "in force"
-            raise RegistrationError(f"{material.kind} key {named} is registered for {row.system_id} already ({state})")
+            on = f"{row.revoked_at:%Y-%m-%d}" if row.revoked_at else ""
+            raise RegistrationError(
+                f"{material.kind} 密钥 {named} 已登记在 {row.system_id} 名下 ({f'{on} 已撤销' if on else '在用'})",
+                f"{material.kind} key {named} is registered for {row.system_id} already "
+                f"({f'revoked {on}' if on else 'in force'})",
+            )
         if material.kind is KeyKind.HTTP and row.material == material.der and row.system_id != system_id:
             raise RegistrationError(
-                f"this very key belongs to {row.system_id} already; every system has keys of its own"
+                f"此密钥已属于 {row.system_id}; 每个系统应使用自己的密钥",
+                f"this very key belongs to {row.system_id} already; every system has keys of its own",
             )
     ends = [moment for moment in (material.not_after, not_after) if moment is not None]
     values = {
@@ -116,7 +133,10 @@ def rotate_key(
     """Register the new key; the old one of the same kind stays good for ``overlap`` so that nobody has to switch at one moment."""
     old = _key(tx, system_id, old_key_id)
     if old.kind != material.kind.value:
-        raise RegistrationError(f"{old_key_id} is a {old.kind} key, the new one is a {material.kind} key")
+        raise RegistrationError(
+            f"{old_key_id} 是 {old.kind} 密钥, 新密钥却是 {material.kind} 密钥: 请用 --kind {old.kind}",
+            f"{old_key_id} is a {old.kind} key, the new one is a {material.kind} key: use --kind {old.kind}",
+        )
     named = add_key(tx, actor, system_id, material, key_id=key_id, allow_sha1=old.allow_sha1)
     end = tx.now + overlap
     if old.not_after is None or old.not_after > end:
@@ -141,7 +161,10 @@ def _key(tx: Tx, system_id: str, key_id: str) -> store.KeyRow:
         if row.revoked_at is None and (row.key_id == key_id or (row.kind != "http" and row.key_id.startswith(key_id)))
     ]
     if len(found) != 1:
-        raise RegistrationError(f"{system_id} has {len(found)} keys in force that {key_id} can mean")
+        raise RegistrationError(
+            f"{system_id} 有 {len(found)} 个在用密钥与 {key_id} 相符; hub systems list 列出全部",
+            f"{system_id} has {len(found)} keys in force that {key_id} can mean; hub systems list shows them",
+        )
     return found[0]
 
 
@@ -156,7 +179,10 @@ def grant(tx: Tx, actor: str, system_id: str, services: Collection[str], region:
     new = []
     for service in services:
         if service not in set(Service):
-            raise RegistrationError(f"{service} is no service; there are {', '.join(Service)}")
+            raise RegistrationError(
+                f"没有服务 {service}; 可用: {', '.join(Service)}",
+                f"{service} is no service; there are {', '.join(Service)}",
+            )
         if (service, region) in have:
             continue
         have.add((service, region))
@@ -173,13 +199,18 @@ def grant(tx: Tx, actor: str, system_id: str, services: Collection[str], region:
 def revoke_right(tx: Tx, actor: str, system_id: str, service: str, region: str) -> None:
     require_system(tx, system_id)
     if not store.delete_right(tx.conn, system_id, service, region):
-        raise RegistrationError(f"{system_id} has no right to {service} in {region}")
+        raise RegistrationError(
+            f"{system_id} 在 {region} 没有 {service} 权限", f"{system_id} has no right to {service} in {region}"
+        )
     _audit(tx, actor, "system.ungrant", system_id, {"service": service, "region": region})
 
 
 def require_region(region: str) -> None:
     if region not in REGIONS:
-        raise RegistrationError(f"{region} is no region of the table (schemas/data/regions.csv)")
+        raise RegistrationError(
+            f"区域表 (schemas/data/regions.csv) 中没有区域 {region}",
+            f"{region} is no region of the table (schemas/data/regions.csv)",
+        )
 
 
 def _audit(tx: Tx, actor: str, action: str, object_id: str, detail: dict[str, str] | None = None) -> None:

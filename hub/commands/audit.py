@@ -9,11 +9,22 @@ from typing import Annotated
 import typer
 
 from hub.audit import store
-from hub.audit.chain import read_anchors, verify_chain, write_anchor
+from hub.audit.chain import FaultKind, read_anchors, verify_chain, write_anchor
 from hub.commands.context import open_hub
+from hub.commands.telling import tell
 from hub.working_days import SHANGHAI
 
 app = typer.Typer(no_args_is_help=True)
+
+
+_BROKEN = {
+    FaultKind.ALTERED: "内容被改动",
+    FaultKind.MISSING: "起有行被删除",
+    FaultKind.MOVED: "起未按原次序相接",
+    FaultKind.CUT_OFF: "起的记录被截去",
+    FaultKind.HEAD: "与链头不符",
+    FaultKind.ANCHOR: "与锚点不符",
+}
 
 
 @app.command("verify")
@@ -28,7 +39,9 @@ def verify(
         with hub.db.read() as conn:
             report = verify_chain(conn, hub.vault.audit_key, read_anchors(path))
     for fault in report.faults:
-        typer.echo(f"{fault.kind.value} at row {fault.seq} {fault.detail}".rstrip(), err=True)
+        tell(
+            f"第 {fault.seq} 行{_BROKEN[fault.kind]}", f"{fault.kind.value} at row {fault.seq} {fault.detail}".rstrip()
+        )
     typer.echo(f"{report.rows} rows, {report.anchors} anchors, {len(report.faults)} faults")
     if report.faults:
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from rich.table import Table
 from adapters.contract import Adapter, PeerMisconfigured
 from adapters.registry import create
 from hub.commands.context import ACTOR, OpenHub, open_hub
+from hub.commands.telling import tell
 from hub.deliveries import store as deliveries
 from hub.deliveries.adapters import AdapterCache
 from hub.ecerts.collect.model import Reconciliation
@@ -85,7 +86,7 @@ def _show(found: list[Reconciliation]) -> None:
     table = Table("类型 type", "证照标识 identifier", "差异 difference", "系统 system", "批次 collection", "行 row")
     for one in found:
         if one.error:
-            typer.echo(f"{one.endpoint_id}: 证照库未答复 the library did not answer: {one.error}", err=True)
+            tell(f"{one.endpoint_id}: 证照库未答复", f"the library did not answer: {one.error}")
             continue
         count = len(one.differences)
         typer.echo(f"{one.endpoint_id}: 本方 ours {one.ours}, 库方 theirs {one.theirs}, 差异 differences {count}")

@@ -8,15 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-import typer
-
-from hub.access.operators import OperatorError
-from hub.access.registration import RegistrationError
+from hub.commands.settings import read_settings
+from hub.commands.telling import fail, refusal
 from hub.config import Settings
 from hub.db import Database, DatabaseBusy, Tx
-from hub.deliveries.store import NotSuspended, UnknownDelivery
 from hub.opening import open_database, open_vault
-from hub.vault import Vault, VaultError
+from hub.vault import Vault
+from schemas.told import Told
 
 R = TypeVar("R")
 
@@ -31,12 +29,6 @@ def _shell_user() -> str:
 ACTOR = f"operator:shell:{_shell_user()}"[:100]  # who acts, in the audit log
 
 
-def fail(text: str) -> typer.Exit:
-    """Print why a command cannot do what was asked; raise what this gives."""
-    typer.echo(text, err=True)
-    return typer.Exit(1)
-
-
 @dataclass(frozen=True, slots=True)
 class OpenHub:
     settings: Settings
@@ -47,19 +39,22 @@ class OpenHub:
         """One transaction; what an administrator can mend is told and ends the command with 1."""
         try:
             return self.db.write(function)
-        except (RegistrationError, OperatorError, NotSuspended, UnknownDelivery, DatabaseBusy) as error:
-            raise fail(str(error) or type(error).__name__) from None
+        except Told as error:
+            raise refusal(error) from None
+        except DatabaseBusy as error:
+            zh, en = "数据库繁忙或无法连接, 请稍后重试", "the database is busy or away, try again later"
+            raise fail(f"{zh} ({error})", en) from None
 
 
 @contextmanager
 def open_hub() -> Iterator[OpenHub]:
     """A running hub sees what a command changed within a few seconds."""
-    settings = Settings()
+    settings = read_settings()
     try:
         vault = open_vault(settings)
-    except VaultError as error:
-        raise fail(str(error)) from None
-    db = open_database(settings, vault)
+        db = open_database(settings, vault)
+    except Told as error:
+        raise refusal(error) from None
     try:
         yield OpenHub(settings, db, vault)
     finally:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from adapters.contract import AdapterError, Deadline, Manifest
+from adapters.contract import (
+    AdapterError,
+    Deadline,
+    Manifest,
+    OutcomeUnknown,
+    PeerMisconfigured,
+    PeerRefused,
+    RetryLater,
+)
 from hub.access import endpoints, store
 from hub.access.endpoints import EndpointSpec
 from hub.access.parties_file import resolve_secret
 from hub.access.registration import RegistrationError
-from hub.commands.context import ACTOR, OpenHub, fail, open_hub
+from hub.commands.context import ACTOR, OpenHub, open_hub
 from hub.commands.systems import find_manifest
-from hub.vault import VaultError
+from hub.commands.telling import fail, refusal
 from hub.working_days import SHANGHAI
 from schemas.regions import REGIONS
+from schemas.told import Told
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -32,6 +41,14 @@ Secrets = Annotated[
 Concurrency = Annotated[int | None, typer.Option(help="calls at once; default: the manifest's")]
 Timeout = Annotated[int | None, typer.Option(help="seconds for one call; default: the manifest's")]
 Hours = Annotated[str | None, typer.Option(help="07:30-20:00 Asia/Shanghai; default: the manifest's")]
+
+
+_MEANS: Final = {  # why an endpoint is not up
+    RetryLater: ("对方暂时不可用, 请稍后再试", "it is not available now, try again later"),
+    OutcomeUnknown: ("对方没有答复, 请检查地址与网络", "it does not answer, look at its address and the network"),
+    PeerRefused: ("对方拒绝", "it refuses"),
+    PeerMisconfigured: ("配置有误, 请检查地址、设置与密钥", "look at its address, settings and secrets"),
+}
 
 
 @app.command("add")
@@ -180,17 +197,23 @@ def check(endpoint_id: Id) -> None:
                 health = adapter.probe(Deadline.after(row.timeout_s))
             finally:
                 adapter.close()
-        except (AdapterError, VaultError, registry.UnknownAdapter) as error:
-            typer.echo(f"{endpoint_id}: {type(error).__name__} {error}", err=True)
-            raise typer.Exit(1) from None
+        except (AdapterError, Told) as error:
+            raise _not_up(endpoint_id, error) from None
     typer.echo(f"{endpoint_id}: 正常 / up {health.version or ''} {health.detail}".rstrip())
+
+
+def _not_up(endpoint_id: str, error: AdapterError | Told) -> typer.Exit:
+    if isinstance(error, Told):
+        return fail(f"{endpoint_id}: {error.zh}", error.en)
+    zh, en = _MEANS[type(error)]
+    return fail(f"{endpoint_id}: {zh} ({error})", en)
 
 
 def _row(hub: OpenHub, endpoint_id: str) -> store.EndpointRow:
     with hub.db.read() as conn:
         row = store.endpoint(conn, endpoint_id)
     if row is None:
-        raise fail(f"there is no endpoint {endpoint_id}; hub endpoints list shows them")
+        raise refusal(endpoints.no_endpoint(endpoint_id))
     return row
 
 
@@ -198,7 +221,7 @@ def _or_fail_manifest(adapter_id: str) -> Manifest:
     try:
         return find_manifest(adapter_id)
     except RegistrationError as error:
-        raise fail(str(error)) from None
+        raise refusal(error) from None
 
 
 def _pairs(texts: list[str] | None) -> dict[str, str]:
@@ -206,7 +229,7 @@ def _pairs(texts: list[str] | None) -> dict[str, str]:
     for text in texts or []:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise fail(f"{name!r}: write NAME=VALUE")
+            raise fail(f"{name!r}: 应写作 NAME=VALUE", f"{name!r}: write NAME=VALUE")
         pairs[name] = value
     return pairs
 
@@ -215,7 +238,7 @@ def _secrets(texts: list[str] | None) -> dict[str, str]:
     try:
         return {name: resolve_secret(reference, Path()) for name, reference in _pairs(texts).items()}
     except RegistrationError as error:
-        raise fail(str(error)) from None
+        raise refusal(error) from None
 
 
 def _state(row: store.EndpointRow) -> str:

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hub.app import case_rooms
-from hub.commands.context import ACTOR, fail, open_hub
+from hub.commands.context import ACTOR, open_hub
+from hub.commands.telling import fail, tell
 from hub.db import AuditEntry, Tx
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.revoking import Notice, reinstate, revoke
@@ -29,7 +30,8 @@ Purpose = Annotated[str, typer.Argument(help="用途 / purpose; hub evidence pur
 def allow(system: System, purpose: Purpose) -> None:
     """Register a purpose for a system: it may ask for evidence with it and sees the fields that the purpose opens."""
     if purpose not in load_rules().purpose:
-        raise fail(f"没有用途 {purpose} / there is no purpose {purpose}: {', '.join(sorted(load_rules().purpose))}")
+        known = ", ".join(sorted(load_rules().purpose))
+        raise fail(f"没有用途 {purpose}; 可用: {known}", f"there is no purpose {purpose}; there are {known}")
 
     def write(tx: Tx) -> bool:
         if not store.system_exists(tx.conn, system):
@@ -40,7 +42,10 @@ def allow(system: System, purpose: Purpose) -> None:
 
     with open_hub() as hub:
         if not hub.write(write):
-            raise fail(f"没有系统 {system} / there is no system {system}")
+            raise fail(
+                f"没有系统 {system}; hub systems list 列出全部",
+                f"there is no system {system}; hub systems list shows them",
+            )
     typer.echo(f"已登记 / registered: {system} {purpose}")
 
 
@@ -56,7 +61,7 @@ def forbid(system: System, purpose: Purpose) -> None:
 
     with open_hub() as hub:
         if not hub.write(write):
-            raise fail(f"{system} 没有用途 {purpose} / {system} has no purpose {purpose}")
+            raise fail(f"{system} 没有用途 {purpose}", f"{system} has no purpose {purpose}")
     typer.echo(f"已取消 / taken: {system} {purpose}")
 
 
@@ -111,13 +116,14 @@ def _look_at(identifier: str) -> None:
     try:
         warning = EcertIdentifier.parse(identifier.upper()).warning
     except FieldError as error:
-        raise fail(f"{identifier}: {_said(error.rule)}") from None
+        raise fail(*_said(identifier, error.rule)) from None
     if warning is not None:
-        typer.echo(f"注意 / note: {identifier}: {_said(warning)}", err=True)
+        zh, en = _said(identifier, warning)
+        tell(f"注意: {zh}", f"note: {en}")
 
 
-def _said(rule: Rule) -> str:
-    return f"{rule.zh}, {rule.cure_zh} / {rule.en}: {rule.cure_en}"
+def _said(identifier: str, rule: Rule) -> tuple[str, str]:
+    return f"{identifier}: {rule.zh}, {rule.cure_zh}", f"{rule.en}: {rule.cure_en}"
 
 
 @app.command("reinstate")
@@ -130,5 +136,5 @@ def reinstate_(
         follow_ups = case_rooms(hub.settings, hub.db, hub.vault).evidence.follow_ups
         done = hub.write(lambda tx: reinstate(tx, follow_ups, identifier, ACTOR, reason))
     if not done:
-        raise fail("没有该证照的吊销通知 / no notice names this certificate")
+        raise fail("没有该证照的吊销通知", "no notice names this certificate")
     typer.echo("已恢复 / reinstated")

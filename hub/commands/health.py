@@ -8,18 +8,18 @@ import ssl
 
 import typer
 
-from hub.config import Settings
+from hub.commands.settings import read_settings
+from hub.commands.telling import fail
 
 
 def health() -> None:
     """Exit 0 if the hub on this machine takes messages, 1 if not."""
-    settings = Settings()
+    settings = read_settings()
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  not bound here
     try:
         status, body = _get(host, settings.port, tls=settings.tls_certificate is not None)
     except (OSError, http.client.HTTPException) as error:
-        typer.echo(f"not reachable: {type(error).__name__}", err=True)
-        raise typer.Exit(1) from None
+        raise fail(f"无法连接: {type(error).__name__}", f"not reachable: {type(error).__name__}") from None
     typer.echo(_status(body))
     if status != 200:
         raise typer.Exit(1)

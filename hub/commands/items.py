@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hub.commands.context import ACTOR, fail, open_hub
+from hub.commands.context import ACTOR, open_hub
+from hub.commands.telling import fail, refusal, tell
 from hub.db import utc_now
 from hub.ecerts.catalogue import Handling
 from hub.ecerts.items.service import ImportReport, ItemCatalogue
@@ -29,7 +30,7 @@ def import_items(
 ) -> None:
     """Import items, implementations, handling rules and sources; every fault by row and column. All or nothing."""
     if (file is None) != example or (example and dry_run):
-        raise fail("给出文件, 或 --example / give a file, or --example")
+        raise fail("给出文件, 或 --example", "give a file, or --example")
     with open_hub() as hub:
         items = ItemCatalogue(hub.db)
         try:
@@ -39,16 +40,16 @@ def import_items(
                 else items.import_file(file, actor=ACTOR, dry_run=dry_run)
             )
         except TableError as error:
-            raise fail(str(error)) from None
+            raise refusal(error) from None
     _tell(report, dry_run)
 
 
 def _tell(report: ImportReport, dry_run: bool) -> None:
     for fault in sorted(report.faults, key=lambda fault: fault.row):  # an item is read after its requirements
-        typer.echo(str(fault), err=True)
+        tell(f"{fault.place}: {fault.reason_zh}", fault.reason_en)
     if report.faults:
         count = len(report.faults)
-        raise fail(f"{count} 处错误, 未写入任何内容 / {count} faults, nothing was written")
+        raise fail(f"{count} 处错误, 未写入任何内容", f"{count} faults, nothing was written")
     done = "检查通过, 未写入 / checked, not written" if dry_run else "已导入 / imported"
     typer.echo(
         f"{done}: 新增 added {report.added}, 替换 replaced {report.replaced}, 未变 unchanged {report.unchanged}, "
@@ -62,8 +63,10 @@ def export_items(file: Annotated[Path, typer.Argument(help=".csv 或 .xlsx")]) -
     with open_hub() as hub:
         try:
             count = ItemCatalogue(hub.db).export_file(file)
-        except (TableError, OSError) as error:
-            raise fail(str(error) if isinstance(error, TableError) else f"{file}: {type(error).__name__}") from None
+        except TableError as error:
+            raise refusal(error) from None
+        except OSError as error:
+            raise fail(f"{file}: 无法写入", f"cannot be written: {type(error).__name__}") from None
     typer.echo(f"已导出 / exported: {count}")
 
 
@@ -74,7 +77,7 @@ def list_items(
 ) -> None:
     """List the items in effect; with a region, who handles each and why."""
     if region is not None and region not in REGIONS:
-        raise fail(f"没有区域 {region} / there is no region {region}")
+        raise fail(f"没有区域 {region}", f"there is no region {region}")
     moment = at.replace(hour=12, tzinfo=SHANGHAI) if at is not None else utc_now()
     table = Table(
         "编码 code", "事项 item", "层级 level", "时限 limit", "占位", *(["办理 handled by"] if region else [])

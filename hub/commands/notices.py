@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -12,10 +12,10 @@ from pydantic.alias_generators import to_snake
 from rich.console import Console
 from rich.table import Table
 
-from hub.commands.context import ACTOR, fail, open_hub
-from hub.db import Tx
+from hub.commands.context import ACTOR, open_hub
+from hub.commands.telling import tell
 from hub.ecerts import notices, store
-from hub.ecerts.notices import Notice, NoticeError
+from hub.ecerts.notices import Notice
 from schemas.parsing import validation_faults
 from schemas.problems import FieldFault
 
@@ -48,12 +48,9 @@ def add(
             deemed_valid_until=deemed_valid_until.date(),
         )  # fmt: skip
     except ValidationError as error:
-        raise fail("\n".join(_told(fault) for fault in validation_faults(error))) from None
-
-    def write(tx: Tx) -> None:
-        notices.add(tx, ACTOR, notice)
-
-    _write(write)
+        raise _refused(validation_faults(error)) from None
+    with open_hub() as hub:
+        hub.write(lambda tx: notices.add(tx, ACTOR, notice))
     typer.echo(f"已登记 / added: {number}")
 
 
@@ -62,28 +59,19 @@ def option(field: str) -> str:
     return _GIVEN.get(field, "--" + field.replace("_", "-"))
 
 
-def _told(fault: FieldFault) -> str:
+def _refused(faults: Sequence[FieldFault]) -> typer.Exit:
     """By the option that the administrator gave, not by the field that it became."""
-    given = option(to_snake(fault.path.strip("/")))
-    return f"{given}: {fault.reason_zh}, {fault.cure_zh} / {fault.reason_en}: {fault.cure_en}"
-
-
-def _write(act: Callable[[Tx], None]) -> None:
-    with open_hub() as hub:
-        try:
-            hub.write(act)
-        except NoticeError as error:
-            raise fail(str(error)) from None
+    for fault in faults:
+        given = option(to_snake(fault.path.strip("/")))
+        tell(f"{given}: {fault.reason_zh}, {fault.cure_zh}", f"{fault.reason_en}: {fault.cure_en}")
+    return typer.Exit(1)
 
 
 @app.command("withdraw")
 def withdraw(number: Number) -> None:
     """From now on no certificate is deemed valid by this notice."""
-
-    def write(tx: Tx) -> None:
-        notices.withdraw(tx, ACTOR, number)
-
-    _write(write)
+    with open_hub() as hub:
+        hub.write(lambda tx: notices.withdraw(tx, ACTOR, number))
     typer.echo(f"已撤回 / withdrawn: {number}")
 
 

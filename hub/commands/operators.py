@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hub.access.operators import OperatorError, Operators, Role
-from hub.commands.context import ACTOR, fail, open_hub
+from hub.commands.context import ACTOR, open_hub
+from hub.commands.telling import refusal
 from hub.working_days import SHANGHAI
 
 app = typer.Typer(no_args_is_help=True)
@@ -36,7 +37,7 @@ def add(name: Name, role: Annotated[Role, typer.Option(help="one of the three se
         try:
             token = Operators(hub.db).add(name, role, by=ACTOR)
         except OperatorError as error:
-            raise fail(str(error)) from None
+            raise refusal(error) from None
         typer.echo(f"{hub.settings.effective_public_url}/console/link/{token}")
 
 
@@ -47,7 +48,7 @@ def link(name: Name) -> None:
         try:
             token = Operators(hub.db).link(name, by=ACTOR)
         except OperatorError as error:
-            raise fail(str(error)) from None
+            raise refusal(error) from None
         typer.echo(f"{hub.settings.effective_public_url}/console/link/{token}")
 
 
@@ -58,4 +59,4 @@ def disable(name: Name) -> None:
         try:
             Operators(hub.db).disable(name, by=ACTOR)
         except OperatorError as error:
-            raise fail(str(error)) from None
+            raise refusal(error) from None

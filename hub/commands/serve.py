@@ -8,14 +8,19 @@ import uvicorn
 from hub import interpreter, logs
 from hub.access.tls_auth import server_options
 from hub.app import Hub
-from hub.config import Settings
+from hub.commands.settings import read_settings
+from hub.commands.telling import refusal
+from schemas.told import Told
 
 
 def serve() -> None:
     """Run the hub as the settings say (docs/operations/settings.md)."""
-    settings = Settings()
+    settings = read_settings()
     logs.configure(settings)
-    hub = Hub(settings)
+    try:
+        hub = Hub(settings)
+    except Told as error:
+        raise refusal(error) from None
     for role, token in hub.operators.first_links().items():
         typer.echo(f"{role.value}: {settings.effective_public_url}/console/link/{token}")
     server = uvicorn.Server(uvicorn.Config(hub.app, log_config=None, lifespan="on", **server_options(settings)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +19,8 @@ from hub.access.callers import KeyKind, Service
 from hub.access.key_files import KeyMaterial, read_key_file
 from hub.access.parties_file import load_parties, read_key, read_parties
 from hub.access.registration import RegistrationError
-from hub.commands.context import ACTOR, fail, open_hub
+from hub.commands.context import ACTOR, open_hub
+from hub.commands.telling import fail, refusal, tell
 from hub.db import Tx
 from hub.working_days import SHANGHAI
 from schemas.regions import REGIONS
@@ -75,9 +75,12 @@ def add(
 
     with open_hub() as hub:
         named = hub.write(write)
-    typer.echo(f"系统 {system_id} 已登记 / registered" + (f"; key id: {named}" if named else ""), err=made is not None)
-    if made is not None:
-        typer.echo("私钥只显示这一次 / this private key is shown once; hand it over safely:", err=True)
+    done = f"系统 {system_id} 已登记", "registered" + (f"; key id: {named}" if named else "")
+    if made is None:
+        typer.echo(" / ".join(done))
+    else:
+        tell(*done)
+        tell("私钥只显示这一次, 请安全转交:", "this private key is shown once; hand it over safely:")
         typer.echo(made.to_pem().decode(), nl=False)
 
 
@@ -122,7 +125,7 @@ def revoke(
 ) -> None:
     """Revoke one key or one right; with neither, the whole system. In force on every node within two seconds."""
     if (service is None) != (region is None):
-        raise fail("--service and --region go together")
+        raise fail("--service 与 --region 须同时给出", "--service and --region go together")
 
     def write(tx: Tx) -> str:
         if key is not None:
@@ -192,8 +195,8 @@ def load(
     with open_hub() as hub:
         try:
             parties = read_parties(file)
-        except (RegistrationError, tomllib.TOMLDecodeError) as error:
-            raise fail(str(error)) from None
+        except RegistrationError as error:
+            raise refusal(error) from None
         done = hub.write(
             lambda tx: load_parties(
                 tx,
@@ -218,14 +221,14 @@ def find_manifest(adapter_id: str) -> Manifest:
     try:
         return registry.manifest(adapter_id)
     except registry.UnknownAdapter as error:
-        raise RegistrationError(str(error)) from None
+        raise RegistrationError(error.zh, error.en) from None
 
 
 def _material(kind: KeyKind, path: Path) -> KeyMaterial:
     try:
         return read_key(kind, path)
     except RegistrationError as error:
-        raise fail(str(error)) from None
+        raise refusal(error) from None
 
 
 def _short(key_id: str) -> str:

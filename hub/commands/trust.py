@@ -12,7 +12,9 @@ import typer
 
 from certs.errors import BadConfiguration
 from certs.trust import PURPOSES, Anchor, TrustStore, read_certificate
-from hub.commands.context import ACTOR, OpenHub, fail, open_hub
+from hub.commands.context import ACTOR, OpenHub, open_hub
+from hub.commands.settings import read_settings
+from hub.commands.telling import fail, refusal
 from hub.config import Settings
 from hub.db import AuditEntry
 from hub.working_days import SHANGHAI
@@ -25,7 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead 
 @app.command("list")
 def list_anchors(as_json: AsJson = False) -> None:
     """List the anchors with fingerprint, purposes and expiry."""
-    anchors = _load(Settings()).anchors
+    anchors = _load(read_settings()).anchors
     if as_json:
         typer.echo(json.dumps([_facts(anchor) for anchor in anchors], ensure_ascii=False, indent=2))
         return
@@ -58,13 +60,16 @@ def add(
             typer.echo(f"{cert.subject_text}\nSHA-256 {cert.fingerprint}")
             typer.confirm("指纹核对无误？ / is this the fingerprint that was published?", abort=True)
         elif fingerprint.lower().replace(":", "").replace(" ", "") != cert.fingerprint:
-            raise fail(f"the file is another certificate: its SHA-256 is {cert.fingerprint}")
+            raise fail(
+                f"文件是另一份证书, 其 SHA-256 为 {cert.fingerprint}",
+                f"the file is another certificate: its SHA-256 is {cert.fingerprint}",
+            )
         with open_hub() as hub:
             anchor = Anchor(cert, frozenset(purpose), datetime.now(UTC), until, label)
             detail = {"purposes": " ".join(sorted(purpose))}
             _change(hub, "trust.add", cert.fingerprint, detail, lambda store: store.with_anchor(anchor))
     except BadConfiguration as error:
-        raise fail(str(error)) from None
+        raise refusal(error) from None
     typer.echo(cert.fingerprint)
 
 
@@ -80,14 +85,14 @@ def remove(
             gone = next(anchor for anchor in before.anchors if anchor not in after.anchors)
             _change(hub, "trust.remove", gone.fingerprint, {}, lambda store: store.without(gone.fingerprint))
         except BadConfiguration as error:
-            raise fail(str(error)) from None
+            raise refusal(error) from None
     typer.echo(gone.fingerprint)
 
 
 @app.command("check")
 def check(as_json: AsJson = False) -> None:
     """Tell what is wrong with the store: expired or expiring, duplicate or weak anchors, stray files. Exit 1 if any."""
-    problems = _load(Settings()).check(datetime.now(UTC))
+    problems = _load(read_settings()).check(datetime.now(UTC))
     if as_json:
         facts = [{"kind": p.kind, "sha256": p.fingerprint, "zh": p.detail_zh, "en": p.detail_en} for p in problems]
         typer.echo(json.dumps(facts, ensure_ascii=False, indent=2))
@@ -119,7 +124,7 @@ def _load(settings: Settings) -> TrustStore:
     try:
         return TrustStore.load(settings.state_dir / "trust")
     except BadConfiguration as error:
-        raise fail(str(error)) from None
+        raise refusal(error) from None
 
 
 def _facts(anchor: Anchor) -> dict[str, object]:

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from hub.commands.context import ACTOR, OpenHub, fail, open_hub
+from hub.commands.context import ACTOR, OpenHub, open_hub
+from hub.commands.telling import fail, refusal, tell
 from hub.db import AuditEntry
 from hub.keyring import KeyRing, VaultError
 from hub.opening import key_file
@@ -20,10 +21,10 @@ from hub.resealing import work
 app = typer.Typer(no_args_is_help=True)
 
 NOT_HANDED_ON = (
-    "数据库可能由多个节点共用: 先 hub vault prepare, 把 vault.key 分发到每个节点, 再执行本命令\n"
-    "other nodes may work on this database: first hub vault prepare, hand vault.key to every node, then this again"
+    "数据库可能由多个节点共用: 先 hub vault prepare, 把 vault.key 分发到每个节点, 再执行本命令",
+    "other nodes may work on this database: first hub vault prepare, hand vault.key to every node, then this again",
 )
-BACK_UP = "先备份 vault.key: 丢失密钥即丢失数据 / back up vault.key first: without it nothing opens"
+BACK_UP = "先备份 vault.key: 丢失密钥即丢失数据", "back up vault.key first: without it nothing opens"
 
 
 @app.command("status")
@@ -55,7 +56,8 @@ def prepare() -> None:
     """Make a key that opens but does not seal yet, so that every node may know it before any uses it."""
     with open_hub() as hub:
         ring = _change(hub, "vault.prepare", lambda old: old.with_new(), lambda new: new.ids[-1])
-    typer.echo(f"密钥 {ring.ids[-1]} 已备好, 尚未启用 / is prepared; it seals nothing yet\n{BACK_UP}", err=True)
+    tell(f"密钥 {ring.ids[-1]} 已备好, 尚未启用", "is prepared; it seals nothing yet")
+    tell(*BACK_UP)
 
 
 @app.command("rotate")
@@ -66,12 +68,13 @@ def rotate() -> None:
 
         def newest(old: KeyRing) -> KeyRing:
             if not old.prepared and not alone:
-                raise VaultError(NOT_HANDED_ON)
+                raise VaultError(*NOT_HANDED_ON)
             return (old if old.prepared else old.with_new()).using_newest()
 
         ring = _change(hub, "vault.rotate", newest, lambda new: new.current)
-    typer.echo(f"当前密钥 / current key: {ring.current}; 旧密钥仍可解密 / older keys still open\n{BACK_UP}", err=True)
-    typer.echo("接着 / next: hub vault reseal", err=True)
+    tell(f"当前密钥 {ring.current}; 旧密钥仍可解密", "is the current key; older keys still open")
+    tell(*BACK_UP)
+    tell("接着执行: hub vault reseal", "next")
 
 
 @app.command("reseal")
@@ -89,7 +92,7 @@ def reseal(
         left = work.resting(hub.db).otherwise(hub.vault.header)
     typer.echo(f"{done.resealed} 项已重新加密 / sealed anew, {left} 项仍待处理 / left")
     for column, count in done.unreadable.items():
-        typer.echo(f"{column}: {count} 项无法解密 / do not open", err=True)
+        tell(f"{column}: {count} 项无法解密", "do not open")
     if left:
         raise typer.Exit(1)
 
@@ -102,9 +105,11 @@ def forget(
     with open_hub() as hub:
         held = work.resting(hub.db).under(key_id)
         if held:
-            raise fail(f"{key_id}: {held} 项仍由它加密 / values still rest under it: hub vault reseal")
+            raise fail(
+                f"{key_id}: {held} 项仍由它加密; 先 hub vault reseal", "values still rest under it: hub vault reseal"
+            )
         _change(hub, "vault.forget", lambda old: old.without(key_id), lambda _: key_id)
-    typer.echo(f"密钥 {key_id} 已移除 / is forgotten; 旧备份仍需要它 / older backups still need it", err=True)
+    tell(f"密钥 {key_id} 已移除; 旧备份仍需要它", "is forgotten; older backups still need it")
 
 
 def _change(
@@ -119,11 +124,11 @@ def _change(
         if not given:
             ring = key_file(hub.settings).change(lambda old: ring if old == hub.vault.ring else change(old))
     except VaultError as error:
-        raise fail(str(error)) from None
+        raise refusal(error) from None
     outcome = AuditEntry(ACTOR, action, named(ring), "printed" if given else "done", {"current": ring.current})
     hub.write(lambda tx: tx.audit.append(outcome))
     if given:
-        typer.echo("HUB_VAULT_KEY 的新值 / the new value of HUB_VAULT_KEY, for every node:", err=True)
+        tell("HUB_VAULT_KEY 的新值, 用于每个节点:", "the new value of HUB_VAULT_KEY, for every node:")
         typer.echo(" ".join(ring.to_text().split()))
     return ring
 

@@ -14,13 +14,14 @@ from typing import Annotated, Literal
 import typer
 
 from certs import sm2
-from certs.errors import CertsError
+from certs.errors import BadConfiguration
 from certs.policy import load_policy
 from certs.render import report_to_json, report_to_text
 from certs.report import Indication
 from certs.verify import MAX_DOCUMENT_BYTES
 from certs.verify import verify as verify_document
-from hub.config import Settings
+from hub.commands.settings import read_settings
+from hub.commands.telling import fail, refusal
 from hub.ecerts.trust import TrustFolder
 from hub.working_days import SHANGHAI
 
@@ -43,15 +44,14 @@ def verify(
     language: Annotated[Literal["zh", "en"], typer.Option("--lang", help="language of the text")] = "zh",
 ) -> None:
     """Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE); 3 if it could not be done."""
-    settings = Settings()
+    settings = read_settings(code=3)
     worst = 0
     try:
         sm2.select_backend(settings.sm2_backend)
         folder = TrustFolder.of(settings)
         chosen = load_policy(policy or settings.policy)
-    except CertsError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(3) from None
+    except BadConfiguration as error:
+        raise refusal(error, code=3) from None
     moment = datetime.now(UTC) if at is None else (at if at.tzinfo else at.replace(tzinfo=SHANGHAI)).astimezone(UTC)
     for file in files:
         report = verify_document(
@@ -72,5 +72,4 @@ def _read(file: Path) -> bytes:
         with file.open("rb") as opened:
             return opened.read(MAX_DOCUMENT_BYTES + 1)
     except OSError as error:
-        typer.echo(f"{file}: {error.strerror}", err=True)
-        raise typer.Exit(3) from None
+        raise fail(f"{file}: 无法读取", f"cannot be read: {error.strerror}", code=3) from None

@@ -19,15 +19,16 @@ from hub.deliveries.model import TRANSITIONS, Finished, Handlers, Kind, NewDeliv
 from hub.ids import new_id
 from hub.prepared import insert_many
 from hub.vault import Vault
+from schemas.told import Told
 
 ENDED_WITH_CASE = (Kind.STEP, Kind.ECERT, Kind.PERSON, Kind.ENROLMENT)  # notices are told although the case has ended
 
 
-class NotSuspended(Exception):
+class NotSuspended(Told):
     """An operator's decision came too late, or for a delivery that is not suspended."""
 
 
-class UnknownDelivery(Exception):
+class UnknownDelivery(Told):
     """No delivery has this id."""
 
 
@@ -125,15 +126,20 @@ def refuse(tx: Tx, delivery_id: str, operator: str, reason: str, *, handlers: Ha
 
 def _suspended(conn: Connection, delivery_id: str, after: State) -> Row[Any]:
     if (State.SUSPENDED, after) not in TRANSITIONS:
-        raise NotSuspended(f"a suspended delivery never becomes {after.value}")
+        raise NotSuspended(f"挂起的投递不能转为 {after.value}", f"a suspended delivery never becomes {after.value}")
     d = t.deliveries
     columns = (d.c.id, d.c.endpoint_id, d.c.case_id, d.c.kind, d.c.subject, d.c.state, d.c.attempts)
     query: sa.Select[Any] = sa.select(*columns).where(d.c.id == delivery_id).with_for_update()
     row = conn.execute(query).one_or_none()
     if row is None:
-        raise UnknownDelivery(delivery_id)
+        raise UnknownDelivery(
+            f"没有投递 {delivery_id}; hub deliveries list 列出挂起的投递",
+            f"there is no delivery {delivery_id}; hub deliveries list shows those suspended",
+        )
     if row.state != State.SUSPENDED.value:
-        raise NotSuspended(f"{delivery_id} is {row.state}")
+        raise NotSuspended(
+            f"投递 {delivery_id} 未挂起, 其状态为 {row.state}", f"{delivery_id} is not suspended: it is {row.state}"
+        )
     return row
 
 

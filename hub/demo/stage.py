@@ -26,12 +26,13 @@ from hub.config import Settings
 from hub.demo.cast import Cast, gather, start_simulators, write_parties_file
 from hub.opening import open_database, open_vault
 from hub.own_keys import OwnKeys
+from schemas.told import Told
 
 START_S = 40.0
 STOP_S = 20.0
 
 
-class StageFailed(Exception):
+class StageFailed(Told):
     """Something did not start; the text says what."""
 
 
@@ -146,7 +147,8 @@ def _wait_for_hub(hub: subprocess.Popen[str], log: Path) -> list[str]:
         if line.startswith("listening on"):
             _wait_for_port(line.rsplit(":", 1)[1], end)
             return links
-    raise StageFailed(f"the hub did not start: {log.read_text(encoding='utf-8')[-2000:]}")
+    tail = log.read_text(encoding="utf-8")[-2000:]
+    raise StageFailed(f"枢纽未能启动, 其日志末尾: {tail}", "the hub did not start; the end of its log is above")
 
 
 def _wait_for_port(port: str, end: float) -> None:
@@ -157,7 +159,7 @@ def _wait_for_port(port: str, end: float) -> None:
             time.sleep(0.05)
         else:
             return
-    raise StageFailed(f"nothing answers on port {port}")
+    raise StageFailed(f"端口 {port} 无应答", f"nothing answers on port {port}")
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -22,6 +22,7 @@ from schemas.ecert_types import ecert_types
 from schemas.fields import ShortText, Text
 from schemas.regions import REGIONS
 from schemas.rules import FieldError
+from schemas.told import Told
 
 KEEP_S: Final = 2.0  # a new notice is seen by every node after this long
 
@@ -75,7 +76,7 @@ class Notice(Canonical):
         )
 
 
-class NoticeError(Exception):
+class NoticeError(Told):
     """What an administrator asked for cannot be done; the text says why."""
 
 
@@ -141,7 +142,7 @@ class ExtensionNotices:
 def add(tx: Tx, actor: str, notice: Notice) -> None:
     """NoticeError if the number is taken."""
     if not store.add_notice(tx.conn, notice.id, notice.model_dump_json(), tx.now, actor):
-        raise NoticeError(f"已有文号为 {notice.id} 的公告 / there is a notice {notice.id} already")
+        raise NoticeError(f"已有文号为 {notice.id} 的公告", f"there is a notice {notice.id} already")
     detail = {"type": notice.ecert_type, "region": notice.region, "until": notice.deemed_valid_until.isoformat()}
     tx.audit.append(AuditEntry(actor, "notice.add", notice.id, "added", detail))
 
@@ -149,5 +150,5 @@ def add(tx: Tx, actor: str, notice: Notice) -> None:
 def withdraw(tx: Tx, actor: str, notice_id: str) -> None:
     """NoticeError if there is no such notice in force."""
     if not store.withdraw_notice(tx.conn, notice_id, tx.now):
-        raise NoticeError(f"没有文号为 {notice_id} 的有效公告 / no notice {notice_id} is in force")
+        raise NoticeError(f"没有文号为 {notice_id} 的有效公告", f"no notice {notice_id} is in force")
     tx.audit.append(AuditEntry(actor, "notice.withdraw", notice_id, "withdrawn"))

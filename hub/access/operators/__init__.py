@@ -15,6 +15,7 @@ from hub.access.operators.store import OperatorRow, SessionRow
 from hub.access.operators.throttle import Throttle, TooManyTries
 from hub.db import AuditEntry, Database, Tx
 from hub.ids import new_id
+from schemas.told import Told
 
 LINK_LIFE = timedelta(hours=1)
 SESSION_LIFE = timedelta(hours=8)  # whatever the operator does
@@ -31,7 +32,7 @@ class Role(StrEnum):
     AUDIT = "audit-administrator"  # reads the audit log, changes nothing
 
 
-class OperatorError(Exception):
+class OperatorError(Told):
     """What an operator asked cannot be done; the text says why."""
 
 
@@ -57,7 +58,7 @@ class Operators:
 
         def act(tx: Tx) -> str:
             if store.find_operator(tx.conn, name) is not None:
-                raise OperatorError(f"{name} exists already")
+                raise OperatorError(f"已有用户 {name}, 请换一个用户名", f"{name} exists already: choose another name")
             row = OperatorRow(new_id("opr"), name, role.value, None, tx.now, None)
             store.insert_operator(tx.conn, row)
             tx.audit.append(AuditEntry(by, "operator.add", row.id, "added", {"role": role.value}))
@@ -78,7 +79,10 @@ class Operators:
         def act(tx: Tx) -> str:
             row = store.find_operator(tx.conn, name)
             if row is None or row.disabled_at is not None:
-                raise OperatorError(f"{name} is unknown or disabled")
+                raise OperatorError(
+                    f"没有用户 {name}, 或已停用; hub operators list 列出全部",
+                    f"{name} is unknown or disabled; hub operators list shows all",
+                )
             return self._link(tx, row, by)
 
         return self._db.write(act)
@@ -89,7 +93,9 @@ class Operators:
         def act(tx: Tx) -> None:
             row = store.find_operator(tx.conn, name)
             if row is None:
-                raise OperatorError(f"{name} is unknown")
+                raise OperatorError(
+                    f"没有用户 {name}; hub operators list 列出全部", f"{name} is unknown; hub operators list shows all"
+                )
             store.disable(tx.conn, row.id, tx.now)
             tx.audit.append(AuditEntry(by, "operator.disable", row.id, "disabled"))
 
@@ -149,7 +155,9 @@ class Operators:
     def set_password(self, operator: OperatorRow, password: str, *, token: str) -> None:
         """Ends every other session and link of the operator. OperatorError if it is too short."""
         if len(password) < PASSWORD_LENGTH:
-            raise OperatorError(f"a password has at least {PASSWORD_LENGTH} characters")
+            raise OperatorError(
+                f"密码至少 {PASSWORD_LENGTH} 个字符", f"a password has at least {PASSWORD_LENGTH} characters"
+            )
         with self._hashing:
             hashed = _hash_password(password)
 

@@ -11,6 +11,8 @@ from datetime import date, datetime
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
+from schemas.told import Told
+
 MAX_BYTES = 20 * 1024 * 1024
 MAX_UNPACKED = 200 * 1024 * 1024  # of the parts of an Excel file, before it is opened
 MAX_ROWS = 50_000
@@ -19,12 +21,8 @@ MAX_CELL = 2_000  # characters
 _EXACT = 10**15  # a longer number has lost digits in Excel
 
 
-class TableError(Exception):
-    """The file cannot be read as a table at all; the texts are for the person who made it."""
-
-    def __init__(self, zh: str, en: str) -> None:
-        super().__init__(f"{zh} / {en}")
-        self.zh, self.en = zh, en
+class TableError(Told):
+    """The file cannot be read as a table at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +34,9 @@ class CellFault:
     reason_zh: str
     reason_en: str
 
-    def __str__(self) -> str:
-        place = f"第 {self.row} 行" + (f", {self.column} 列" if self.column else "")
-        return f"{place}: {self.reason_zh} / {self.reason_en}"
+    @property
+    def place(self) -> str:
+        return f"第 {self.row} 行" + (f", {self.column} 列" if self.column else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,11 +294,10 @@ def test_each_fault_is_told_by_row_and_column(
     "text", ["2026-02-30", "2026-1-5", "2026/01/05", "20260105", "46027", "0", "2026-W01-1", "即日起"]
 )
 def test_a_date_that_is_none_is_told_with_its_form(text: str, column: str, tmp_path: Path) -> None:
-    told = [str(fault) for fault in table([ITEM | {column: text}], tmp_path).faults]
-    assert told == [
-        f"第 2 行, {column} 列: 不是有效日期: 写作 YYYY-MM-DD(1900 至 2099 年) / "
-        "not a date: write YYYY-MM-DD, years 1900 to 2099"
-    ]
+    (fault,) = table([ITEM | {column: text}], tmp_path).faults
+    assert fault.place == f"第 2 行, {column} 列"
+    assert fault.reason_zh == "不是有效日期: 写作 YYYY-MM-DD(1900 至 2099 年)"
+    assert fault.reason_en == "not a date: write YYYY-MM-DD, years 1900 to 2099"
 
 
 def test_dates_of_a_workbook_are_dates_and_the_number_behind_one_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""The settings as a command reads them: what is wrong with one is told by its name."""
+
+from __future__ import annotations
+
+import tomllib
+
+from pydantic import ValidationError
+
+from hub.commands.telling import fail
+from hub.config import Settings
+from schemas.parsing import validation_faults
+
+_PAGE = "docs/operations/settings.md"
+
+
+def read_settings(*, code: int = 1) -> Settings:
+    """Ends the command with ``code`` if they cannot be used."""
+    try:
+        return Settings()
+    except tomllib.TOMLDecodeError as error:
+        raise fail(f"hub.toml 不是有效的 TOML, 请按所给行列改正: {error}", "hub.toml is no TOML", code=code) from None
+    except ValidationError as error:
+        faults = [("HUB_" + fault.path.strip("/").upper(), fault) for fault in validation_faults(error)]
+    zh = "; ".join(f"{name}: {fault.reason_zh}, {fault.cure_zh}" for name, fault in faults)
+    en = "; ".join(f"{name}: {fault.reason_en}: {fault.cure_en}" for name, fault in faults)
+    raise fail(f"设置有误, 见 {_PAGE}: {zh}", f"settings that cannot be used, see {_PAGE}: {en}", code=code)
