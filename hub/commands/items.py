@@ -73,11 +73,14 @@ def export_items(file: Annotated[Path, typer.Argument(help=".csv 或 .xlsx")]) -
 @app.command("list")
 def list_items(
     region: Annotated[str | None, typer.Option(help="区域代码: 由谁办理 / who handles it there")] = None,
+    area: Annotated[str | None, typer.Option(help="片区, 与 --region 同用 / a named area in the region")] = None,
     at: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="日期, 默认今天 / the day")] = None,
 ) -> None:
-    """List the items in effect; with a region, who handles each and why."""
+    """List the items in effect; with a region, who handles each and why, also in a named area of it."""
     if region is not None and region not in REGIONS:
         raise fail(f"没有区域 {region}", f"there is no region {region}")
+    if area is not None and region is None:
+        raise fail("--area 须与 --region 同用", "--area goes with --region")
     moment = at.replace(hour=12, tzinfo=SHANGHAI) if at is not None else utc_now()
     table = Table(
         "编码 code", "事项 item", "层级 level", "时限 limit", "占位", *(["办理 handled by"] if region else [])
@@ -88,7 +91,7 @@ def list_items(
         cells = [item.basic_code, f"{item.title_zh}\n{item.title_en}", item.level.value, f"{item.limit} {item.limit_unit}",
                  "是" if item.placeholder else ""]  # fmt: skip
         if region is not None:
-            found = catalogue.who_handles(item, region, moment)
+            found = catalogue.who_handles(item, region, moment, area=area)
             who = (
                 f"{found.implementation.organ} ({found.reason})" if isinstance(found, Handling) else found.reason.value
             )

@@ -178,3 +178,29 @@ def test_the_commands(database_url: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert [line.partition(":")[0] for line in told[:2]] == ["第 2 行, limit 列", "第 3 行, evidence 列"]
     assert run.invoke(command.app, ["import", str(tmp_path / "none.csv")]).exit_code == 1
     assert run.invoke(command.app, ["list", "--region", "000000"]).exit_code == 1
+
+
+def test_the_list_says_who_handles_an_item_in_a_named_area(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the demonstration area of Qingdao all is delegated, but for what its negative list keeps."""
+    monkeypatch.setenv("HUB_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("HUB_DATABASE_URL", database_url)
+    monkeypatch.setenv("COLUMNS", "200")
+    run = CliRunner()
+    run.invoke(command.app, ["import", "--example"])
+
+    def handled(*options: str) -> dict[str, str]:
+        """By basic code, what stands in the last column."""
+        listed = run.invoke(command.app, ["list", "--at", "2026-06-01", *options])
+        assert listed.exit_code == 0, listed.stderr
+        rows = [[cell.strip() for cell in line.split("│")] for line in listed.stdout.splitlines()]
+        return {cells[1]: cells[-2] for cells in rows if len(cells) > 2 and cells[1].isdigit()}
+
+    outside, inside = handled("--region", "370200"), handled("--region", "370200", "--area", "sco-zone")
+    assert "by-level" in outside["370105002001"]
+    assert "delegated" in inside["370105002001"]
+    assert "negative-list" in inside["370105001001"]
+    alone = run.invoke(command.app, ["list", "--area", "sco-zone"])
+    assert alone.exit_code == 1
+    assert "--area 须与 --region 同用" in alone.stderr
