@@ -14,18 +14,36 @@ from pathlib import Path
 
 import pytest
 
-from hub.access.callers import KeyKind
+from adapters.ecert_share.simulator import endpoint as library_endpoint
+from adapters.registry import manifest
+from hub.access import registration
+from hub.access.callers import KeyKind, Service
+from hub.access.endpoints import EndpointSpec, add_endpoint
+from hub.access.key_files import read_key_file
 from hub.access.parties_file import PartiesFile
+from hub.config import Settings
+from hub.db import Tx
+from hub.opening import open_database, open_vault
+from tests.bench.hub_process import hub_serve
+from tests.databases import free_port
+from tests.integration.collect_world import running_library
 from tests.integration.intake_hub import SYSTEM, RunningHub, running_hub, transfer
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "how-to" / "connect-a-system.md").read_text(encoding="utf-8")
 
 
-def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
-    assert found is not None
-    return found[1]
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
+
+
+SIGNED, SUBMIT, HAND_IN = blocks("bash")
+(MAKE_KEY,), (PYTHON,), (BATCH,) = blocks("sh"), blocks("python"), blocks("csv")
+
+
+NEEDS_CURL = pytest.mark.skipif(
+    shutil.which("curl") is None or shutil.which("bash") is None, reason="needs bash and curl"
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,34 +53,74 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
 
 
 @pytest.fixture
-def folder(hub: RunningHub, tmp_path: Path) -> Path:
+def key(tmp_path: Path) -> Path:
     if shutil.which("openssl") is None:
         pytest.skip("the guide makes its key with the openssl command line, which is not here")
-    subprocess.run(["sh", "-ec", block("sh")], cwd=tmp_path, check=True, capture_output=True)
-    hub.register(SYSTEM, KeyKind.HTTP, (tmp_path / "key.pub.pem").read_bytes(), key_id=tmp_path.name)
+    subprocess.run(["sh", "-ec", MAKE_KEY], cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path / "key.pub.pem"
+
+
+@pytest.fixture
+def folder(hub: RunningHub, key: Path, tmp_path: Path) -> Path:
+    hub.register(SYSTEM, KeyKind.HTTP, key.read_bytes(), key_id=tmp_path.name)
     (tmp_path / "transfer.json").write_text(json.dumps(transfer(), ensure_ascii=False), encoding="utf-8")
     return tmp_path
 
 
 def run(hub: RunningHub, folder: Path, *command: str) -> str:
-    environment = {**os.environ, "HUB": hub.url, "KEYID": folder.name, "no_proxy": "127.0.0.1"}
+    return run_against(hub.url, folder, *command)
+
+
+def run_against(url: str, folder: Path, *command: str) -> str:
+    environment = {**os.environ, "HUB": url, "KEYID": folder.name, "no_proxy": "127.0.0.1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
+@NEEDS_CURL
 def test_the_curl_script(hub: RunningHub, folder: Path) -> None:
-    if shutil.which("curl") is None or shutil.which("bash") is None:
-        pytest.skip("needs bash and curl")
-    output = run(hub, folder, "bash", "-ec", block("bash"))
+    output = run(hub, folder, "bash", "-ec", SIGNED + SUBMIT)
     assert " 202 " in output.splitlines()[0]
     assert "location: " in output.lower()
 
 
 def test_the_python_script(hub: RunningHub, folder: Path) -> None:
-    output = run(hub, folder, sys.executable, "-c", block("python"))
+    output = run(hub, folder, sys.executable, "-c", PYTHON)
     assert output.startswith("202 ")
     assert "'state': 'open'" in output
+
+
+@NEEDS_CURL
+def test_the_curl_script_that_hands_in_a_batch(key: Path, tmp_path: Path) -> None:
+    """Against ``hub serve`` in a process of its own and the simulated library: one row is delivered, the other says its fault."""
+    settings = Settings(state_dir=tmp_path / "state", port=free_port(), probe_interval_s=0)
+    with running_library(tmp_path) as library:
+        vault = open_vault(settings)
+        db = open_database(settings, vault)
+        known = library_endpoint(library.process.url, tmp_path / "library")
+        spec = EndpointSpec("library", "province", "ecert_share", "ecert-library", "370000", known.base_url,
+                            dict(known.settings), dict(known.secrets))  # fmt: skip
+
+        def register(tx: Tx) -> None:
+            for system_id in ("province", "jszg"):
+                registration.add_system(tx, "test", system_id, system_id)
+            registration.grant(tx, "test", "jszg", [Service.ECERT_COLLECT], "370102")
+            material = read_key_file(KeyKind.HTTP, key.read_bytes())
+            registration.add_key(tx, "test", "jszg", material, key_id=tmp_path.name)
+            add_endpoint(tx, "test", vault, manifest("ecert_share"), spec, lease_s=settings.lease_s)
+
+        db.write(register)
+        db.close()
+        (tmp_path / "batch.csv").write_text(BATCH, encoding="utf-8")
+        with hub_serve(settings):
+            output = run_against(settings.effective_public_url, tmp_path, "bash", "-ec", SIGNED + HAND_IN)
+    assert [line.split()[1] for line in output.splitlines() if line.startswith("HTTP/")] == ["202", "200", "200"]
+    taken, progress, faults = (json.loads(line) for line in output.splitlines() if line.startswith("{"))
+    assert (taken["messageId"], progress["id"]) == ("jszg-20260901-01", taken["id"])
+    assert (progress["state"], progress["rows"], progress["delivered"], progress["faulty"]) == ("done", 2, 1, 1)
+    (row,) = faults["items"]
+    assert [(one["row"], one["column"], one["rule"]) for one in row["faults"]] == [(3, "holderName", "missing")]
 
 
 def test_the_example_of_a_parties_file_is_one() -> None:
