@@ -112,7 +112,7 @@ def authorizations_router(gate: Gate, authorizations: Authorizations, desk: Logi
     async def uses(exchange: Exchange) -> Response:
         request = await read_message(gate, exchange, m.UsesRequest)
         caller = caller_of(exchange)
-        scope = f"uses\n{caller.system_id}\n{authorizations.holder_index(request.holder)}"
+        scope = f"uses\n{caller.system_id}\n{authorizations.bases.holder_index(request.holder)}"
         before = cursors.read(request.cursor, scope=scope) if request.cursor is not None else None
         login = await desk.verified(exchange, request.login, request.holder) if before is None else None
 

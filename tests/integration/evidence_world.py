@@ -37,6 +37,7 @@ from hub.deliveries.model import Handlers, Kind
 from hub.deliveries.outcomes import Recorder
 from hub.deliveries.retry import RetryPolicy
 from hub.ecerts.authorizations import model as m
+from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.assembly import evidence_parts
@@ -132,7 +133,7 @@ class World:
         self.parts = evidence_parts(self.db, self.vault, self.directory, checker, self.peers.own.http, rules=self.rules)
         self.adapters = AdapterCache(self.vault, create)
         self.service = self.parts.service(self.adapters, breaker=self.breaker)
-        self.authorizations = self.parts.follow_ups.authorizations
+        self.authorizations = Authorizations(self.db, self.vault, self.parts.rules.codes)
 
     def set_up(self) -> World:
         self.db.write(lambda tx: register(tx, self.peers, self.vault))

@@ -21,8 +21,9 @@ from hub.audit.chain import AuditChain
 from hub.db import Database
 from hub.ecerts import catalogue
 from hub.ecerts.authorizations import model as m
+from hub.ecerts.authorizations.bases import Basis
 from hub.ecerts.authorizations.codes import new_code
-from hub.ecerts.authorizations.service import Authorizations, Basis
+from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.items.service import ItemCatalogue
 from hub.vault import Vault
 from schemas.problems import HubProblem
@@ -125,7 +126,7 @@ def test_the_code_stands_nowhere(service: Authorizations, db: Database) -> None:
 def basis(service: Authorizations, db: Database, **options: Any) -> Basis | None:
     arguments: dict[str, Any] = {"holder": HOLDER, "wanted": WANTED, "system_id": "hall", "at": db.clock(), **options}
     with db.read() as conn:
-        return service.find_basis(conn, **arguments)
+        return service.bases.find_basis(conn, **arguments)
 
 
 def test_an_authorization_is_a_basis_for_who_redeemed_it_until_it_ends_or_is_taken_back(
@@ -141,8 +142,8 @@ def test_an_authorization_is_a_basis_for_who_redeemed_it_until_it_ends_or_is_tak
     somebody = m.Holder(name="某人", code_type="411", code="G1234567")
     assert basis(service, db, **chosen, holder=somebody) is None
     with db.read() as conn:
-        assert service.holder_of(conn, code.authorization_id, "hall", clock.now) == HOLDER
-        assert service.holder_of(conn, code.authorization_id, "other", clock.now) is None
+        assert service.bases.holder_of(conn, code.authorization_id, "hall", clock.now) == HOLDER
+        assert service.bases.holder_of(conn, code.authorization_id, "other", clock.now) is None
     clock.now += timedelta(seconds=600)
     assert basis(service, db, **chosen) is None
     clock.now -= timedelta(seconds=1)
@@ -208,7 +209,7 @@ def test_uses_are_listed_for_their_holder_alone(service: Authorizations, db: Dat
     )  # fmt: skip
     refused = use.model_copy(update={"outcome": "ask-the-person", "digest": None})
     for one in (use, refused, use):
-        db.write(lambda tx, one=one: service.record_uses(tx, [(service.holder_index(HOLDER), one)]))  # type: ignore[misc]
+        db.write(lambda tx, one=one: service.bases.record_uses(tx, [(service.bases.holder_index(HOLDER), one)]))  # type: ignore[misc]
     asked = m.UsesRequest(holder=HOLDER, holder_proof="p", limit=2)
     first, following = service.uses(PORTAL, asked, before=None)
     rest, end = service.uses(PORTAL, asked, before=following)

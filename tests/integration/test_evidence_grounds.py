@@ -75,7 +75,7 @@ def grounds(world: World, item_code: str, index: int, other: int) -> set[str]:
     request = world.request(index, itemCode=item_code, others=[{**world.holder(other), "role": "guardian"}])
     with world.db.read() as conn:
         found = find_grounds(
-            world.authorizations, conn, request=request, item=item, system_id=CONSUMER, at=world.db.clock()
+            world.authorizations.bases, conn, request=request, item=item, system_id=CONSUMER, at=world.db.clock()
         )
     return {str(document) for document in found}
 

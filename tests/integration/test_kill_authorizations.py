@@ -85,7 +85,7 @@ def test_a_revocation_whose_answer_was_lost(
     def holds() -> bool:
         with db.read() as conn:
             arguments = {"holder": HOLDER, "wanted": WANTED, "system_id": HALL.system_id, "at": db.clock()}
-            return service.find_basis(conn, authorization_id=issued.authorization_id, **arguments) is not None  # type: ignore[arg-type]
+            return service.bases.find_basis(conn, authorization_id=issued.authorization_id, **arguments) is not None  # type: ignore[arg-type]
 
     assert holds() == (when == "before")
     service.revoke_authorization(PORTAL, issued.authorization_id, HOLDER)

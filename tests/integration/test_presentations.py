@@ -59,7 +59,7 @@ def test_the_holder_need_not_be_named_again(counter: Counter) -> None:
 def test_the_holder_sees_what_it_was_used_for(counter: Counter) -> None:
     agreed = counter.agreed(4)
     counter.ask(agreed.presentation_id, 4)
-    index = counter.world.authorizations.holder_index(counter.holder(4))
+    index = counter.world.authorizations.bases.holder_index(counter.holder(4))
     uses = [use for use in counter.world.rows(t.data_uses) if use.holder_index == index]
     assert {use.ecert_type for use in uses} == set(TYPES)
     assert {(use.basis, use.basis_reference, use.outcome) for use in uses} == {
@@ -99,7 +99,7 @@ def test_somebody_elses_code_is_found_out_inside_the_document(counter: Counter) 
     assert {(key, "not-verified") for key in ("id-card", "putonghua-level")} <= gaps
     assert not answer.fields
     assert counter.holder(6).code not in answer.model_dump_json()
-    index = counter.world.authorizations.holder_index(counter.holder(7))
+    index = counter.world.authorizations.bases.holder_index(counter.holder(7))
     assert {use.outcome for use in counter.world.rows(t.data_uses) if use.holder_index == index} == {"not-verified"}
 
 

@@ -1,4 +1,4 @@
-"""Authorization codes issued and redeemed, consents kept, the basis of a question found, uses listed for the holder.
+"""Authorization codes issued and redeemed, consents kept and taken back, uses listed for the holder.
 
 A redemption is atomic over threads, processes and nodes: the row is locked, judged and written in one transaction, and the write
 itself takes an untouched row only. A code never reaches the database: keyed hashes of its locator and of the whole code do.
@@ -7,10 +7,10 @@ itself takes an untouched row only. A code never reaches the database: keyed has
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import Table
@@ -20,15 +20,13 @@ from hub import tables as t
 from hub.access import replay
 from hub.access.callers import Caller, Nonce, Service
 from hub.db import AuditEntry, Database, Tx
-from hub.ecerts import catalogue
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations import store
+from hub.ecerts.authorizations.bases import Bases, open_holder
 from hub.ecerts.authorizations.codes import Code, new_code, read_code
 from hub.ecerts.authorizations.guessing import PARTS, Guessing, bucket_at
 from hub.ecerts.evidence.rules import CodeLimits, load_rules
 from hub.ecerts.logins.identified import Identified, VerifiedLogin, identified, take
-from hub.ecerts.presentations import basis as presented
-from hub.ecerts.presentations.model import Presented
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas import rules
@@ -51,14 +49,6 @@ _NO_PROOF: Final = fault(
     rules.MISSING,
     note=("调用方核验持有人身份的编号", "the caller's reference of how it identified the holder"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """Why a holder's data may be asked for: what the audit log and the holder's list of uses say."""
-
-    kind: m.BasisKind
-    reference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +77,7 @@ class Authorizations:
         self._db = db
         self._vault = vault
         self._limits = limits or load_rules().codes
-
-    def holder_index(self, holder: m.Holder) -> str:
-        """The keyed hash under which everything of a holder is found."""
-        return self._vault.index(f"holder:{holder.index_text}")
+        self.bases = Bases(vault)
 
     # --- codes ------------------------------------------------------------------------------------------------------------
 
@@ -109,7 +96,7 @@ class Authorizations:
             "id": authorization_id,
             **self._hashes(code),
             "issued_by": caller.system_id,
-            "holder_index": self.holder_index(request.holder),
+            "holder_index": self.bases.holder_index(request.holder),
             "scope": request.scope.model_dump_json(),
             "use_s": request.use_seconds,
             "holder_sealed": sealed,
@@ -230,14 +217,11 @@ class Authorizations:
     def _redeemed(self, row: store.AuthorizationRow) -> m.AuthorizationRedeemed:
         return m.AuthorizationRedeemed(
             authorization_id=row.id,
-            holder_name=self._open(row).name,
+            holder_name=open_holder(self._vault, row).name,
             assurance=row.assurance,
             scope=m.Scope.model_validate_json(row.scope),
             use_until=row.use_until or row.expires_at,
         )
-
-    def _open(self, row: store.AuthorizationRow) -> m.Holder:
-        return m.Holder.model_validate_json(self._vault.open(row.holder_sealed, f"authorizations:{row.id}"))
 
     # --- consents ---------------------------------------------------------------------------------------------------------
 
@@ -256,7 +240,7 @@ class Authorizations:
         values: store.Values = {
             "id": new_id("cons"),
             "registered_by": caller.system_id,
-            "holder_index": self.holder_index(request.holder),
+            "holder_index": self.bases.holder_index(request.holder),
             "scope": request.scope.model_dump_json(),
             "reference": request.reference,
             "given_at": request.given_at,
@@ -315,7 +299,7 @@ class Authorizations:
         def write(tx: Tx) -> m.Revoked:
             _require_fresh(tx, caller)
             row = find(tx.conn)
-            if row is None or (row.owner, row.holder_index) != (caller.system_id, self.holder_index(holder)):
+            if row is None or (row.owner, row.holder_index) != (caller.system_id, self.bases.holder_index(holder)):
                 raise HubProblem(AUTHORIZATION_UNKNOWN)
             _use(tx, how, row.id)
             store.revoke(tx.conn, table, row.id, tx.now)
@@ -326,69 +310,7 @@ class Authorizations:
         how = identified(caller, holder.index_text, login, None)
         return self._db.write(write)
 
-    # --- for the evidence service -------------------------------------------------------------------------------------------
-
-    def holder_of(self, conn: Connection, authorization_id: str, system_id: str, at: datetime) -> m.Holder | None:
-        """Whose authorization it is, for the system that redeemed it and while it may be used; else None."""
-        if presented.is_presentation(authorization_id):
-            return presented.holder_of(conn, self._vault, authorization_id, system_id, at)
-        row = store.authorization(conn, authorization_id)
-        return self._open(row) if row is not None and _in_use(row, system_id, at) else None
-
-    def find_basis(
-        self,
-        conn: Connection,
-        *,
-        holder: m.Holder,
-        wanted: m.Wanted,
-        system_id: str,
-        at: datetime,
-        authorization_id: str | None = None,
-        item: catalogue.Item | None = None,
-        case_reference: str = "",
-        consent: str | None = None,
-    ) -> Basis | None:
-        """On what ``system_id`` may ask for all that is wanted: the authorization named, else a standing consent, else the law.
-
-        None: the person must be asked. An authorization that is named and does not hold is not replaced by anything else, nor
-        is ``consent``, the id of a consent or the reference under which it was registered.
-        """
-        index = self.holder_index(holder)
-        if authorization_id is not None and presented.is_presentation(authorization_id):
-            covered = presented.covers(
-                conn, authorization_id, holder_index=index, wanted=wanted, case_reference=case_reference,
-                system_id=system_id, at=at,
-            )  # fmt: skip
-            return Basis(m.BasisKind.AUTHORIZATION, authorization_id) if covered else None
-        if authorization_id is not None:
-            row = store.authorization(conn, authorization_id)
-            if row is None or row.holder_index != index or not _in_use(row, system_id, at):
-                return None
-            covered = m.outside(m.Scope.model_validate_json(row.scope), wanted, system_id) is None
-            return Basis(m.BasisKind.AUTHORIZATION, row.id) if covered else None
-        for one in store.consents_of(conn, index, at):
-            named = consent is None or consent in (one.id, one.reference)
-            if named and m.outside(m.Scope.model_validate_json(one.scope), wanted, system_id) is None:
-                return Basis(m.BasisKind.CONSENT, one.id)
-        if item is not None and not item.requires_consent and wanted.item == item.basic_code:
-            return Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
-        return None
-
-    def use_presentations(
-        self, tx: Tx, bases: Iterable[Basis], *, message_id: str, system_id: str
-    ) -> tuple[Presented, ...] | HubProblem:
-        """The presentations among the bases, for this one message; HubProblem if another message was quicker with one."""
-        references = [basis.reference for basis in bases if basis.kind is m.BasisKind.AUTHORIZATION]
-        return presented.use(tx, self._vault, references, message_id=message_id, actor=f"system:{system_id}")
-
-    def record_uses(self, tx: Tx, uses: Sequence[tuple[str, m.DataUse]]) -> None:
-        """(holder's index, use), in the transaction that commits the answer, refused ones too."""
-        rows: list[store.Values] = []
-        for index, use in uses:
-            values: store.Values = dict(use)
-            values["item_code"] = values.pop("item")
-            rows.append({**values, "basis": use.basis.value, "id": new_id("use"), "holder_index": index})
-        store.add_uses(tx.conn, rows)
+    # --- for the holder ---------------------------------------------------------------------------------------------------
 
     def uses(
         self, caller: Caller, request: m.UsesRequest, *, before: str | None, login: VerifiedLogin | None = None
@@ -399,7 +321,7 @@ class Authorizations:
         was open to whoever got it.
         """
         caller.require_somewhere(Service.AUTHORIZATION_ISSUE)
-        index, limit = self.holder_index(request.holder), request.limit
+        index, limit = self.bases.holder_index(request.holder), request.limit
         how = identified(caller, request.holder.index_text, login, None) if before is None else None
         detail = {"holder": index[:16]} | (how.detail | self._proof(how, request.holder_proof) if how else {})
 
@@ -426,10 +348,6 @@ class Authorizations:
             return store.purge_authorizations(tx.conn, tx.now)
 
         return self._db.write(forget)
-
-
-def _in_use(row: store.AuthorizationRow, system_id: str, at: datetime) -> bool:
-    return row.revoked_at is None and row.redeemed_by == system_id and row.use_until is not None and at < row.use_until
 
 
 def _use(tx: Tx, how: Identified, used_for: str) -> None:

@@ -12,7 +12,7 @@ from hub.deliveries.adapters import AdapterCache
 from hub.deliveries.breaker import BreakerPolicy
 from hub.deliveries.model import Handlers, Kind
 from hub.deliveries.places import Places
-from hub.ecerts.authorizations.service import Authorizations
+from hub.ecerts.authorizations.bases import Bases
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.evidence.fetching import Fetcher
 from hub.ecerts.evidence.following import FollowUps
@@ -50,7 +50,7 @@ class EvidenceParts:
     ) -> EvidenceService:
         follow_ups = self.follow_ups
         db, vault = follow_ups.db, follow_ups.vault
-        fetcher = Fetcher(db, vault, adapters, self.judge, self.rules, follow_ups.authorizations, Places(db, node))
+        fetcher = Fetcher(db, vault, adapters, self.judge, self.rules, follow_ups.bases, Places(db, node))
         return EvidenceService(db, fetcher, follow_ups, breaker, node)
 
     def presentations(
@@ -59,9 +59,7 @@ class EvidenceParts:
         """Codes of the library that holders show, which become bases of evidence."""
         f = self.follow_ups
         library = Library(f.db, f.vault, adapters, Places(f.db, node))
-        return Presentations(
-            f.db, f.vault, library, f.views.planner, f.items, f.authorizations, self.rules, breaker, node
-        )
+        return Presentations(f.db, f.vault, library, f.views.planner, f.items, f.bases, self.rules, breaker, node)
 
 
 def evidence_parts(
@@ -79,6 +77,5 @@ def evidence_parts(
     notices = ExtensionNotices(db)
     views = Views(vault, rules, Planner(rules, routes), PrivateKey.from_pem(key_file.read_bytes()), notices)
     judge = Judge(checker, notices)
-    authorizations = Authorizations(db, vault, rules.codes)
-    follow_ups = FollowUps(db, vault, views, judge, ItemCatalogue(db), authorizations, tell_cases)
+    follow_ups = FollowUps(db, vault, views, judge, ItemCatalogue(db), Bases(vault), tell_cases)
     return EvidenceParts(follow_ups, judge, rules)

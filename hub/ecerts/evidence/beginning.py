@@ -73,7 +73,7 @@ class Beginnings:
     def __init__(self, follow_ups: FollowUps) -> None:
         self._follow_ups = follow_ups
         self._vault = follow_ups.vault
-        self._authorizations = follow_ups.authorizations
+        self._bases = follow_ups.bases
         self._planner = follow_ups.views.planner
         self._rules = follow_ups.views.rules
 
@@ -92,7 +92,7 @@ class Beginnings:
 
     def _one(self, tx: Tx, one: Begin) -> Begun | HubProblem:
         request, caller = one.request, one.caller
-        index = "" if request.subject is None else self._authorizations.holder_index(holder_of(request.subject))
+        index = "" if request.subject is None else self._bases.holder_index(holder_of(request.subject))
         past = self._past(tx, one, index)
         if past.seen is not None:
             return self._again(tx, one, past.seen)
@@ -102,22 +102,22 @@ class Beginnings:
             note = ("本系统登记的事件接收端", "an events endpoint of your own system")
             return HubProblem(MESSAGE_INVALID, faults=[fault("/callback", rules.NOT_IN_LIST, note=note)])
         if request.subject is None:
-            found = self._authorizations.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
+            found = self._bases.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
             if found is None:
                 return HubProblem(EVIDENCE_BASIS_REFUSED, "authorization-not-usable")
             holder = Holder(name=found.name, code=found.code, code_type=found.code_type)
             request = request.model_copy(update={"subject": holder})
-            index = self._authorizations.holder_index(found)
+            index = self._bases.holder_index(found)
             past = self._past(tx, one, index)
         if (throttled := self._throttle(tx, caller.system_id, index, past)) is not None:
             return throttled
         grounds = find_grounds(
-            self._authorizations, tx.conn, request=request, item=one.item, system_id=caller.system_id, at=tx.now
+            self._bases, tx.conn, request=request, item=one.item, system_id=caller.system_id, at=tx.now
         )
         if not grounds:
             return self._without_basis(tx, one, request, index)
         known, endpoints = self._planner.known(request, one.item, self._follow_ups.items.current(), grounds, tx.now)
-        presented = self._authorizations.use_presentations(
+        presented = self._bases.use_presentations(
             tx, grounds.values(), message_id=request.message_id, system_id=caller.system_id
         )
         if isinstance(presented, HubProblem):
@@ -238,5 +238,5 @@ class Beginnings:
             item=request.item_code,
             cited=anonymous(request, basis.reference) if basis.reference else None,
         )
-        self._authorizations.record_uses(tx, [(subject_index, use)])
+        self._bases.record_uses(tx, [(subject_index, use)])
         return HubProblem(EVIDENCE_BASIS_REFUSED, word)

@@ -47,7 +47,7 @@ from hub.deliveries.breaker import Effect, Sign
 from hub.deliveries.endpoint_health import sign_of
 from hub.deliveries.model import Word
 from hub.deliveries.places import Places, closed_word
-from hub.ecerts.authorizations.service import Authorizations
+from hub.ecerts.authorizations.bases import Bases
 from hub.ecerts.catalogue import Evidence, Requirement
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.judging import Got, Judge, Made, Sealed
@@ -104,7 +104,7 @@ class Fetcher:
         adapters: AdapterCache,
         judge: Judge,
         rules: EvidenceRules,
-        authorizations: Authorizations,
+        bases: Bases,
         places: Places,
     ) -> None:
         self._db = db
@@ -112,7 +112,7 @@ class Fetcher:
         self._adapters = adapters
         self._judge = judge
         self._rules = rules
-        self._authorizations = authorizations
+        self._bases = bases
         self._pool = ThreadPoolExecutor(MAX_CALLS, "evidence-call")
         self._places = places
 
@@ -237,7 +237,7 @@ class Fetcher:
             return None  # what a holder shows is fetched by what was shown
         if Capability.ECERT_STATUS not in adapter.manifest.capabilities:
             return None
-        index = self._authorizations.holder_index(question.holder)
+        index = self._bases.holder_index(question.holder)
         with self._db.read() as conn:
             row = store.kept(conn, index, query.type_code, question.endpoint_id, self._db.clock())
         if row is None:
@@ -264,7 +264,7 @@ class Fetcher:
         if question.presented is not None:  # shown for one case
             return None
         now = self._db.clock()
-        index = self._authorizations.holder_index(question.holder)
+        index = self._bases.holder_index(question.holder)
         sealed = self._vault.seal(judging.to_bytes(document), kept_context(index, query.type_code))
         return {
             "holder_index": index,

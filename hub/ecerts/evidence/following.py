@@ -16,7 +16,7 @@ from hub.db import AuditEntry, Database, Tx
 from hub.deliveries import store as deliveries
 from hub.deliveries.model import Finished, Kind, NewDelivery, State
 from hub.ecerts.authorizations import model as m
-from hub.ecerts.authorizations.service import Authorizations
+from hub.ecerts.authorizations.bases import Bases
 from hub.ecerts.catalogue import Evidence
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.judging import BY_NOTICE, Got, Judge, Sealed
@@ -66,7 +66,7 @@ class FollowUps:
     views: Views
     judge: Judge
     items: ItemCatalogue
-    authorizations: Authorizations
+    bases: Bases
     tell_cases: TellCases = no_cases  # of a revocation
 
     # --- rows -----------------------------------------------------------------------------------------------------------
@@ -270,8 +270,8 @@ class FollowUps:
                 digest=row.content_sha256,
                 cited=cited(file.request, holder) if (holder := holder_for(file.request, document)) else None,
             )
-            uses.append((self.authorizations.holder_index(question.holder), use))
-        self.authorizations.record_uses(tx, uses)
+            uses.append((self.bases.holder_index(question.holder), use))
+        self.bases.record_uses(tx, uses)
 
     # --- as an outcome handler ------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from adapters.contract import EnrolmentQuery, PersonQuery, PresentedQuery
 from hub.deliveries.model import Kind
 from hub.ecerts.authorizations import model as m
-from hub.ecerts.authorizations.service import Authorizations, Basis
+from hub.ecerts.authorizations.bases import Bases, Basis
 from hub.ecerts.catalogue import RECORDS, Catalogue, Evidence, Item, Role, Source, parse_evidence
 from hub.ecerts.evidence.rules import EvidenceRules
 from hub.ecerts.presentations.model import presentation_of
@@ -103,7 +103,7 @@ def by_role(request: EvidenceRequest) -> dict[str, Holder]:
 
 
 def find_grounds(
-    authorizations: Authorizations,
+    bases: Bases,
     conn: Connection,
     *,
     request: EvidenceRequest,
@@ -121,7 +121,7 @@ def find_grounds(
     wanted, holders = documents_of(item), by_role(request)
 
     def basis_of(holder: Holder, types: tuple[str, ...]) -> Basis | None:
-        return _basis(authorizations, conn, request, holder, item, system_id, at, types)
+        return _basis(bases, conn, request, holder, item, system_id, at, types)
 
     for role, holder in holders.items():
         own = [one for one in wanted if role == one.role and one.type not in RECORDS]
@@ -147,7 +147,7 @@ def find_grounds(
 
 
 def _basis(
-    authorizations: Authorizations,
+    bases: Bases,
     conn: Connection,
     request: EvidenceRequest,
     holder: Holder,
@@ -160,7 +160,7 @@ def _basis(
     if basis.kind is BasisKind.LAW:
         # the catalogue says whether the item's own legal basis is enough; what the caller cites goes into the audit log
         return None if item.requires_consent else Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
-    return authorizations.find_basis(
+    return bases.find_basis(
         conn,
         holder=holder_of(holder),
         wanted=m.Wanted(ecert_types=ecert_types_, purpose=request.purpose, region=request.region, item=item.basic_code),

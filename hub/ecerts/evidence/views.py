@@ -16,8 +16,8 @@ from pydantic_core import from_json
 from adapters.contract import EcertDocument
 from certs.jws import sign_jws
 from certs.keys import PrivateKey
+from hub.ecerts.authorizations.bases import Basis
 from hub.ecerts.authorizations.model import BasisKind
-from hub.ecerts.authorizations.service import Basis
 from hub.ecerts.catalogue import Catalogue, Evidence, Item, Requirement
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.planning import Grounds, Planner, by_word

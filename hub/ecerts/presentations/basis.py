@@ -1,6 +1,6 @@
 """A presentation as the basis of evidence: whose it is, whether it covers a question, and its one use.
 
-Asked by :class:`hub.ecerts.authorizations.service.Authorizations`, for which a presentation is one more kind of authorization.
+Asked by :class:`hub.ecerts.authorizations.bases.Bases`, for which a presentation is one more kind of authorization.
 """
 
 from __future__ import annotations

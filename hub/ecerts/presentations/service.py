@@ -24,8 +24,9 @@ from hub.db import AuditEntry, Database, Tx
 from hub.deliveries import endpoint_health
 from hub.deliveries.breaker import BreakerPolicy
 from hub.ecerts.authorizations import model as am
+from hub.ecerts.authorizations.bases import Bases
 from hub.ecerts.authorizations.guessing import Guessing
-from hub.ecerts.authorizations.service import KEEP_AFTER, Authorizations
+from hub.ecerts.authorizations.service import KEEP_AFTER
 from hub.ecerts.evidence import store as evidence_store
 from hub.ecerts.evidence.planning import Planner
 from hub.ecerts.evidence.rules import EvidenceRules
@@ -77,7 +78,7 @@ class Presentations:
     library: Library
     planner: Planner
     items: ItemCatalogue
-    authorizations: Authorizations
+    bases: Bases
     rules: EvidenceRules
     breaker: BreakerPolicy
     node: str
@@ -133,7 +134,7 @@ class Presentations:
             "message_id": request.message_id,
             "kind": request.kind.value,
             "endpoint_id": endpoint.target.id,
-            "holder_index": self.authorizations.holder_index(request.holder),
+            "holder_index": self.bases.holder_index(request.holder),
             "scope": scope.model_dump_json(),
             "case_reference": request.case_reference,
             "state": State.BEGINNING.value,
@@ -286,7 +287,7 @@ class Presentations:
 
     def revoke(self, caller: Caller, presentation_id: str, holder: am.Holder) -> am.Revoked:
         """The holder takes it back at the counter: nothing rests on it from now on. HubProblem(AUTHORIZATION_UNKNOWN)."""
-        index = self.authorizations.holder_index(holder)
+        index = self.bases.holder_index(holder)
 
         def write(tx: Tx) -> am.Revoked:
             if replay.used(tx, [caller.nonces])[0]:
