@@ -27,7 +27,7 @@ EndpointId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}
 
 
 class HolderRole(StrEnum):
-    """Whose document: the applicant's, the guardian's, or an organisation's (hub.ecerts.catalogue.Role has the same words)."""
+    """Whose document: the applicant's, the guardian's, or an organisation's (hub.ecerts.entries.Role has the same words)."""
 
     APPLICANT = "applicant"
     GUARDIAN = "guardian"

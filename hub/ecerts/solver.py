@@ -18,7 +18,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from hub.ecerts.catalogue import Evidence, Requirement, parse_evidence
+from hub.ecerts.entries import Evidence, Requirement, parse_evidence
 from schemas.problems import WhoActs
 
 NODE_LIMIT: Final = 5_000

@@ -11,17 +11,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hub.ecerts.catalogue import (
-    Catalogue,
-    Channel,
-    Handling,
-    HandlingReason,
-    Item,
-    Level,
-    LimitUnit,
-    NoHandlerReason,
-    Source,
-)
+from hub.ecerts.catalogue import Catalogue, Handling, HandlingReason, NoHandlerReason
+from hub.ecerts.entries import Channel, Item, Level, LimitUnit, Source
 from hub.ecerts.items.service import ItemCatalogue
 from hub.intake.cursors import Cursors
 from hub.intake.gate import Exchange, Gate

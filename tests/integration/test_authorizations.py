@@ -19,11 +19,11 @@ from hub.access import registration
 from hub.access.callers import Caller, Method
 from hub.audit.chain import AuditChain
 from hub.db import Database
-from hub.ecerts import catalogue
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.bases import Basis
 from hub.ecerts.authorizations.codes import new_code
 from hub.ecerts.authorizations.service import Authorizations
+from hub.ecerts.entries import Item
 from hub.ecerts.items.service import ItemCatalogue
 from hub.vault import Vault
 from schemas.problems import HubProblem
@@ -193,7 +193,7 @@ def test_the_law_is_a_basis_only_where_the_catalogue_says_so(
     items.import_example(actor="test")
     by_consent = items.current().item("370105001001", clock.now)
     by_law = items.current().item("370105002002", clock.now)
-    assert isinstance(by_law, catalogue.Item)
+    assert isinstance(by_law, Item)
     wanted = m.Wanted(
         ecert_types=("business-licence",), purpose="hiring-registration", region="370102", item=by_law.basic_code
     )

@@ -18,8 +18,8 @@ from hub.cli import app
 from hub.config import Settings
 from hub.db import Database, Tx
 from hub.deliveries.store import body_context
-from hub.ecerts.catalogue import Evidence, Role
 from hub.ecerts.collect import files, rows, service
+from hub.ecerts.entries import Evidence, Role
 from hub.ecerts.evidence import fetching, views
 from hub.ecerts.presentations import basis
 from hub.keyring import KeyRing, key_id

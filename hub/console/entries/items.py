@@ -11,8 +11,9 @@ from datetime import date, datetime
 from typing import Final
 
 from hub.console.entries.model import PAGE, Around, Details, Entry, EntryPage, Listing, Values
-from hub.ecerts.catalogue import Catalogue, Implementation, Item, parse_evidence, shanghai_day
-from hub.ecerts.catalogue import Entry as CatalogueEntry
+from hub.ecerts.catalogue import Catalogue, shanghai_day
+from hub.ecerts.entries import Entry as CatalogueEntry
+from hub.ecerts.entries import Implementation, Item, parse_evidence
 
 ITEMS: Final = Listing(
     "items",

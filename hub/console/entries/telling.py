@@ -13,7 +13,8 @@ from adapters.contract.questions import ShownKind
 from hub import tables as t
 from hub.console.entries.model import Around, Values
 from hub.ecerts.authorizations.model import code_state
-from hub.ecerts.catalogue import Item, shanghai_day
+from hub.ecerts.catalogue import shanghai_day
+from hub.ecerts.entries import Item
 from hub.ecerts.evidence.planning import by_word
 from hub.ecerts.presentations import model as presentations
 from hub.ecerts.solver import Known, RequirementState, Standing, solve

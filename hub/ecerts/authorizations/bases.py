@@ -9,9 +9,9 @@ from datetime import datetime
 from sqlalchemy.engine import Connection
 
 from hub.db import Tx
-from hub.ecerts import catalogue
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations import store
+from hub.ecerts.entries import Item
 from hub.ecerts.presentations import basis as presented
 from hub.ecerts.presentations.model import Presented
 from hub.ids import new_id
@@ -53,7 +53,7 @@ class Bases:
         system_id: str,
         at: datetime,
         authorization_id: str | None = None,
-        item: catalogue.Item | None = None,
+        item: Item | None = None,
         case_reference: str = "",
         consent: str | None = None,
     ) -> Basis | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from hub.ecerts.catalogue import RECORDS
+from hub.ecerts.entries import RECORDS
 from hub.ecerts.logins.model import LoginProof
 from schemas import numbers, rules
 from schemas.base import Canonical

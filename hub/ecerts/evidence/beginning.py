@@ -17,7 +17,7 @@ from hub.access import replay
 from hub.access.callers import Caller
 from hub.db import AuditEntry, Tx
 from hub.ecerts.authorizations import model as m
-from hub.ecerts.catalogue import Item
+from hub.ecerts.entries import Item
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.following import FollowUps
 from hub.ecerts.evidence.planning import anonymous, at_their_libraries, cited, find_grounds, holder_of

@@ -48,7 +48,7 @@ from hub.deliveries.endpoint_health import sign_of
 from hub.deliveries.model import Word
 from hub.deliveries.places import Places, closed_word
 from hub.ecerts.authorizations.bases import Bases
-from hub.ecerts.catalogue import Evidence, Requirement
+from hub.ecerts.entries import Evidence, Requirement
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.judging import Got, Judge, Made, Sealed
 from hub.ecerts.evidence.planning import Question

@@ -17,7 +17,7 @@ from hub.deliveries import store as deliveries
 from hub.deliveries.model import Finished, Kind, NewDelivery, State
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.bases import Bases
-from hub.ecerts.catalogue import Evidence
+from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.judging import BY_NOTICE, Got, Judge, Sealed
 from hub.ecerts.evidence.planning import Question, cited, documents_of, holder_for, questions

@@ -14,7 +14,8 @@ from adapters.contract import EnrolmentQuery, PersonQuery, PresentedQuery
 from hub.deliveries.model import Kind
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.bases import Bases, Basis
-from hub.ecerts.catalogue import RECORDS, Catalogue, Evidence, Item, Role, Source, parse_evidence
+from hub.ecerts.catalogue import Catalogue
+from hub.ecerts.entries import RECORDS, Evidence, Item, Role, Source, parse_evidence
 from hub.ecerts.evidence.rules import EvidenceRules
 from hub.ecerts.presentations.model import presentation_of
 from hub.ecerts.solver import Known, Standing

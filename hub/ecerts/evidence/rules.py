@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hub.ecerts.catalogue import RECORDS
+from hub.ecerts.entries import RECORDS
 from schemas.ecert_types import ecert_types
 
 Count = Annotated[int, Field(ge=1)]

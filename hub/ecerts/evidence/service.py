@@ -24,7 +24,7 @@ from hub.access.callers import Caller, Service
 from hub.db import AuditEntry, Database, Tx
 from hub.deliveries import endpoint_health
 from hub.deliveries.breaker import BreakerPolicy, Sign
-from hub.ecerts.catalogue import Evidence
+from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.beginning import Begin, Beginnings, Begun
 from hub.ecerts.evidence.fetching import Fetcher, standing_of

@@ -18,7 +18,8 @@ from certs.jws import sign_jws
 from certs.keys import PrivateKey
 from hub.ecerts.authorizations.bases import Basis
 from hub.ecerts.authorizations.model import BasisKind
-from hub.ecerts.catalogue import Catalogue, Evidence, Item, Requirement
+from hub.ecerts.catalogue import Catalogue
+from hub.ecerts.entries import Evidence, Item, Requirement
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.planning import Grounds, Planner, by_word
 from hub.ecerts.evidence.rules import EvidenceRules

@@ -10,16 +10,7 @@ from typing import Final, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from hub.ecerts.catalogue import (
-    KINDS,
-    CatalogueError,
-    Entry,
-    HandlingRule,
-    Implementation,
-    Item,
-    Requirement,
-    Source,
-)
+from hub.ecerts.entries import KINDS, CatalogueError, Entry, HandlingRule, Implementation, Item, Requirement, Source
 from hub.ecerts.items.table_file import CellFault, Row, TableError
 from schemas.parsing import faults_of
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from hub.db import AuditEntry, Database, Tx
-from hub.ecerts.catalogue import ANY_ITEM, KINDS, Catalogue, Entry, HandlingRule, Implementation, Item, shanghai_day
+from hub.ecerts.catalogue import Catalogue, shanghai_day
+from hub.ecerts.entries import ANY_ITEM, KINDS, Entry, HandlingRule, Implementation, Item
 from hub.ecerts.items import store
 from hub.ecerts.items.records import ReadTable, heading, read_entries, to_rows
 from hub.ecerts.items.table_file import CellFault, read_table, write_table

@@ -21,7 +21,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from adapters.contract import ShownKind
 from hub.ecerts.authorizations.model import Holder, Item
-from hub.ecerts.catalogue import RECORDS
+from hub.ecerts.entries import RECORDS
 from schemas import rules
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types

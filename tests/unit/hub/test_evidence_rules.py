@@ -21,8 +21,8 @@ from adapters.contract import (
     RetryLater,
 )
 from certs.ofd.metadata import read_ecert_fields
-from hub.ecerts.catalogue import RECORDS, Role
 from hub.ecerts.check import EcertChecker, opened
+from hub.ecerts.entries import RECORDS, Role
 from hub.ecerts.evidence.judging import Judge, end_of, fields_of, from_bytes, same_certificate, to_bytes
 from hub.ecerts.evidence.rules import EvidenceRules, load_rules
 from hub.ecerts.solver import Standing

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.ecerts.catalogue import Evidence, Item, Requirement, Role, evidence_text
+from hub.ecerts.entries import Evidence, Item, Requirement, Role, evidence_text
 from hub.ecerts.items.records import read_entries
 from hub.ecerts.items.table_file import read_table
 from hub.ecerts.solver import USABLE, WHO_ACTS, Known, Plan, RequirementState, Standing, solve

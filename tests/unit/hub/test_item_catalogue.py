@@ -16,18 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from hub.ecerts.catalogue import (
-    Catalogue,
+from hub.ecerts.catalogue import Catalogue, Handling, HandlingReason, NoHandler, NoHandlerReason
+from hub.ecerts.entries import (
     CatalogueError,
     Entry,
     Evidence,
-    Handling,
-    HandlingReason,
     HandlingRule,
     Implementation,
     Item,
-    NoHandler,
-    NoHandlerReason,
     Role,
     RuleKind,
     evidence_text,
