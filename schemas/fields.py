@@ -88,6 +88,16 @@ def parse_date(value: object) -> date:
         raise FieldError(rules.DATE_FORMAT) from None
 
 
+def iso_day(text: str) -> date:
+    """``YYYY-MM-DD`` of any year, and nothing else that Python reads as a day, such as 2026-W01-1."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        raise FieldError(rules.DATE_FORMAT)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise FieldError(rules.DATE_FORMAT) from None
+
+
 def parse_datetime(value: object) -> datetime:
     """An xs:dateTime with a zone, years 2000 to 2099; digits beyond microseconds are dropped. Returned in UTC."""
     if isinstance(value, datetime):

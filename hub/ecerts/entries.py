@@ -8,7 +8,6 @@ it; a *source* says which service issues an evidence type for a region. Pure dat
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from abc import abstractmethod
 from datetime import date
@@ -20,9 +19,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
-from schemas.fields import ItemCode, ShortText, Text
+from schemas.fields import ItemCode, ShortText, Text, iso_day
 from schemas.regions import REGIONS
-from schemas.rules import DATE_FORMAT, REGION_UNKNOWN, FieldError
+from schemas.rules import REGION_UNKNOWN, FieldError
 from schemas.told import Told
 
 ANY_ITEM: Final = "*"
@@ -137,14 +136,7 @@ def _region(code: str) -> str:
 
 def _day(value: object) -> object:
     """Text only as YYYY-MM-DD: pydantic would take digits for seconds since 1970, and say of other texts only their type."""
-    if not isinstance(value, str):
-        return value
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
-        raise FieldError(DATE_FORMAT)
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        raise FieldError(DATE_FORMAT) from None
+    return iso_day(value) if isinstance(value, str) else value
 
 
 BasicCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import date, datetime, time
+from datetime import datetime, time
 from typing import Final
 
 from fastapi import APIRouter
@@ -23,8 +23,10 @@ from hub.working_days import SHANGHAI
 from schemas import problems as p
 from schemas import rules
 from schemas.base import Canonical
+from schemas.fields import iso_day
 from schemas.problems import ITEM_UNKNOWN, HubProblem
 from schemas.regions import REGIONS
+from schemas.rules import FieldError
 
 TAG: Final = "事项 Items"
 RATE, BURST = 50.0, 200.0  # of one address, a second and at once
@@ -177,10 +179,8 @@ class _Asked:
 
 def _noon(text: str) -> datetime:
     try:
-        if len(text) != 10:
-            raise ValueError
-        day = date.fromisoformat(text)
-    except ValueError:
+        day = iso_day(text)
+    except FieldError:
         raise parameter_fault("at", "", "", rules.DATE_FORMAT) from None
     return datetime.combine(day, _NOON, SHANGHAI)
 

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Final
 
 from adapters.contract import CollectAction, CollectedEcert
@@ -21,6 +20,7 @@ from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
 from schemas.ecert_types import EcertType, ecert_types
 from schemas.ecerts import EcertMetadata
+from schemas.fields import iso_day
 from schemas.numbers import (
     EcertIdentifier,
     check_credit_code,
@@ -190,10 +190,8 @@ def _dates(cells: _Cells) -> None:
         if not text or (column == "validUntil" and text in _LONG_TERM):
             continue
         try:
-            if len(text) != 10:
-                raise ValueError
-            date.fromisoformat(text)
-        except ValueError:
+            iso_day(text)
+        except FieldError:
             cells.fault(column, "date-format", blocking=False)
 
 

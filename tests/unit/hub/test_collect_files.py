@@ -293,6 +293,14 @@ def test_no_fault_of_collecting_is_made_without_a_cure() -> None:
         cures.fault(2, "number", "no-such-word")
 
 
+@pytest.mark.parametrize("text", ["2018-6-5", "2018-02-30", "2018-W01-1", "20180605", "2018-06-05 "])
+def test_a_date_that_is_none_is_told_and_kept(text: str) -> None:
+    made = judge(2, {**dict(zip(NAMES, GOOD, strict=True)), "issuedOn": text})
+    assert places(made.faults) == [(2, "issuedOn", "date-format")]
+    assert made.metadata is not None
+    assert made.metadata.issued_on == text
+
+
 @pytest.mark.parametrize(
     ("change", "path", "rule", "cure"),
     [
