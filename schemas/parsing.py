@@ -30,7 +30,6 @@ _RULE_BY_TYPE: Final = {
     "string_pattern_mismatch": rules.WRONG_FORMAT,
     "string_too_long": rules.TOO_LONG,
     "too_long": rules.TOO_LONG,  # of a list or an object; of a text (a "Value") that is constrained twice
-    "base64_decode": rules.WRONG_FORMAT,
     "enum": rules.NOT_IN_LIST,
     "literal_error": rules.NOT_IN_LIST,
     "greater_than_equal": rules.OUT_OF_RANGE,
@@ -116,8 +115,6 @@ def _note(rule: Rule, kind: str, context: dict[str, Any]) -> tuple[str, str]:
     """What the schema expects, where it is short: the schema's words, never the sender's."""
     if kind == "too_long" and context["field_type"] != "Value":
         return (f"至多 {context['max_length']} 项", f"at most {context['max_length']} entries")
-    if kind == "base64_decode":
-        return ("base64 编码", "base64")
     if rule is rules.TOO_LONG:
         return (f"至多 {context['max_length']} 个字符", f"at most {context['max_length']} characters")
     if rule is rules.NOT_IN_LIST:

@@ -87,6 +87,12 @@ def list_items(
     )
     with open_hub() as hub:
         catalogue = ItemCatalogue(hub.db).current()
+    if area is not None and region is not None and area not in (areas := catalogue.areas(region)):
+        some = ", ".join(areas)
+        raise fail(
+            f"区域 {region} 没有片区 {area}; 已有: {some or '无'}",
+            f"region {region} has no area {area}; there are: {some or 'none'}",
+        )
     for item in catalogue.items(moment):
         cells = [item.basic_code, f"{item.title_zh}\n{item.title_en}", item.level.value, f"{item.limit} {item.limit_unit}",
                  "是" if item.placeholder else ""]  # fmt: skip

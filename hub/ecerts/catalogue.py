@@ -130,6 +130,12 @@ class Catalogue:
                 return found
         return None
 
+    def areas(self, region: str) -> tuple[str, ...]:
+        """The named areas (片区) that rules of the region or of those above it speak of, on whatever day."""
+        keys = (key for place in _upward(region) for key in self._rules.get(place, ()))
+        rules = (rule for key in keys for rule in self.versions(HandlingRule.kind, key))
+        return tuple(sorted({rule.area for rule in rules if isinstance(rule, HandlingRule) and rule.area is not None}))
+
     def who_handles(
         self, item: Item, region: str, at: datetime, *, area: str | None = None, code: str = ""
     ) -> Handling | NoHandler:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from datetime import datetime, time
 from typing import Final
 
@@ -30,7 +29,6 @@ from schemas.rules import FieldError
 
 TAG: Final = "事项 Items"
 RATE, BURST = 50.0, 200.0  # of one address, a second and at once
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _NOON = time(12)
 
 
@@ -126,8 +124,8 @@ def items_router(gate: Gate, items: ItemCatalogue, cursors: Cursors, limiter: Ra
 
     async def get_one(exchange: Exchange) -> Response:
         await admit(exchange)
-        asked = _Asked(exchange.request, frozenset({"region", "area", "at"}), gate.now())
         catalogue = await asyncio.to_thread(items.current)
+        asked = _Asked(exchange.request, frozenset({"region", "area", "at"}), gate.now(), catalogue)
         code: str = exchange.request.path_params["code"]
         item = catalogue.item(code, asked.at)
         if item is None or (len(code) > 12 and catalogue.implementation(code, asked.at) is None):
@@ -136,8 +134,9 @@ def items_router(gate: Gate, items: ItemCatalogue, cursors: Cursors, limiter: Ra
 
     async def get_page(exchange: Exchange) -> Response:
         await admit(exchange)
-        asked = _Asked(exchange.request, frozenset({"region", "area", "at", "level", "limit", "cursor"}), gate.now())
         catalogue = await asyncio.to_thread(items.current)
+        known = frozenset({"region", "area", "at", "level", "limit", "cursor"})
+        asked = _Asked(exchange.request, known, gate.now(), catalogue)
         scope = f"items\n{asked.at.date()}\n{asked.region}\n{asked.area}\n{asked.level}"
         after = cursors.read(asked.cursor, scope=scope) if asked.cursor is not None else ""
         found = [
@@ -157,16 +156,19 @@ def items_router(gate: Gate, items: ItemCatalogue, cursors: Cursors, limiter: Ra
 class _Asked:
     """The query, checked; HubProblem(MESSAGE_INVALID) with the parameter."""
 
-    def __init__(self, request: Request, known: frozenset[str], now: datetime) -> None:
+    def __init__(self, request: Request, known: frozenset[str], now: datetime, catalogue: Catalogue) -> None:
         given = query_of(request, known)
         self.region = given.get("region")
         if self.region is not None and self.region not in REGIONS:
             raise parameter_fault("region", "", "", rules.REGION_UNKNOWN)
         self.area = given.get("area")
-        if self.area is not None and (self.region is None or not _NAME.fullmatch(self.area)):
-            raise parameter_fault(
-                "area", "小写字母的片区名, 与 region 同用", "a name in lower case, with a region", rules.WRONG_FORMAT
-            )
+        if self.area is not None and self.region is None:
+            raise parameter_fault("area", "与 region 同用", "it goes with region", rules.WRONG_FORMAT)
+        if self.area is not None and self.region is not None:
+            areas = catalogue.areas(self.region)
+            if self.area not in areas:  # else a slip of the pen would be answered as for the whole region
+                some, none = ", ".join(areas), ("该区域没有片区, 请去掉此参数", "the region has none: leave it out")
+                raise parameter_fault("area", some or none[0], some or none[1], rules.NOT_IN_LIST)
         self.at = _noon(given["at"]) if "at" in given else now
         self.level: Level | None = None
         if "level" in given:

@@ -129,6 +129,8 @@ def test_pages_hold_every_item_once(hub: RunningHub) -> None:
     ("/v1/items/370105001001", {"at": "yesterday"}, 422, "message-invalid"),
     ("/v1/items/370105001001", {"region": "999999"}, 422, "message-invalid"),
     ("/v1/items/370105001001", {"area": "sco-zone"}, 422, "message-invalid"),
+    ("/v1/items/370105001001", {"region": "370200", "area": "sco-zoen"}, 422, "message-invalid"),
+    ("/v1/items", {"region": "370102", "area": "sco-zone"}, 422, "message-invalid"),
     ("/v1/items", {"level": "village"}, 422, "message-invalid"),
     ("/v1/items", {"limit": "0"}, 422, "message-invalid"),
     ("/v1/items", {"nonsense": "1"}, 422, "message-invalid"),
@@ -137,6 +139,14 @@ def test_pages_hold_every_item_once(hub: RunningHub) -> None:
 def test_refusals(hub: RunningHub, path: str, parameters: dict[str, str], status: int, code: str) -> None:
     response = get(hub, path, **parameters)
     assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+def test_an_area_that_is_none_is_told_with_those_that_there_are(hub: RunningHub) -> None:
+    (told,) = get(hub, "/v1/items", region="370200", area="sco-zoen").json()["faults"]
+    assert (told["path"], told["rule"]) == ("query:area", "not-in-list")
+    assert "sco-zone" in told["cure"]
+    (told,) = get(hub, "/v1/items", region="370100", area="sco-zone").json()["faults"]
+    assert "该区域没有片区" in told["cure"]
 
 
 def test_the_description_holds_the_schemas(hub: RunningHub) -> None:
@@ -204,3 +214,6 @@ def test_the_list_says_who_handles_an_item_in_a_named_area(
     alone = run.invoke(command.app, ["list", "--area", "sco-zone"])
     assert alone.exit_code == 1
     assert "--area 须与 --region 同用" in alone.stderr
+    slip = run.invoke(command.app, ["list", "--region", "370200", "--area", "sco-zoen"])
+    assert slip.exit_code == 1
+    assert "没有片区 sco-zoen; 已有: sco-zone" in slip.stderr

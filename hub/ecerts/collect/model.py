@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import Base64Bytes, Field
+from pydantic import Field
 
 from adapters.contract import CollectAction
 from schemas.base import Canonical
-from schemas.fields import MessageId, RegionCode
+from schemas.fields import FileContent, MessageId, RegionCode
 
 
 class BatchState(StrEnum):
@@ -49,7 +49,7 @@ class CollectionRequest(Canonical):
     region: RegionCode
     action: CollectAction = CollectAction.ISSUE
     values: dict[str, str] = Field(max_length=64)
-    file: Base64Bytes | None = None  # the sealed OFD
+    file: FileContent | None = None  # the sealed OFD
 
 
 class CollectionView(Canonical):

@@ -305,7 +305,10 @@ def test_a_date_that_is_none_is_told_and_kept(text: str) -> None:
     ("change", "path", "rule", "cure"),
     [
         ({"values": {f"KZ_{at}": "x" for at in range(65)}}, "/values", "too-long", "缩短内容: 至多 64 项"),
-        ({"file": "a"}, "/file", "wrong-format", "对照字段说明更正格式: base64 编码"),
+        *(
+            ({"file": text}, "/file", "wrong-format", "对照字段说明更正格式: base64 编码")
+            for text in ("a", "***", "UEsD*BA==", "UEsDBA")
+        ),
         ({"action": "x"}, "/action", "not-in-list", "使用规范列出的取值: 'issue', 'change' 或 'revoke'"),
     ],
 )
@@ -316,6 +319,12 @@ def test_a_message_with_one_certificate_is_told_what_to_mend(
     with pytest.raises(HubProblem) as caught:
         parse_json(CollectionRequest, json.dumps(message).encode())
     assert [(one.path, one.rule, one.cure_zh) for one in caught.value.faults] == [(path, rule, cure)]
+
+
+@pytest.mark.parametrize("text", ["UEsDBA==", "UEsD\r\nBA=="])
+def test_a_file_is_base64_with_or_without_line_breaks(text: str) -> None:
+    message = {"messageId": "m-1", "region": "370102", "values": {}, "file": text}
+    assert parse_json(CollectionRequest, json.dumps(message).encode()).file == b"PK\x03\x04"
 
 
 def test_every_cell_that_is_wrong_is_told_with_its_cure() -> None:

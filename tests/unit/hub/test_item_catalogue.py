@@ -115,6 +115,11 @@ def test_a_zone_gets_all_but_its_negative_list(shipped: Catalogue) -> None:
     assert outside.implementation.region == "370000"
 
 
+def test_the_areas_of_a_region_are_its_own_and_those_above_it(shipped: Catalogue) -> None:
+    assert shipped.areas("370200") == shipped.areas("370202") == ("sco-zone",)
+    assert shipped.areas("370100") == shipped.areas("370000") == ()
+
+
 def test_delegation_never_pulls_a_countys_item_upward(shipped: Catalogue) -> None:
     item = shipped.item("370105003001", AT)
     assert item is not None
