@@ -42,7 +42,7 @@ def verify(
         tell(
             f"第 {fault.seq} 行{_BROKEN[fault.kind]}", f"{fault.kind.value} at row {fault.seq} {fault.detail}".rstrip()
         )
-    typer.echo(f"{report.rows} rows, {report.anchors} anchors, {len(report.faults)} faults")
+    typer.echo(f"行 rows {report.rows}, 锚点 anchors {report.anchors}, 错误 faults {len(report.faults)}")
     if report.faults:
         raise typer.Exit(1)
 
@@ -64,4 +64,4 @@ def anchor(
     """Append the head of the log to a file now; a running hub does so in its state folder by itself."""
     with open_hub() as hub, hub.db.read() as conn:
         written = write_anchor(conn, file)
-    typer.echo(f"row {written.seq}" if written else "nothing new")
+    typer.echo(f"第 {written.seq} 行 / row {written.seq}" if written else "无新增 / nothing new")

@@ -21,7 +21,7 @@ Reason = Annotated[str, typer.Option(help="why; it stands in the audit log")]
 @app.command("list")
 def list_suspended() -> None:
     """List suspended deliveries, oldest first."""
-    table = Table("delivery", "endpoint", "kind", "case", "attempts", "last error")
+    table = Table("投递 delivery", "端点 endpoint", "种类 kind", "办件 case", "次数 attempts", "最近错误 last error")
     with open_hub() as hub, hub.db.read() as conn:
         for row in suspended(conn):
             table.add_row(

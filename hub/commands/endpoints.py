@@ -89,7 +89,16 @@ def list_endpoints(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([_as_json(row) for row in rows], ensure_ascii=False, indent=2))
         return
-    table = Table("id", "service", "region", "adapter", "system", "state", "last answer", "address")
+    table = Table(
+        "端点 id",
+        "服务 service",
+        "区域 region",
+        "适配器 adapter",
+        "系统 system",
+        "状态 state",
+        "最近应答 last answer",
+        "地址 address",
+    )
     for row in rows:
         seen = row.last_ok_at.astimezone(SHANGHAI).strftime("%m-%d %H:%M:%S") if row.last_ok_at else "-"
         region = f"{REGIONS.get(row.region).name} {row.region}" if row.region in REGIONS else row.region
@@ -102,7 +111,7 @@ def adapters() -> None:
     """List the products that the hub can speak with, and what each needs to be told."""
     from adapters import registry
 
-    table = Table("adapter", "product", "protocol", "settings", "secrets")
+    table = Table("适配器 adapter", "产品 product", "协议 protocol", "设置 settings", "密钥 secrets")
     for adapter_id in sorted(registry.ADAPTERS):
         manifest = registry.manifest(adapter_id)
         told = [
@@ -142,7 +151,7 @@ def set_(
                 service_hours=service_hours,
             )
         )
-    typer.echo(f"{endpoint_id}: {', '.join(changed) or 'nothing'} changed")
+    typer.echo(f"{endpoint_id}: 已更改 / changed: {', '.join(changed) or '无 / nothing'}")
 
 
 @app.command("pause")
@@ -150,7 +159,7 @@ def pause(endpoint_id: Id, reason: Annotated[str, typer.Option(help="原因 / wh
     """Send nothing to it until it is resumed; what is due waits."""
     with open_hub() as hub:
         hub.write(lambda tx: endpoints.pause_endpoint(tx, ACTOR, endpoint_id, reason))
-    typer.echo(f"{endpoint_id}: paused")
+    typer.echo(f"{endpoint_id}: 已暂停 / paused")
 
 
 @app.command("resume")
@@ -158,7 +167,7 @@ def resume(endpoint_id: Id, reason: Annotated[str, typer.Option(help="原因 / w
     """Send to it again, at once; its breaker is closed."""
     with open_hub() as hub:
         hub.write(lambda tx: endpoints.resume_endpoint(tx, ACTOR, endpoint_id, reason))
-    typer.echo(f"{endpoint_id}: resumed")
+    typer.echo(f"{endpoint_id}: 已恢复 / resumed")
 
 
 @app.command("remove")
@@ -166,7 +175,7 @@ def remove(endpoint_id: Id) -> None:
     """Remove an endpoint that no case and no delivery ever used."""
     with open_hub() as hub:
         hub.write(lambda tx: endpoints.remove_endpoint(tx, ACTOR, endpoint_id))
-    typer.echo(f"{endpoint_id}: removed")
+    typer.echo(f"{endpoint_id}: 已移除 / removed")
 
 
 @app.command("subscribe")
@@ -181,7 +190,9 @@ def subscribe(
         new = hub.write(
             lambda tx: endpoints.subscribe(tx, ACTOR, endpoint_id, event_type, region, source_only=source_only)
         )
-    typer.echo(f"{endpoint_id}: {'subscribed to' if new else 'had already'} {event_type} {region}")
+    typer.echo(
+        f"{endpoint_id}: {'已订阅 / subscribed to' if new else '此前已订阅 / had already'} {event_type} {region}"
+    )
 
 
 @app.command("check")
@@ -243,8 +254,8 @@ def _secrets(texts: list[str] | None) -> dict[str, str]:
 
 def _state(row: store.EndpointRow) -> str:
     if row.paused_at is not None:
-        return f"paused: {row.paused_reason}"
-    return row.breaker if row.breaker != "closed" else "open for delivery"
+        return f"已暂停 paused: {row.paused_reason}"
+    return "正常 open for delivery" if row.breaker == "closed" else f"熔断 breaker {row.breaker}"
 
 
 def _as_json(row: store.EndpointRow) -> dict[str, object]:

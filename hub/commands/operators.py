@@ -20,12 +20,16 @@ Name = Annotated[str, typer.Argument(help="用户名 / name")]
 @app.command("list")
 def list_operators() -> None:
     """List operators, their roles, and whether they have a password."""
-    table = Table("name", "role", "password", "since", "disabled")
+    table = Table("用户名 name", "角色 role", "口令 password", "创建 since", "停用 disabled")
     with open_hub() as hub:
         for row in Operators(hub.db).list():
             since = row.created_at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
             table.add_row(
-                row.name, row.role, "yes" if row.password_hash else "no", since, "yes" if row.disabled_at else ""
+                row.name,
+                row.role,
+                "是 yes" if row.password_hash else "否 no",
+                since,
+                "是 yes" if row.disabled_at else "",
             )
     Console().print(table)
 

@@ -93,13 +93,13 @@ def list_systems(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([_as_json(system, keys, rights) for system in systems], ensure_ascii=False, indent=2))
         return
-    table = Table("id", "name", "state", "keys", "rights")
+    table = Table("系统 id", "名称 name", "状态 state", "密钥 keys", "权限 rights")
     for system in systems:
         shown = [
             f"{key.kind} {_short(key.key_id)} {_key_state(key, now)}" for key in keys if key.system_id == system.id
         ]
         may = [f"{right.service} {_region(right.region)}" for right in rights if right.system_id == system.id]
-        state = "enabled" if system.enabled else "revoked"
+        state = "正常 enabled" if system.enabled else "已吊销 revoked"
         table.add_row(system.id, system.name, state, "\n".join(shown), "\n".join(may))
     Console().print(table)
 
@@ -113,7 +113,7 @@ def grant(
     """Let a system use services in a region."""
     with open_hub() as hub:
         new = hub.write(lambda tx: registration.grant(tx, ACTOR, system_id, service, region))
-    typer.echo(f"{system_id}: {', '.join(new) or 'nothing new'} @ {_region(region)}")
+    typer.echo(f"{system_id}: 已授予 / granted: {', '.join(new) or '无新增 / nothing new'} @ {_region(region)}")
 
 
 @app.command("revoke")
@@ -130,16 +130,16 @@ def revoke(
     def write(tx: Tx) -> str:
         if key is not None:
             registration.revoke_key(tx, ACTOR, system_id, key)
-            return f"key {key}"
+            return f"密钥 key {key}"
         if service is not None and region is not None:
             registration.revoke_right(tx, ACTOR, system_id, service, region)
             return f"{service} {region}"
         registration.set_system_enabled(tx, ACTOR, system_id, False)
-        return "the whole system"
+        return "整个系统 the whole system"
 
     with open_hub() as hub:
         what = hub.write(write)
-    typer.echo(f"{system_id}: revoked {what}")
+    typer.echo(f"{system_id}: 已吊销 / revoked: {what}")
 
 
 @app.command("enable")
@@ -147,7 +147,7 @@ def enable(system_id: Id) -> None:
     """Undo the revocation of a whole system; its keys and rights are as they were."""
     with open_hub() as hub:
         hub.write(lambda tx: registration.set_system_enabled(tx, ACTOR, system_id, True))
-    typer.echo(f"{system_id}: enabled")
+    typer.echo(f"{system_id}: 已恢复 / enabled")
 
 
 @app.command("add-key")
@@ -164,7 +164,7 @@ def add_key(
         named = hub.write(
             lambda tx: registration.add_key(tx, ACTOR, system_id, material, key_id=key_id, allow_sha1=allow_sha1)
         )
-    typer.echo(f"{system_id}: {kind} key {named}")
+    typer.echo(f"{system_id}: 已登记密钥 / key registered: {kind} {named}")
 
 
 @app.command("rotate")
@@ -184,7 +184,9 @@ def rotate(
                 tx, ACTOR, system_id, old, material, key_id=key_id, overlap=timedelta(days=overlap_days)
             )
         )
-    typer.echo(f"{system_id}: {kind} key {named}; {_short(old)} ends in {overlap_days:g} days")
+    typer.echo(
+        f"{system_id}: 已登记密钥 / key registered: {kind} {named}; {_short(old)} 失效于 / ends in {overlap_days:g} 天 days"
+    )
 
 
 @app.command("load")
@@ -212,7 +214,7 @@ def load(
         typer.echo(f"+ {line}")
     for line in done.changed:
         typer.echo(f"~ {line}")
-    typer.echo(f"{len(done.added)} added, {len(done.changed)} changed")
+    typer.echo(f"新增 added {len(done.added)}, 变更 changed {len(done.changed)}")
 
 
 def find_manifest(adapter_id: str) -> Manifest:
@@ -237,10 +239,10 @@ def _short(key_id: str) -> str:
 
 def _key_state(key: store.KeyRow, now: datetime) -> str:
     if key.revoked_at is not None:
-        return f"revoked {_day(key.revoked_at)}"
+        return f"已吊销 revoked {_day(key.revoked_at)}"
     if key.not_after is not None:
-        return f"{'expired' if key.not_after <= now else 'until'} {_day(key.not_after)}"
-    return "in force"
+        return f"{'已过期 expired' if key.not_after <= now else '有效至 until'} {_day(key.not_after)}"
+    return "有效 in force"
 
 
 def _day(moment: datetime) -> str:

@@ -71,7 +71,7 @@ def test_a_system_from_first_to_last(state: Path) -> None:
     assert made.stdout.startswith("-----BEGIN PRIVATE KEY-----")
     assert PrivateKey.from_pem(made.stdout.encode()).public_key.kind == "sm2"
     hub("systems", "grant", "qd", "transfer.submit", "transfer.query", "--region", "370200")
-    assert "nothing new" in hub("systems", "grant", "qd", "transfer.submit", "--region", "370200").stdout
+    assert "无新增 / nothing new" in hub("systems", "grant", "qd", "transfer.submit", "--region", "370200").stdout
     shown = listed("qd")
     assert shown["rights"] == [
         {"service": "transfer.query", "region": "370200"}, {"service": "transfer.submit", "region": "370200"},
@@ -180,8 +180,8 @@ def test_a_parties_file_loads_once_and_again(state: Path) -> None:
     (state / "password.txt").write_text("s3cret-word\n")
     file = state / "parties.toml"
     file.write_text(PARTIES, encoding="utf-8")
-    assert "7 added, 0 changed" in hub("systems", "load", str(file)).stdout
-    assert "0 added, 0 changed" in hub("systems", "load", str(file)).stdout
+    assert "新增 added 7, 变更 changed 0" in hub("systems", "load", str(file)).stdout
+    assert "新增 added 0, 变更 changed 0" in hub("systems", "load", str(file)).stdout
     file.write_text(PARTIES.replace("127.0.0.1:9", "127.0.0.1:10"), encoding="utf-8")
     assert "~ endpoint qd-registry (base_url)" in hub("systems", "load", str(file)).stdout
     assert "1.0" in hub("endpoints", "check", "qd-registry").stdout

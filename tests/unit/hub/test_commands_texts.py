@@ -67,6 +67,22 @@ def test_each_text_is_chinese_first_and_english_second() -> None:
     assert wrong == []
 
 
+def test_what_commands_put_out_has_its_chinese() -> None:
+    """Headings of tables and lines of text; not what programs read (``--json``, links, the line that says where a hub listens)."""
+    for_programs = ("/console/link/", "listening on ", "SHA-256")
+    printed = [
+        (place, words)
+        for place, call in calls({"echo", "Table"}, COMMANDS)
+        for argument in call.args
+        if isinstance(argument, ast.Constant | ast.JoinedStr) and (words := said(argument)) is not None
+    ]
+    assert len(printed) > 60
+    wrong = [
+        place for place, words in printed if not CHINESE.search(words) and not any(w in words for w in for_programs)
+    ]
+    assert wrong == []
+
+
 def test_commands_write_to_standard_error_in_one_place() -> None:
     """So that no text goes round what is looked at above."""
     beside = [
