@@ -72,6 +72,16 @@ def fill(tx: Tx) -> None:
         document_sealed=b"sealed",
     )
     insert(
+        t.consents,
+        id="consent_1",
+        registered_by="s",
+        holder_index="hash-of-holder",
+        scope="{}",
+        reference="reference-of-the-caller",
+        given_at=at,
+        ends_at=at + timedelta(days=1),
+    )
+    insert(
         t.collect_batches,
         id=BATCH,
         system_id="s",

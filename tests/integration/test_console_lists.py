@@ -235,6 +235,19 @@ def test_a_code_says_how_it_stands_now(
     assert rows(browser, "authorizations")[0].startswith(f"auth_1 | {said} |")
 
 
+@pytest.mark.parametrize(
+    ("given", "ends", "withdrawn", "said"),
+    [(-1, 1, False, "有效"), (-2, -1, False, "已过期"), (1, 2, False, "尚未生效"), (-1, 1, True, "已撤回")],
+)
+def test_a_consent_says_whether_it_holds(
+    filled: Hub, browser: TestClient, given: int, ends: int, withdrawn: bool, said: str
+) -> None:
+    now = filled.db.clock()
+    change(filled, t.consents, given_at=now + timedelta(days=given), ends_at=now + timedelta(days=ends),
+           revoked_at=now if withdrawn else None)  # fmt: skip
+    assert f" | {said} | " in rows(browser, "consents")[0]
+
+
 def test_a_shown_code_that_was_used_says_so(filled: Hub, browser: TestClient) -> None:
     now = filled.db.clock()
     change(filled, t.presentations, state="authorized", use_until=now + timedelta(minutes=1))

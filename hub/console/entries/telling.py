@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -40,6 +41,18 @@ def authorization(conn: Connection, rows: list[RowMapping], around: Around) -> l
         }
         for row in rows
     ]  # fmt: skip
+
+
+def consent(conn: Connection, rows: list[RowMapping], around: Around) -> list[Values]:
+    return [{"state": _consent(row, around.now)} for row in rows]
+
+
+def _consent(row: RowMapping, now: datetime) -> str:
+    if row["revoked_at"] is not None:
+        return "withdrawn"
+    if row["given_at"] > now:
+        return "ahead"
+    return "in-force" if row["ends_at"] > now else "expired"
 
 
 def presentation(conn: Connection, rows: list[RowMapping], around: Around) -> list[Values]:
