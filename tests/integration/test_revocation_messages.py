@@ -148,7 +148,9 @@ def test_the_command_uses_the_same_function(node: Node, simulators: Peers, monke
     typed = run.invoke(commands.app, ["revoked", named[:-3], "--source", "纸质函件 13"])
     assert typed.exit_code == 1
     wrong = named[:-1] + ("0" if named[-1] != "0" else "1")
-    assert "注意 / note" in run.invoke(commands.app, ["revoked", wrong, "--source", "纸质函件 13"]).stderr
+    noted = run.invoke(commands.app, ["revoked", wrong, "--source", "纸质函件 13"]).stderr
+    assert "注意: " in noted
+    assert " / note: " in noted
     again = run.invoke(commands.app, ["reinstate", named, "--reason", "函件有误"])
     assert again.exit_code == 0, again.output
     assert run.invoke(commands.app, ["reinstate", named, "--reason", "函件有误"]).exit_code == 1

@@ -7,15 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from adapters.contract.questions import ShownKind
-from hub import tables as t
 from hub.console.entries.model import Around, Values
 from hub.ecerts.authorizations.model import code_state
 from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.entries import Item
+from hub.ecerts.evidence import store as evidence_store
 from hub.ecerts.evidence.planning import by_word
 from hub.ecerts.presentations import model as presentations
 from hub.ecerts.solver import Known, RequirementState, Standing, solve
@@ -96,11 +95,7 @@ def _notice(said: dict[str, str], withdrawn: bool, today: str) -> Values:
 
 def evidence(conn: Connection, rows: list[RowMapping], around: Around) -> list[Values]:
     """Whether an answer is complete, told from the standings of its documents by the rule that the answer itself is made by."""
-    d = t.evidence_documents
-    query = sa.select(d.c.request_id, d.c.document, d.c.standing).where(d.c.request_id.in_([row["id"] for row in rows]))
-    documents: dict[str, list[tuple[str, str]]] = {}
-    for request_id, document, standing in conn.execute(query):
-        documents.setdefault(request_id, []).append((document, standing))
+    documents = evidence_store.standings(conn, [row["id"] for row in rows])
     told: list[Values] = []
     for row in rows:
         item = around.catalogue.item(row["item_code"], row["asked_at"])

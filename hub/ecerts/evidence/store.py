@@ -150,6 +150,16 @@ def documents(conn: Connection, request_id: str) -> list[DocumentRow]:
     return [DocumentRow(*row) for row in _DOCUMENTS.rows(conn, this=request_id)]
 
 
+def standings(conn: Connection, request_ids: Collection[str]) -> dict[str, list[tuple[str, str]]]:
+    """(document, standing) of each request that has any."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for part in _parts(request_ids):
+        query = sa.select(d.c.request_id, d.c.document, d.c.standing).where(d.c.request_id.in_(part))
+        for request_id, document, standing in conn.execute(query):
+            found.setdefault(request_id, []).append((document, standing))
+    return found
+
+
 def put_documents(conn: Connection, rows: Sequence[DocumentRow]) -> None:
     """Every column of rows that are there."""
     replace_many(conn, d, rows)

@@ -18,9 +18,9 @@ from hub.console.words import WORDS, said, word
 from hub.deliveries.breaker import Breaker
 from hub.deliveries.model import Kind, State, Word
 from hub.ecerts.authorizations.model import CodeState
-from hub.ecerts.catalogue import Channel, Level, LimitUnit
 from hub.ecerts.collect.ending import REPAIR
 from hub.ecerts.collect.model import BatchState, RowState
+from hub.ecerts.entries import Channel, Level, LimitUnit
 from hub.ecerts.presentations.model import State as PresentationState
 from hub.ecerts.solver import Standing
 from hub.health.overview import URGENCY, EndpointState
