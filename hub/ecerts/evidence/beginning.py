@@ -94,8 +94,8 @@ class Beginnings:
         request, caller = one.request, one.caller
         index = "" if request.subject is None else self._bases.holder_index(holder_of(request.subject))
         past = self._past(tx, one, index)
-        if past.seen is not None:
-            return self._again(tx, one, past.seen)
+        if past.seen is not None and (seen := store.request(tx.conn, past.seen)) is not None:
+            return self._again(tx, one, seen)
         if not past.allowed or request.purpose not in self._rules.purpose:
             return HubProblem(EVIDENCE_PURPOSE_REFUSED, request.purpose)
         if request.callback and not store.events_endpoint(tx.conn, request.callback, caller.system_id):
@@ -183,11 +183,8 @@ class Beginnings:
             since=now - timedelta(seconds=limits.subject_window_s),
         )  # fmt: skip
 
-    def _again(self, tx: Tx, one: Begin, request_id: str) -> Begun | HubProblem:
+    def _again(self, tx: Tx, one: Begin, seen: store.RequestRow) -> Begun | HubProblem:
         """The same message: its answer, or the run of a process that has died is taken over."""
-        seen = store.request(tx.conn, request_id)
-        if seen is None:  # removed between the two statements
-            return HubProblem(HUB_BUSY, retry_after_s=1)
         if seen.digest != one.digest:
             return HubProblem(MESSAGE_ID_CONFLICT)
         actor = f"system:{one.caller.system_id}"
