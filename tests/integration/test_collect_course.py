@@ -114,6 +114,8 @@ def test_order_is_the_databases_not_that_of_ids(world: World) -> None:
         world.until_done(issued, revoked)
     assert actions(world) == [[issued]]  # the revocation went first, as it came first: the library does not know it
     assert world.collections.view(caller(), revoked).refused == 1
+    (report,), _ = world.collections.reports(caller(), revoked, 0, 10)
+    assert [(fault.row, fault.rule) for fault in report.faults] == [(report.row, "library-not-found")]
 
 
 def test_a_suspended_issue_holds_its_revocation_back(world: World) -> None:

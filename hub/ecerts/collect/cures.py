@@ -307,6 +307,58 @@ CELL: Final[Mapping[str, Texts]] = {
     ),
 }
 
+_CHECK_ROW: Final = ("请按列说明核对本行, 改正后重新报送", "check the row by the list of columns, and hand it in again")
+_ASK_HUB: Final = (
+    "请与枢纽管理员联系, 由其与省电子证照库办理",
+    "ask the hub's administrator, who settles it with the library",
+)
+
+
+def _by_library(zh: str, en: str, cure: tuple[str, str]) -> Texts:
+    return Texts((f"省电子证照库未收取: {zh}", cure[0]), (f"not taken by the library: {en}", cure[1]))
+
+
+LIBRARY: Final[
+    Mapping[str, Texts]
+] = {  # words of a library's refusal (the adapter's statuses.toml) -> of the whole row
+    "not-found": _by_library(
+        "库中没有此证照",
+        "it does not hold this certificate",
+        (
+            "请核对证照标识; 尚未归集的, 请先以 issue (签发) 报送",
+            "check the identifier; if it was not collected yet, hand it in as issue first",
+        ),
+    ),
+    "revoked": _by_library(
+        "此证照已吊销或注销",
+        "this certificate is revoked",
+        (
+            "请核对证照标识; 重新签发的, 请以新的证照编号报送",
+            "check the identifier; if it was issued anew, hand it in under its new number",
+        ),
+    ),
+    "expired": _by_library(
+        "此证照已过期",
+        "this certificate has expired",
+        ("请核对有效期; 延续的, 请报送新证照", "check the dates; if it was renewed, hand in the new one"),
+    ),
+    "restricted": _by_library("此证照被限制使用", "this certificate is restricted", _ASK_HUB),
+    "type-unpublished": _by_library("证照类型不存在或未发布", "the type is not published there", _ASK_HUB),
+    "no-permission": _by_library("枢纽无此类证照的报送权限", "the hub has no right to this type", _ASK_HUB),
+    "field-empty": _by_library("必填项为空", "a field that it requires is empty", _CHECK_ROW),
+    "bad-value": _by_library("取值不正确", "a value is not right", _CHECK_ROW),
+    "bad-type-code": _by_library("证照类型代码不正确", "the type code is not right", _CHECK_ROW),
+    "bad-holder-type": _by_library("持证主体代码类型不正确", "the holder code type is not right", _CHECK_ROW),
+    "number-missing": _by_library("缺证照编号", "the number is missing", _CHECK_ROW),
+    "holder-code-missing": _by_library("缺持证主体代码", "the holder code is missing", _CHECK_ROW),
+    "holder-missing": _by_library("缺持证主体", "the holder is missing", _CHECK_ROW),
+    "unreadable": Texts(
+        ("枢纽未能读回本行", "请以新的 messageId 重新报送本行"),
+        ("the hub cannot read this row back", "hand it in again under a new messageId"),
+    ),
+}
+_BY_LIBRARY: Final = _by_library("原因见代码", "the code says why", _ASK_HUB)
+
 _REFUSED: Final = Texts(  # any other word of a verdict
     ("版式文件验证未通过, 原因见规则代码", "请提交原文件, 或由发证机关重新盖章"),
     (
@@ -340,6 +392,11 @@ def fault(row: int, column: str, rule: str, *, blocking: bool = True, more: str 
 def broken(row: int, column: str, rule: Rule, *, blocking: bool) -> RowFault:
     """A cell that breaks the rule of its field."""
     return _made(row, column, rule.code, Texts((rule.zh, rule.cure_zh), (rule.en, rule.cure_en)), blocking)
+
+
+def refused(row: int, code: str) -> RowFault:
+    """Why a library did not take a row: ``library-`` and its word."""
+    return _made(row, "", f"library-{code}", LIBRARY.get(code, _BY_LIBRARY), blocking=True)
 
 
 def _made(row: int, column: str, rule: str, told: Texts, blocking: bool) -> RowFault:

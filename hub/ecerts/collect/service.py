@@ -14,7 +14,7 @@ from typing import IO, Final
 from hub.access import replay
 from hub.access.callers import Caller, Service
 from hub.db import AuditEntry, Database, Tx
-from hub.ecerts.collect import files, store
+from hub.ecerts.collect import cures, files, store
 from hub.ecerts.collect import model as m
 from hub.ecerts.collect.ending import tell_end
 from hub.ecerts.collect.rows import Place, RowMaker, faults_from, open_record
@@ -157,13 +157,16 @@ class Collections:
         self.view(caller, batch_id)
         with self.db.read() as conn:
             rows = store.reports(conn, batch_id, after, limit + 1)
-        page = [
-            m.RowReport(
-                row=row.row, state=m.RowState(row.state), code=row.code, faults=faults_from(row.row, row.faults)
-            )
-            for row in rows[:limit]
-        ]
+        page = [_report(row) for row in rows[:limit]]
         return page, page[-1].row if len(rows) > limit else None
+
+
+def _report(row: store.RowRow) -> m.RowReport:
+    state = m.RowState(row.state)
+    faults = faults_from(row.row, row.faults)
+    if state is m.RowState.REFUSED and row.code is not None:
+        faults = (*faults, cures.refused(row.row, row.code))
+    return m.RowReport(row=row.row, state=state, code=row.code, faults=faults)
 
 
 def _entry(caller: Caller, batch_id: str, outcome: str, region: str, form: str, digest: str) -> AuditEntry:

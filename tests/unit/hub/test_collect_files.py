@@ -7,6 +7,7 @@ import codecs
 import io
 import json
 import re
+import tomllib
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -250,7 +251,7 @@ def test_every_word_is_documented() -> None:
     text = (Path(__file__).parents[3] / "docs" / "protocol" / "collect.md").read_text(encoding="utf-8")
     verdicts = {word for word in cures.CELL if word.startswith("file-")} - {
         "file-missing", "file-too-large", "file-damaged", "file-without-zip"}  # fmt: skip
-    for word in {*cures.FILE, *cures.HEADING, *cures.CELL} - verdicts:
+    for word in {*cures.FILE, *cures.HEADING, *cures.CELL, *cures.LIBRARY} - verdicts:
         assert f"`{word}`" in text, word
 
 
@@ -269,6 +270,21 @@ VERDICTS = {
 @pytest.mark.parametrize("rule", sorted(WORDS | VERDICTS))
 def test_every_fault_has_a_cure_in_both_languages(rule: str) -> None:
     assert told_in_both_languages(cures.fault(2, "number", rule))
+
+
+def refusals() -> set[str]:
+    """What the adapters of libraries may call a refusal."""
+    folder = Path(__file__).parents[3] / "adapters"
+    files = folder.glob("ecert_*/statuses.toml")
+    tables = [tomllib.loads(file.read_text(encoding="utf-8"))["status"] for file in files]
+    return {row["word"] for table in tables for row in table.values() if row["outcome"] == "refused"}
+
+
+@pytest.mark.parametrize("word", sorted(refusals() | cures.LIBRARY.keys()))
+def test_every_refusal_of_a_library_has_a_cure_in_both_languages(word: str) -> None:
+    made = cures.refused(7, word)
+    assert (made.row, made.rule, made.blocking) == (7, f"library-{word}", True)
+    assert told_in_both_languages(made)
 
 
 @pytest.mark.parametrize("rule", rules.RULES.values(), ids=str)
