@@ -5,11 +5,15 @@ A command's file is imported when the command is called: ``hub --help`` and ``hu
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
 from typer import core
+
+from hub.commands.telling import tell
 
 if TYPE_CHECKING:  # typer keeps these names to itself
     from typer._click import Command, Context
@@ -28,11 +32,13 @@ GROUPS = {  # files whose ``app`` holds several commands
     "notices": "延期公告 / certificates that are deemed valid beyond their date",
 }
 COMMANDS = {  # files whose function of the same name is the command
-    "serve": "Run the hub as the settings say (docs/operations/settings.md).",
-    "demo": "Start everything on loopback, run the scenario, show what came of it; with a terminal, stay up until Ctrl-C.",
-    "verify": "Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE); 3 if it could not be done.",
-    "health": "Exit 0 if the hub on this machine takes messages, 1 if not.",
-    "version": "Print the version.",
+    "serve": "按设置运行枢纽 (docs/operations/settings.md) / Run the hub as the settings say (docs/operations/settings.md)",
+    "demo": "在本机启动全部演示, 运行场景并显示结果; 有终端时保持运行, 直至 Ctrl-C / "
+    "Start everything on loopback, run the scenario, show what came of it; with a terminal, stay up until Ctrl-C",
+    "verify": "验证文件。全部通过为 0, 任一不通过为 1, 否则为 2 (无法判定); 未能验证为 3 / "
+    "Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE); 3 if it could not be done",
+    "health": "本机枢纽可接收报文则退出码为 0, 否则为 1 / Exit 0 if the hub on this machine takes messages, 1 if not",
+    "version": "显示版本 / Print the version",
 }
 
 
@@ -73,8 +79,33 @@ for _name, _help in (COMMANDS | GROUPS).items():
     app.command(_name, help=_help)(_listed)
 
 
-def main() -> None:
-    app()
+_WRONG_USAGE: Final = {  # typer's names for what it cannot take; its own text, in English, says what exactly
+    "MissingParameter": "缺少必需的参数或选项",
+    "NoSuchOption": "没有此选项",
+    "BadParameter": "取值不正确",
+    "FileError": "文件无法打开",
+}
+
+
+def main() -> NoReturn:
+    """The command as a person calls it: what typer says about its arguments, we say in Chinese and English.
+
+    Wrong usage ends with 64 (EX_USAGE of sysexits.h): 2 is an answer of some commands.
+    """
+    try:
+        code = app(prog_name="hub", standalone_mode=False)
+    except typer.TyperException as error:
+        name = type(error).__name__
+        if name != "NoArgsIsHelpError":  # then the help has been shown
+            context: Context | None = getattr(error, "ctx", None)
+            path = context.command_path if context else "hub"
+            zh = _WRONG_USAGE.get(name, "命令用法不对")
+            tell(f"{zh}, 用法见 {path} --help", f"{error.format_message().rstrip('.')}; see {path} --help")
+        sys.exit(os.EX_USAGE)
+    except typer.Abort:
+        tell("已取消", "aborted")
+        sys.exit(1)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

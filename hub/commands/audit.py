@@ -30,10 +30,15 @@ _BROKEN = {
 @app.command("verify")
 def verify(
     anchors: Annotated[
-        Path | None, typer.Option(help="anchors kept elsewhere; default: those of the state folder")
+        Path | None,
+        typer.Option(
+            help="另处保存的锚点, 缺省为状态目录中的 / anchors kept elsewhere; default: those of the state folder"
+        ),
     ] = None,
 ) -> None:
-    """Walk the whole log. Exit 0 if it is whole; each fault is printed and the exit code is 1."""
+    """核验整个审计记录; 完整则退出码为 0, 否则逐一列出问题, 退出码为 1。
+    Walk the whole log. Exit 0 if it is whole; each fault is printed and the exit code is 1.
+    """
     with open_hub() as hub:
         path = anchors or hub.settings.state_dir / "audit-anchors.log"
         with hub.db.read() as conn:
@@ -48,8 +53,15 @@ def verify(
 
 
 @app.command("show")
-def show(object_id: Annotated[str, typer.Argument(help="a case, delivery, problem, system, endpoint … id")]) -> None:
-    """Print the entries about one object, one JSON object a line."""
+def show(
+    object_id: Annotated[
+        str,
+        typer.Argument(help="办件、投递、问题、系统、端点等的编号 / a case, delivery, problem, system, endpoint … id"),
+    ],
+) -> None:
+    """列出某一对象的审计记录, 每行一个 JSON 对象。
+    Print the entries about one object, one JSON object a line.
+    """
     with open_hub() as hub, hub.db.read() as conn:
         for row in store.search(conn, object_id):
             at = row.at.astimezone(SHANGHAI).isoformat(timespec="milliseconds")
@@ -59,9 +71,16 @@ def show(object_id: Annotated[str, typer.Argument(help="a case, delivery, proble
 
 @app.command("anchor")
 def anchor(
-    file: Annotated[Path, typer.Argument(help="a file on a medium that the database's administrator cannot write")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="数据库管理员不能写入的介质上的文件 / a file on a medium that the database's administrator cannot write"
+        ),
+    ],
 ) -> None:
-    """Append the head of the log to a file now; a running hub does so in its state folder by itself."""
+    """将审计链头追加到文件; 运行中的枢纽会自动写入状态目录。
+    Append the head of the log to a file now; a running hub does so in its state folder by itself.
+    """
     with open_hub() as hub, hub.db.read() as conn:
         written = write_anchor(conn, file)
     typer.echo(f"第 {written.seq} 行 / row {written.seq}" if written else "无新增 / nothing new")

@@ -37,7 +37,9 @@ def reconcile(
         ),
     ] = False,
 ) -> None:
-    """Compare by count and digest with every library and list the differences; send them again with --repair."""
+    """按数量和摘要与各证照库对账并列出差异; 加 --repair 则重新报送。
+    Compare by count and digest with every library and list the differences; send them again with --repair.
+    """
     with open_hub() as hub, _reconciler(hub) as reconciler:
         found = reconciler.run(actor=ACTOR)
         _show(found)
@@ -57,7 +59,9 @@ def reconcile(
 
 @app.command("purge")
 def purge_now() -> None:
-    """Drop what ended longer ago than HUB_COLLECT_KEEP_DAYS now, and files that no batch was taken for."""
+    """立即清除办结超过 HUB_COLLECT_KEEP_DAYS 的批次, 以及没有对应批次的文件。
+    Drop what ended longer ago than HUB_COLLECT_KEEP_DAYS now, and files that no batch was taken for.
+    """
     with open_hub() as hub:
         dropped = purge(hub.db, timedelta(days=hub.settings.collect_keep_days), ACTOR)
     typer.echo(

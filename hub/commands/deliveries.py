@@ -15,12 +15,14 @@ from hub.deliveries import store
 
 app = typer.Typer(no_args_is_help=True)
 Id = Annotated[str, typer.Argument(help="投递编号 / the delivery's id")]
-Reason = Annotated[str, typer.Option(help="why; it stands in the audit log")]
+Reason = Annotated[str, typer.Option(help="原因, 记入审计 / why; it stands in the audit log")]
 
 
 @app.command("list")
 def list_suspended() -> None:
-    """List suspended deliveries, oldest first."""
+    """列出挂起的投递, 最早的在前。
+    List suspended deliveries, oldest first.
+    """
     table = Table("投递 delivery", "端点 endpoint", "种类 kind", "办件 case", "次数 attempts", "最近错误 last error")
     with open_hub() as hub, hub.db.read() as conn:
         for row in suspended(conn):
@@ -32,14 +34,18 @@ def list_suspended() -> None:
 
 @app.command("replay")
 def replay(delivery_id: Id, reason: Reason) -> None:
-    """Try a suspended delivery again."""
+    """重新投递挂起的一条。
+    Try a suspended delivery again.
+    """
     with open_hub() as hub:
         hub.write(lambda tx: store.replay(tx, delivery_id, ACTOR, reason))
 
 
 @app.command("refuse")
 def refuse(delivery_id: Id, reason: Reason) -> None:
-    """Give a suspended delivery up; its case hears of it."""
+    """放弃挂起的一条投递, 并告知其办件。
+    Give a suspended delivery up; its case hears of it.
+    """
     with open_hub() as hub:
         handlers = case_rooms(hub.settings, hub.db, hub.vault).handlers
         hub.write(lambda tx: store.refuse(tx, delivery_id, ACTOR, reason, handlers=handlers))

@@ -18,7 +18,9 @@ from hub.demo.summary import judge, table
 
 
 def demo() -> None:
-    """Start everything on loopback, run the scenario, show what came of it; with a terminal, stay up until Ctrl-C."""
+    """在本机启动全部演示, 运行场景并显示结果; 有终端时保持运行, 直至 Ctrl-C。
+    Start everything on loopback, run the scenario, show what came of it; with a terminal, stay up until Ctrl-C.
+    """
     interactive = sys.stdin.isatty() and sys.stdout.isatty()
     screen = Console(width=None if interactive else 160)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started here is ended as well

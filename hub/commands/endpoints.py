@@ -33,14 +33,33 @@ from schemas.told import Told
 app = typer.Typer(no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="端点编号 / the endpoint's id, for example qd-shinan")]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead of a table")]
-Pairs = Annotated[list[str] | None, typer.Option("--setting", help="NAME=VALUE, as the adapter's manifest lists them")]
-Secrets = Annotated[
-    list[str] | None, typer.Option("--secret", help="NAME=env:VARIABLE or NAME=file:PATH; asked for if left out")
+AsJson = Annotated[
+    bool, typer.Option("--json", help="输出一个 JSON 文档, 不输出表格 / one JSON document instead of a table")
 ]
-Concurrency = Annotated[int | None, typer.Option(help="calls at once; default: the manifest's")]
-Timeout = Annotated[int | None, typer.Option(help="seconds for one call; default: the manifest's")]
-Hours = Annotated[str | None, typer.Option(help="07:30-20:00 Asia/Shanghai; default: the manifest's")]
+Pairs = Annotated[
+    list[str] | None,
+    typer.Option("--setting", help="名=值, 按适配器清单所列 / NAME=VALUE, as the adapter's manifest lists them"),
+]
+Secrets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret",
+        help="名=env:变量 或 名=file:路径; 未给出则询问 / NAME=env:VARIABLE or NAME=file:PATH; asked for if left out",
+    ),
+]
+Concurrency = Annotated[
+    int | None, typer.Option(help="同时调用数, 缺省按适配器清单 / calls at once; default: the manifest's")
+]
+Timeout = Annotated[
+    int | None, typer.Option(help="单次调用的秒数, 缺省按适配器清单 / seconds for one call; default: the manifest's")
+]
+Hours = Annotated[
+    str | None,
+    typer.Option(
+        help="服务时段, 如 07:30-20:00 (北京时间), 缺省按适配器清单 / "
+        "07:30-20:00 Asia/Shanghai; default: the manifest's"
+    ),
+]
 
 
 _MEANS: Final = {  # why an endpoint is not up
@@ -54,20 +73,37 @@ _MEANS: Final = {  # why an endpoint is not up
 @app.command("add")
 def add(  # noqa: PLR0917  each is an option of the command
     endpoint_id: Id,
-    system: Annotated[str, typer.Option(help="whose installation it is: the party that may decide its steps")],
-    adapter: Annotated[str, typer.Option(help="the product; hub endpoints adapters lists them")],
-    service: Annotated[str, typer.Option(help=" | ".join(endpoints.SERVICES))],
-    region: Annotated[
-        str, typer.Option(help="GB/T 2260 code; serves the regions below it that have none of their own")
+    system: Annotated[
+        str,
+        typer.Option(
+            help="所属系统, 即可以对其环节作出决定的一方 / "
+            "whose installation it is: the party that may decide its steps"
+        ),
     ],
-    url: Annotated[str, typer.Option(help="its address")],
+    adapter: Annotated[
+        str,
+        typer.Option(
+            help="产品 (适配器); 清单见 hub endpoints adapters / the product; hub endpoints adapters lists them"
+        ),
+    ],
+    service: Annotated[str, typer.Option(help=f"服务 / service: {', '.join(endpoints.SERVICES)}")],
+    region: Annotated[
+        str,
+        typer.Option(
+            help="GB/T 2260 区划代码; 也服务于下级没有自己端点的区划 / "
+            "GB/T 2260 code; serves the regions below it that have none of their own"
+        ),
+    ],
+    url: Annotated[str, typer.Option(help="地址 / its address")],
     setting: Pairs = None,
     secret: Secrets = None,
     max_concurrency: Concurrency = None,
     timeout_s: Timeout = None,
     service_hours: Hours = None,
 ) -> None:
-    """Register an endpoint. Secrets come from the environment, a file or a prompt, and are kept encrypted."""
+    """登记对接端点。密码等取自环境变量、文件或提示输入, 加密保存。
+    Register an endpoint. Secrets come from the environment, a file or a prompt, and are kept encrypted.
+    """
     with open_hub() as hub:
         manifest = _or_fail_manifest(adapter)
         given = _secrets(secret)
@@ -83,7 +119,9 @@ def add(  # noqa: PLR0917  each is an option of the command
 
 @app.command("list")
 def list_endpoints(as_json: AsJson = False) -> None:
-    """List endpoints and how they do."""
+    """列出对接端点及其状况。
+    List endpoints and how they do.
+    """
     with open_hub() as hub, hub.db.read() as conn:
         rows = store.endpoints(conn)
     if as_json:
@@ -108,7 +146,9 @@ def list_endpoints(as_json: AsJson = False) -> None:
 
 @app.command("adapters")
 def adapters() -> None:
-    """List the products that the hub can speak with, and what each needs to be told."""
+    """列出可对接的产品 (适配器) 及各自需要的设置。
+    List the products that the hub can speak with, and what each needs to be told.
+    """
     from adapters import registry
 
     table = Table("适配器 adapter", "产品 product", "协议 protocol", "设置 settings", "密钥 secrets")
@@ -125,14 +165,18 @@ def adapters() -> None:
 @app.command("set")
 def set_(
     endpoint_id: Id,
-    url: Annotated[str | None, typer.Option(help="a new address")] = None,
+    url: Annotated[str | None, typer.Option(help="新地址 / a new address")] = None,
     setting: Pairs = None,
     secret: Secrets = None,
     max_concurrency: Concurrency = None,
     timeout_s: Timeout = None,
-    service_hours: Annotated[str | None, typer.Option(help='07:30-20:00 Asia/Shanghai; "" = always')] = None,
+    service_hours: Annotated[
+        str | None, typer.Option(help='服务时段 (北京时间), "" 为全天 / 07:30-20:00 Asia/Shanghai; "" = always')
+    ] = None,
 ) -> None:
-    """Change what is given and leave the rest."""
+    """修改给出的各项, 其余不变。
+    Change what is given and leave the rest.
+    """
     with open_hub() as hub:
         manifest = _or_fail_manifest(_row(hub, endpoint_id).adapter)
         changed = hub.write(
@@ -156,7 +200,9 @@ def set_(
 
 @app.command("pause")
 def pause(endpoint_id: Id, reason: Annotated[str, typer.Option(help="原因 / why")]) -> None:
-    """Send nothing to it until it is resumed; what is due waits."""
+    """暂停投递, 直至恢复; 到期的投递等待。
+    Send nothing to it until it is resumed; what is due waits.
+    """
     with open_hub() as hub:
         hub.write(lambda tx: endpoints.pause_endpoint(tx, ACTOR, endpoint_id, reason))
     typer.echo(f"{endpoint_id}: 已暂停 / paused")
@@ -164,7 +210,9 @@ def pause(endpoint_id: Id, reason: Annotated[str, typer.Option(help="原因 / wh
 
 @app.command("resume")
 def resume(endpoint_id: Id, reason: Annotated[str, typer.Option(help="原因 / why")]) -> None:
-    """Send to it again, at once; its breaker is closed."""
+    """立即恢复投递, 熔断复位。
+    Send to it again, at once; its breaker is closed.
+    """
     with open_hub() as hub:
         hub.write(lambda tx: endpoints.resume_endpoint(tx, ACTOR, endpoint_id, reason))
     typer.echo(f"{endpoint_id}: 已恢复 / resumed")
@@ -172,7 +220,9 @@ def resume(endpoint_id: Id, reason: Annotated[str, typer.Option(help="原因 / w
 
 @app.command("remove")
 def remove(endpoint_id: Id) -> None:
-    """Remove an endpoint that no case and no delivery ever used."""
+    """删除从未被办件和投递用过的端点。
+    Remove an endpoint that no case and no delivery ever used.
+    """
     with open_hub() as hub:
         hub.write(lambda tx: endpoints.remove_endpoint(tx, ACTOR, endpoint_id))
     typer.echo(f"{endpoint_id}: 已移除 / removed")
@@ -181,11 +231,20 @@ def remove(endpoint_id: Id) -> None:
 @app.command("subscribe")
 def subscribe(
     endpoint_id: Id,
-    event_type: Annotated[str, typer.Argument(help="exact, or a prefix that ends in .*")],
-    region: Annotated[str, typer.Option(help="GB/T 2260 code; covers the regions below it")] = "370000",
-    source_only: Annotated[bool, typer.Option(help="only cases that the endpoint's own system submitted")] = False,
+    event_type: Annotated[
+        str, typer.Argument(help="完整类型, 或以 .* 结尾的前缀 / exact, or a prefix that ends in .*")
+    ],
+    region: Annotated[
+        str, typer.Option(help="GB/T 2260 区划代码; 含下级区划 / GB/T 2260 code; covers the regions below it")
+    ] = "370000",
+    source_only: Annotated[
+        bool,
+        typer.Option(help="仅限该端点所属系统自己提交的办件 / only cases that the endpoint's own system submitted"),
+    ] = False,
 ) -> None:
-    """Send it the events of a type."""
+    """向其推送某类事件。
+    Send it the events of a type.
+    """
     with open_hub() as hub:
         new = hub.write(
             lambda tx: endpoints.subscribe(tx, ACTOR, endpoint_id, event_type, region, source_only=source_only)
@@ -197,7 +256,9 @@ def subscribe(
 
 @app.command("check")
 def check(endpoint_id: Id) -> None:
-    """Ask the peer, without any effect, whether it is up and knows us. Exit 1 if not."""
+    """探测对方是否在线、是否认可本枢纽, 不产生业务影响; 否则退出码为 1。
+    Ask the peer, without any effect, whether it is up and knows us. Exit 1 if not.
+    """
     from adapters import registry
 
     with open_hub() as hub:

@@ -28,7 +28,9 @@ Purpose = Annotated[str, typer.Argument(help="用途 / purpose; hub evidence pur
 
 @app.command("allow")
 def allow(system: System, purpose: Purpose) -> None:
-    """Register a purpose for a system: it may ask for evidence with it and sees the fields that the purpose opens."""
+    """为系统登记用途: 可据此索取证明材料, 并看到该用途开放的字段。
+    Register a purpose for a system: it may ask for evidence with it and sees the fields that the purpose opens.
+    """
     if purpose not in load_rules().purpose:
         known = ", ".join(sorted(load_rules().purpose))
         raise fail(f"没有用途 {purpose}; 可用: {known}", f"there is no purpose {purpose}; there are {known}")
@@ -51,7 +53,9 @@ def allow(system: System, purpose: Purpose) -> None:
 
 @app.command("forbid")
 def forbid(system: System, purpose: Purpose) -> None:
-    """Take a purpose from a system."""
+    """收回系统的一项用途。
+    Take a purpose from a system.
+    """
 
     def write(tx: Tx) -> bool:
         done = store.forbid_purpose(tx.conn, system, purpose)
@@ -67,7 +71,9 @@ def forbid(system: System, purpose: Purpose) -> None:
 
 @app.command("purposes")
 def purposes() -> None:
-    """Every purpose, what it may see, which systems are registered for it; and how long documents are kept, by whose rule."""
+    """列出各用途可见的字段和已登记的系统, 以及文件保留多久、依据谁的规定。
+    Every purpose, what it may see, which systems are registered for it; and how long documents are kept, by whose rule.
+    """
     with open_hub() as hub, hub.db.read() as conn:
         registered = store.all_purposes(conn)
     table = Table("用途 purpose", "名称 title", "字段 fields", "系统 systems")
@@ -95,7 +101,9 @@ def revoked(
     source: Annotated[str, typer.Option(help="依据文号 / the decision or record behind it, by its number")],
     reason: Annotated[RevocationReason, typer.Option(help="原因 / reason")] = RevocationReason.REVOKED,
 ) -> None:
-    """A revocation notice that came on paper: as POST /v1/revocations, with the operator in the issuing system's place."""
+    """录入纸质的吊销通知: 同 POST /v1/revocations, 由操作人代发证系统提交。
+    A revocation notice that came on paper: as POST /v1/revocations, with the operator in the issuing system's place.
+    """
     for identifier in identifiers:
         _look_at(identifier)
     with open_hub() as hub:
@@ -131,7 +139,9 @@ def reinstate_(
     identifier: Annotated[str, typer.Argument(help="证照标识 / certificate identifier")],
     reason: Annotated[str, typer.Option(help="理由 / why the notice was wrong")],
 ) -> None:
-    """Take a wrong revocation notice back: the certificate may be relied on again when it is fetched anew."""
+    """撤回错误的吊销通知: 重新取得后该证照可再采信。
+    Take a wrong revocation notice back: the certificate may be relied on again when it is fetched anew.
+    """
     with open_hub() as hub:
         follow_ups = case_rooms(hub.settings, hub.db, hub.vault).evidence.follow_ups
         done = hub.write(lambda tx: reinstate(tx, follow_ups, identifier, ACTOR, reason))

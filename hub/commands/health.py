@@ -13,7 +13,9 @@ from hub.commands.telling import fail
 
 
 def health() -> None:
-    """Exit 0 if the hub on this machine takes messages, 1 if not."""
+    """本机枢纽可接收报文则退出码为 0, 否则为 1。
+    Exit 0 if the hub on this machine takes messages, 1 if not.
+    """
     settings = read_settings()
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  not bound here
     try:

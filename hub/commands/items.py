@@ -28,7 +28,9 @@ def import_items(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="只检查, 不写入 / check only")] = False,
     example: Annotated[bool, typer.Option("--example", help="导入随附示例 / the catalogue that ships")] = False,
 ) -> None:
-    """Import items, implementations, handling rules and sources; every fault by row and column. All or nothing."""
+    """导入事项、实施清单、办理项和来源; 按行列报告全部差错; 要么全部导入, 要么都不导入。
+    Import items, implementations, handling rules and sources; every fault by row and column. All or nothing.
+    """
     if (file is None) != example or (example and dry_run):
         raise fail("给出文件, 或 --example", "give a file, or --example")
     with open_hub() as hub:
@@ -59,7 +61,9 @@ def _tell(report: ImportReport, dry_run: bool) -> None:
 
 @app.command("export")
 def export_items(file: Annotated[Path, typer.Argument(help=".csv 或 .xlsx")]) -> None:
-    """Write every version of every entry as a table that can be imported again."""
+    """导出全部条目的全部版本, 可再次导入。
+    Write every version of every entry as a table that can be imported again.
+    """
     with open_hub() as hub:
         try:
             count = ItemCatalogue(hub.db).export_file(file)
@@ -76,7 +80,9 @@ def list_items(
     area: Annotated[str | None, typer.Option(help="片区, 与 --region 同用 / a named area in the region")] = None,
     at: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="日期, 默认今天 / the day")] = None,
 ) -> None:
-    """List the items in effect; with a region, who handles each and why, also in a named area of it."""
+    """列出现行事项; 给出区划时, 并列出由谁办理、依据为何, 可指定其中的功能区。
+    List the items in effect; with a region, who handles each and why, also in a named area of it.
+    """
     if region is not None and region not in REGIONS:
         raise fail(f"没有区域 {region}", f"there is no region {region}")
     if area is not None and region is None:

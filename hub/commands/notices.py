@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_snake
 from rich.console import Console
 from rich.table import Table
+from typer.models import OptionInfo
 
 from hub.commands.context import ACTOR, open_hub
 from hub.commands.telling import tell
@@ -20,8 +21,14 @@ from schemas.parsing import validation_faults
 from schemas.problems import FieldFault
 
 app = typer.Typer(no_args_is_help=True)
-Day = Annotated[datetime, typer.Option(formats=["%Y-%m-%d"])]
 _GIVEN: Final = {"id": "NUMBER", "ecert_type": "--type"}  # by field; the other options are called as their fields
+
+
+def _day(help_: str) -> OptionInfo:
+    option: OptionInfo = typer.Option(formats=["%Y-%m-%d"], help=help_)
+    return option
+
+
 Number = Annotated[str, typer.Argument(help="文号 / the notice's number")]
 
 
@@ -34,13 +41,15 @@ def add(
     ],
     title: Annotated[str, typer.Option(help="标题 / title")],
     source: Annotated[str, typer.Option(help="公布处 / where it was published")],
-    issued_on: Day,
-    expired_from: Day,
-    expired_until: Day,
-    deemed_valid_until: Day,
+    issued_on: Annotated[datetime, _day("公告日期 / when it was published")],
+    expired_from: Annotated[datetime, _day("自此日起到期的证照 / certificates that ran out from this day")],
+    expired_until: Annotated[datetime, _day("至此日到期的证照 / to this day")],
+    deemed_valid_until: Annotated[datetime, _day("视为有效至 / are deemed valid until")],
     region: Annotated[str, typer.Option(help="适用区域 / where it holds")] = "370000",
 ) -> None:
-    """Certificates of a type that ran out from one day to another are deemed valid until a third."""
+    """登记延期公告: 某类证照在两日之间到期的, 视为有效至第三日。
+    Certificates of a type that ran out from one day to another are deemed valid until a third.
+    """
     try:
         notice = Notice(
             id=number, ecert_type=ecert_type, title=title, source=source, region=region, issued_on=issued_on.date(),
@@ -69,7 +78,9 @@ def _refused(faults: Sequence[FieldFault]) -> typer.Exit:
 
 @app.command("withdraw")
 def withdraw(number: Number) -> None:
-    """From now on no certificate is deemed valid by this notice."""
+    """撤回公告: 此后不再有证照据其视为有效。
+    From now on no certificate is deemed valid by this notice.
+    """
     with open_hub() as hub:
         hub.write(lambda tx: notices.withdraw(tx, ACTOR, number))
     typer.echo(f"已撤回 / withdrawn: {number}")
@@ -77,7 +88,9 @@ def withdraw(number: Number) -> None:
 
 @app.command("list")
 def list_notices() -> None:
-    """List every notice, the withdrawn ones too."""
+    """列出全部公告, 含已撤回的。
+    List every notice, the withdrawn ones too.
+    """
     table = Table(
         "文号 number", "标题 title", "类型 type", "区域 region", "到期日在 ran out", "视为有效至 until", "状态 state"
     )

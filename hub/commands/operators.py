@@ -19,7 +19,9 @@ Name = Annotated[str, typer.Argument(help="用户名 / name")]
 
 @app.command("list")
 def list_operators() -> None:
-    """List operators, their roles, and whether they have a password."""
+    """列出控制台用户、角色及是否已设密码。
+    List operators, their roles, and whether they have a password.
+    """
     table = Table("用户名 name", "角色 role", "口令 password", "创建 since", "停用 disabled")
     with open_hub() as hub:
         for row in Operators(hub.db).list():
@@ -35,8 +37,12 @@ def list_operators() -> None:
 
 
 @app.command("add")
-def add(name: Name, role: Annotated[Role, typer.Option(help="one of the three separated roles")]) -> None:
-    """Add an operator and print a one-time link."""
+def add(
+    name: Name, role: Annotated[Role, typer.Option(help="三权分立的角色之一 / one of the three separated roles")]
+) -> None:
+    """添加控制台用户, 并显示一次性链接。
+    Add an operator and print a one-time link.
+    """
     with open_hub() as hub:
         try:
             token = Operators(hub.db).add(name, role, by=ACTOR)
@@ -47,7 +53,9 @@ def add(name: Name, role: Annotated[Role, typer.Option(help="one of the three se
 
 @app.command("link")
 def link(name: Name) -> None:
-    """Print another one-time link for an operator who is locked out."""
+    """为无法登录的用户再显示一个一次性链接。
+    Print another one-time link for an operator who is locked out.
+    """
     with open_hub() as hub:
         try:
             token = Operators(hub.db).link(name, by=ACTOR)
@@ -58,7 +66,9 @@ def link(name: Name) -> None:
 
 @app.command("disable")
 def disable(name: Name) -> None:
-    """End an operator's sessions and links for good."""
+    """停用控制台用户, 其会话和链接全部失效。
+    End an operator's sessions and links for good.
+    """
     with open_hub() as hub:
         try:
             Operators(hub.db).disable(name, by=ACTOR)

@@ -14,7 +14,9 @@ from schemas.told import Told
 
 
 def serve() -> None:
-    """Run the hub as the settings say (docs/operations/settings.md)."""
+    """按设置运行枢纽 (docs/operations/settings.md)。
+    Run the hub as the settings say (docs/operations/settings.md).
+    """
     settings = read_settings()
     logs.configure(settings)
     try:

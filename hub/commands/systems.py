@@ -28,8 +28,16 @@ from schemas.regions import REGIONS
 app = typer.Typer(no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="系统编号 / the system's id, for example qd-registry")]
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead of a table")]
-Kind = Annotated[KeyKind, typer.Option(help="http: message signatures; tls: client certificate; wsse: SOAP signatures")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="输出一个 JSON 文档, 不输出表格 / one JSON document instead of a table")
+]
+Kind = Annotated[
+    KeyKind,
+    typer.Option(
+        help="http 报文签名; tls 客户端证书; wsse SOAP 签名 / "
+        "http: message signatures; tls: client certificate; wsse: SOAP signatures"
+    ),
+]
 
 
 class NewKey(StrEnum):
@@ -53,15 +61,32 @@ _ALGORITHMS = {
 def add(
     system_id: Id,
     name: Annotated[str, typer.Option(help="全称 / the full name")],
-    key: Annotated[Path | None, typer.Option(help="public key or certificate of the partner (PEM or DER)")] = None,
-    kind: Kind = KeyKind.HTTP,
-    key_id: Annotated[str | None, typer.Option(help="keyid of an http key; default: made from the system's id")] = None,
-    new_key: Annotated[
-        NewKey | None, typer.Option(help="make an http key pair; the private key is printed once and not kept")
+    key: Annotated[
+        Path | None,
+        typer.Option(help="对方的公钥或证书 (PEM 或 DER) / public key or certificate of the partner (PEM or DER)"),
     ] = None,
-    allow_sha1: Annotated[bool, typer.Option(help="a wsse partner whose stack can only sign with SHA-1")] = False,
+    kind: Kind = KeyKind.HTTP,
+    key_id: Annotated[
+        str | None,
+        typer.Option(
+            help="http 密钥的 keyid, 缺省由系统编号生成 / keyid of an http key; default: made from the system's id"
+        ),
+    ] = None,
+    new_key: Annotated[
+        NewKey | None,
+        typer.Option(
+            help="生成 http 密钥对; 私钥只显示一次, 枢纽不保存 / "
+            "make an http key pair; the private key is printed once and not kept"
+        ),
+    ] = None,
+    allow_sha1: Annotated[
+        bool,
+        typer.Option(help="对方的 wsse 软件只能用 SHA-1 签名 / a wsse partner whose stack can only sign with SHA-1"),
+    ] = False,
 ) -> None:
-    """Register a system, with a first key if given. It may do nothing until rights are granted."""
+    """登记系统, 可同时登记首个密钥; 授权之前不能使用任何服务。
+    Register a system, with a first key if given. It may do nothing until rights are granted.
+    """
     made = PrivateKey.generate(_ALGORITHMS[new_key]) if new_key else None
 
     def write(tx: Tx) -> str | None:
@@ -86,7 +111,9 @@ def add(
 
 @app.command("list")
 def list_systems(as_json: AsJson = False) -> None:
-    """List systems with their keys and rights."""
+    """列出系统及其密钥和权限。
+    List systems with their keys and rights.
+    """
     with open_hub() as hub, hub.db.read() as conn:
         systems, keys, rights = store.systems(conn), store.keys(conn), store.rights(conn)
         now = hub.db.clock()
@@ -110,7 +137,9 @@ def grant(
     service: Annotated[list[Service], typer.Argument(help="服务 / what it may do")],
     region: Annotated[str, typer.Option(help="区划代码 / GB/T 2260 code; covers the regions below it")],
 ) -> None:
-    """Let a system use services in a region."""
+    """授予系统在某区划使用服务的权限。
+    Let a system use services in a region.
+    """
     with open_hub() as hub:
         new = hub.write(lambda tx: registration.grant(tx, ACTOR, system_id, service, region))
     typer.echo(f"{system_id}: 已授予 / granted: {', '.join(new) or '无新增 / nothing new'} @ {_region(region)}")
@@ -119,11 +148,18 @@ def grant(
 @app.command("revoke")
 def revoke(
     system_id: Id,
-    key: Annotated[str | None, typer.Option(help="revoke one key: its id, or the start of its fingerprint")] = None,
-    service: Annotated[Service | None, typer.Option(help="revoke one right; with --region")] = None,
-    region: Annotated[str | None, typer.Option(help="the region of that right")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="吊销一个密钥: 编号, 或指纹的开头 / revoke one key: its id, or the start of its fingerprint"),
+    ] = None,
+    service: Annotated[
+        Service | None, typer.Option(help="收回一项权限; 与 --region 同用 / revoke one right; with --region")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="该权限的区划 / the region of that right")] = None,
 ) -> None:
-    """Revoke one key or one right; with neither, the whole system. In force on every node within two seconds."""
+    """吊销一个密钥或一项权限; 均未给出则停用整个系统。两秒内在各节点生效。
+    Revoke one key or one right; with neither, the whole system. In force on every node within two seconds.
+    """
     if (service is None) != (region is None):
         raise fail("--service 与 --region 须同时给出", "--service and --region go together")
 
@@ -144,7 +180,9 @@ def revoke(
 
 @app.command("enable")
 def enable(system_id: Id) -> None:
-    """Undo the revocation of a whole system; its keys and rights are as they were."""
+    """恢复整个停用的系统, 密钥和权限照旧。
+    Undo the revocation of a whole system; its keys and rights are as they were.
+    """
     with open_hub() as hub:
         hub.write(lambda tx: registration.set_system_enabled(tx, ACTOR, system_id, True))
     typer.echo(f"{system_id}: 已恢复 / enabled")
@@ -153,12 +191,17 @@ def enable(system_id: Id) -> None:
 @app.command("add-key")
 def add_key(
     system_id: Id,
-    key: Annotated[Path, typer.Argument(help="public key or certificate (PEM or DER)")],
+    key: Annotated[Path, typer.Argument(help="公钥或证书 (PEM 或 DER) / public key or certificate (PEM or DER)")],
     kind: Kind = KeyKind.HTTP,
-    key_id: Annotated[str | None, typer.Option(help="keyid of an http key")] = None,
-    allow_sha1: Annotated[bool, typer.Option(help="a wsse partner whose stack can only sign with SHA-1")] = False,
+    key_id: Annotated[str | None, typer.Option(help="http 密钥的 keyid / keyid of an http key")] = None,
+    allow_sha1: Annotated[
+        bool,
+        typer.Option(help="对方的 wsse 软件只能用 SHA-1 签名 / a wsse partner whose stack can only sign with SHA-1"),
+    ] = False,
 ) -> None:
-    """Register one more key."""
+    """再登记一个密钥。
+    Register one more key.
+    """
     with open_hub() as hub:
         material = _material(kind, key)
         named = hub.write(
@@ -170,13 +213,22 @@ def add_key(
 @app.command("rotate")
 def rotate(
     system_id: Id,
-    key: Annotated[Path, typer.Argument(help="the new public key or certificate")],
-    old: Annotated[str, typer.Option(help="the key that it replaces: its id, or the start of its fingerprint")],
+    key: Annotated[Path, typer.Argument(help="新的公钥或证书 / the new public key or certificate")],
+    old: Annotated[
+        str,
+        typer.Option(
+            help="被替换的密钥: 编号, 或指纹的开头 / the key that it replaces: its id, or the start of its fingerprint"
+        ),
+    ],
     kind: Kind = KeyKind.HTTP,
-    key_id: Annotated[str | None, typer.Option(help="keyid of the new http key")] = None,
-    overlap_days: Annotated[float, typer.Option(min=0, help="how long the old one stays good")] = 7,
+    key_id: Annotated[str | None, typer.Option(help="新 http 密钥的 keyid / keyid of the new http key")] = None,
+    overlap_days: Annotated[
+        float, typer.Option(min=0, help="旧密钥继续有效的天数 / how long the old one stays good")
+    ] = 7,
 ) -> None:
-    """Replace a key; for some days both are good."""
+    """更换密钥; 过渡期内新旧都有效。
+    Replace a key; for some days both are good.
+    """
     with open_hub() as hub:
         material = _material(kind, key)
         named = hub.write(
@@ -191,9 +243,18 @@ def rotate(
 
 @app.command("load")
 def load(
-    file: Annotated[Path, typer.Argument(help="TOML; see docs/operations/parties.md", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="TOML 文件, 见 docs/operations/parties.md / TOML; see docs/operations/parties.md",
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
 ) -> None:
-    """Register the systems, keys, rights, endpoints and subscriptions of a file; what is there already is left alone."""
+    """按文件登记系统、密钥、权限、端点和订阅; 已有的不变。
+    Register the systems, keys, rights, endpoints and subscriptions of a file; what is there already is left alone.
+    """
     with open_hub() as hub:
         try:
             parties = read_parties(file)

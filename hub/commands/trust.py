@@ -21,12 +21,16 @@ from hub.working_days import SHANGHAI
 
 app = typer.Typer(no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="one JSON document instead of text")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="输出一个 JSON 文档, 不输出文本 / one JSON document instead of text")
+]
 
 
 @app.command("list")
 def list_anchors(as_json: AsJson = False) -> None:
-    """List the anchors with fingerprint, purposes and expiry."""
+    """列出信任根及其指纹、用途和期限。
+    List the anchors with fingerprint, purposes and expiry.
+    """
     anchors = _load(read_settings()).anchors
     if as_json:
         typer.echo(json.dumps([_facts(anchor) for anchor in anchors], ensure_ascii=False, indent=2))
@@ -42,17 +46,28 @@ def list_anchors(as_json: AsJson = False) -> None:
 
 @app.command("add")
 def add(
-    file: Annotated[Path, typer.Argument(help="certificate, PEM or DER", exists=True, dir_okay=False)],
-    purpose: Annotated[list[str], typer.Option(help=" | ".join(sorted(PURPOSES)) + "; may be repeated")],
-    label: Annotated[str, typer.Option(help="what people call it", max=200)] = "",
+    file: Annotated[
+        Path, typer.Argument(help="证书, PEM 或 DER / certificate, PEM or DER", exists=True, dir_okay=False)
+    ],
+    purpose: Annotated[
+        list[str], typer.Option(help=f"用途, 可重复 / purpose, may be repeated: {', '.join(sorted(PURPOSES))}")
+    ],
+    label: Annotated[str, typer.Option(help="通用名称 / what people call it", max=200)] = "",
     expires: Annotated[
-        datetime | None, typer.Option(help="last day of trust, Asia/Shanghai", formats=["%Y-%m-%d"])
+        datetime | None,
+        typer.Option(help="信任的最后一天 (北京时间) / last day of trust, Asia/Shanghai", formats=["%Y-%m-%d"]),
     ] = None,
     fingerprint: Annotated[
-        str | None, typer.Option(help="SHA-256 that the issuer published; asked to be confirmed if left out")
+        str | None,
+        typer.Option(
+            help="发布者公布的 SHA-256 指纹; 未给出则请您核对确认 / "
+            "SHA-256 that the issuer published; asked to be confirmed if left out"
+        ),
     ] = None,
 ) -> None:
-    """Trust a certificate. Compare its fingerprint with one that reached you by another way."""
+    """信任一个证书。请与另一途径得到的指纹核对。
+    Trust a certificate. Compare its fingerprint with one that reached you by another way.
+    """
     until = (expires.replace(tzinfo=SHANGHAI) + timedelta(days=1, seconds=-1)).astimezone(UTC) if expires else None
     try:
         cert = read_certificate(file.read_bytes(), file.name)
@@ -75,9 +90,13 @@ def add(
 
 @app.command("remove")
 def remove(
-    fingerprint: Annotated[str, typer.Argument(help="the first 8 digits or more of its SHA-256")],
+    fingerprint: Annotated[
+        str, typer.Argument(help="SHA-256 指纹的前 8 位或更多 / the first 8 digits or more of its SHA-256")
+    ],
 ) -> None:
-    """Trust a certificate no more."""
+    """不再信任一个证书。
+    Trust a certificate no more.
+    """
     with open_hub() as hub:
         try:
             before = _load(hub.settings)
@@ -91,7 +110,9 @@ def remove(
 
 @app.command("check")
 def check(as_json: AsJson = False) -> None:
-    """Tell what is wrong with the store: expired or expiring, duplicate or weak anchors, stray files. Exit 1 if any."""
+    """检查信任根: 过期或将过期、重复、过弱、未列入索引的文件; 有问题则退出码为 1。
+    Tell what is wrong with the store: expired or expiring, duplicate or weak anchors, stray files. Exit 1 if any.
+    """
     problems = _load(read_settings()).check(datetime.now(UTC))
     if as_json:
         facts = [{"kind": p.kind, "sha256": p.fingerprint, "zh": p.detail_zh, "en": p.detail_en} for p in problems]

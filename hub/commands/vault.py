@@ -29,9 +29,13 @@ BACK_UP = "先备份 vault.key: 丢失密钥即丢失数据", "back up vault.key
 
 @app.command("status")
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON document instead of a table")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="输出一个 JSON 文档, 不输出表格 / one JSON document instead of a table")
+    ] = False,
 ) -> None:
-    """List the keys, what each is, and how many values rest under it."""
+    """列出密钥、各自的状态及其加密的数据量。
+    List the keys, what each is, and how many values rest under it.
+    """
     with open_hub() as hub:
         ring, header, rest = hub.vault.ring, hub.vault.header, work.resting(hub.db)
     strangers = {found[1:].hex() for held in rest.columns.values() for found in held} - set(ring.ids)
@@ -53,7 +57,9 @@ def status(
 
 @app.command("prepare")
 def prepare() -> None:
-    """Make a key that opens but does not seal yet, so that every node may know it before any uses it."""
+    """生成备用密钥: 只解密, 尚不加密, 使各节点先知道它。
+    Make a key that opens but does not seal yet, so that every node may know it before any uses it.
+    """
     with open_hub() as hub:
         ring = _change(hub, "vault.prepare", lambda old: old.with_new(), lambda new: new.ids[-1])
     tell(f"密钥 {ring.ids[-1]} 已备好, 尚未启用", "is prepared; it seals nothing yet")
@@ -62,7 +68,9 @@ def prepare() -> None:
 
 @app.command("rotate")
 def rotate() -> None:
-    """Make the prepared key the current one; with SQLite, make one first if there is none."""
+    """启用备用密钥; 使用 SQLite 且没有备用密钥时先生成。
+    Make the prepared key the current one; with SQLite, make one first if there is none.
+    """
     with open_hub() as hub:
         alone = hub.db.is_sqlite and hub.settings.vault_key is None
 
@@ -81,7 +89,9 @@ def rotate() -> None:
 def reseal(
     batch: Annotated[int, typer.Option(min=1, max=10_000, help="一次提交的行数 / values in one commit")] = work.BATCH,
 ) -> None:
-    """Seal anew what rests under another key or cipher, beside a running hub; stopped at any moment, the next run goes on."""
+    """在枢纽运行的同时, 将其他密钥或算法加密的数据重新加密; 可随时中断, 下次继续。
+    Seal anew what rests under another key or cipher, beside a running hub; stopped at any moment, the next run goes on.
+    """
     with open_hub() as hub, Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=work.resting(hub.db).otherwise(hub.vault.header))
 
@@ -101,7 +111,9 @@ def reseal(
 def forget(
     key_id: Annotated[str, typer.Argument(help="密钥编号 / the key's id, as hub vault status shows it")],
 ) -> None:
-    """Remove an old key under which nothing rests any more."""
+    """删除已不再加密任何数据的旧密钥。
+    Remove an old key under which nothing rests any more.
+    """
     with open_hub() as hub:
         held = work.resting(hub.db).under(key_id)
         if held:

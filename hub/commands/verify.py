@@ -30,20 +30,26 @@ EXIT = {Indication.PASSED: 0, Indication.FAILED: 1, Indication.INDETERMINATE: 2}
 
 
 def verify(
-    files: Annotated[list[Path], typer.Argument(help="OFD, PDF, CMS, XML or JWS", exists=True, dir_okay=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
-    policy: Annotated[str | None, typer.Option(help="strict, field …; default: the setting HUB_POLICY")] = None,
+    files: Annotated[list[Path], typer.Argument(help="OFD、PDF、CMS、XML 或 JWS 文件 / OFD, PDF, CMS, XML or JWS")],
+    as_json: Annotated[bool, typer.Option("--json", help="每行一个 JSON 对象 / one JSON object a line")] = False,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="strict、field 等, 缺省为设置 HUB_POLICY / strict, field …; default: the setting HUB_POLICY"),
+    ] = None,
     at: Annotated[
         datetime | None,
         typer.Option(
             metavar="TIME",
-            help="judge as of this time: Asia/Shanghai unless it ends with Z or +08:00; default: now",
+            help="按此时刻判定: 北京时间, 除非以 Z 或 +08:00 结尾; 缺省为当前 / "
+            "judge as of this time: Asia/Shanghai unless it ends with Z or +08:00; default: now",
             formats=TIMES,
         ),
     ] = None,
-    language: Annotated[Literal["zh", "en"], typer.Option("--lang", help="language of the text")] = "zh",
+    language: Annotated[Literal["zh", "en"], typer.Option("--lang", help="文本的语言 / language of the text")] = "zh",
 ) -> None:
-    """Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE); 3 if it could not be done."""
+    """验证文件。全部通过为 0, 任一不通过为 1, 否则为 2 (无法判定); 未能验证为 3。
+    Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE); 3 if it could not be done.
+    """
     settings = read_settings(code=3)
     worst = 0
     try:

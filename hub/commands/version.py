@@ -8,5 +8,7 @@ import typer
 
 
 def version() -> None:
-    """Print the version."""
+    """显示版本。
+    Print the version.
+    """
     typer.echo(metadata.version("exchange-hub"))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.core import TyperArgument, TyperGroup, TyperOption
 from typer.testing import CliRunner
 
-from hub.cli import app
+from hub.cli import COMMANDS, GROUPS, app, load, main
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = ROOT / "hub" / "commands"
+FOLDER = ROOT / "hub" / "commands"
 CHINESE = re.compile("[一-鿿]")
+ENGLISH = re.compile("[A-Za-z]{2}")
 TREES = {
     path: ast.parse(path.read_text(encoding="utf-8"))
     for package in ("schemas", "certs", "adapters", "hub")
@@ -48,7 +52,7 @@ def said(argument: ast.expr) -> str | None:
     return text if re.search(r"[^\W\d_]{2}", text) else None
 
 
-TOLD = [*calls(errors_in_both_languages()), *calls({"tell", "fail"}, COMMANDS)]
+TOLD = [*calls(errors_in_both_languages()), *calls({"tell", "fail"}, FOLDER)]
 
 
 def test_the_errors_that_commands_meet_are_of_this_kind() -> None:
@@ -72,7 +76,7 @@ def test_what_commands_put_out_has_its_chinese() -> None:
     for_programs = ("/console/link/", "listening on ", "SHA-256")
     printed = [
         (place, words)
-        for place, call in calls({"echo", "Table"}, COMMANDS)
+        for place, call in calls({"echo", "Table"}, FOLDER)
         for argument in call.args
         if isinstance(argument, ast.Constant | ast.JoinedStr) and (words := said(argument)) is not None
     ]
@@ -87,10 +91,54 @@ def test_commands_write_to_standard_error_in_one_place() -> None:
     """So that no text goes round what is looked at above."""
     beside = [
         place
-        for place, call in calls({"echo", "secho", "print"}, COMMANDS)
+        for place, call in calls({"echo", "secho", "print"}, FOLDER)
         if any(word.arg in ("err", "file") for word in call.keywords)
     ]
     assert [place.partition(":")[0] for place in beside] == ["hub/commands/telling.py"]
+
+
+def helps() -> Iterator[tuple[str, str]]:
+    """Every command, argument and option, with its line of help."""
+    for group in COMMANDS | GROUPS:
+        loaded = load(group)
+        inner = loaded.commands if isinstance(loaded, TyperGroup) else {"": loaded}
+        for name, command in inner.items():
+            yield f"{group} {name}", command.help or ""
+            for parameter in command.params:
+                if isinstance(parameter, TyperArgument | TyperOption) and parameter.name != "help":
+                    yield f"{group} {name} {parameter.name}", parameter.help or ""
+
+
+def test_every_line_of_help_is_chinese_first_and_english_second() -> None:
+    told = dict(helps())
+    assert len(told) > 150
+    wrong = {name: text for name, text in told.items() if not CHINESE.search(text[:40]) or not ENGLISH.search(text)}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(("line", "zh", "en"), [
+    ("systems add", "缺少必需的参数或选项", "Missing argument"),
+    ("systems list --jsno", "没有此选项", "No such option: --jsno"),
+    ("systems lst", "命令用法不对", "No such command"),
+    ("lst", "命令用法不对", "No such command"),
+    ("items list --at yesterday", "取值不正确", "Invalid value for '--at'"),
+])  # fmt: skip
+def test_a_command_that_is_written_wrongly_is_told_in_both_languages(
+    line: str, zh: str, en: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["hub", *line.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == os.EX_USAGE  # and not 2, which `hub verify` says of a document
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith(f"{zh}, 用法见 hub ")
+    assert f" / {en}" in told
+
+
+def test_a_file_that_is_not_there_is_no_verdict(tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, ["verify", str(tmp_path / "none.ofd")], env={"HUB_STATE_DIR": str(tmp_path)})
+    assert told.exit_code == 3
+    assert "none.ofd: 无法读取 / cannot be read: No such file or directory" in told.stderr
 
 
 @pytest.mark.parametrize(("setting", "told"), [
