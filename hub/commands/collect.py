@@ -87,7 +87,9 @@ def _reconciler(hub: OpenHub) -> Iterator[Reconciler]:
 
 
 def _show(found: list[Reconciliation]) -> None:
-    table = Table("类型 type", "证照标识 identifier", "差异 difference", "系统 system", "批次 collection", "行 row")
+    table = Table(
+        "类型 type", "证照标识 identifier", "差异 difference", "处理 cure", "系统 system", "批次 collection", "行 row"
+    )
     for one in found:
         if one.error:
             tell(f"{one.endpoint_id}: 证照库未答复", f"the library did not answer: {one.error}")
@@ -96,7 +98,9 @@ def _show(found: list[Reconciliation]) -> None:
         typer.echo(f"{one.endpoint_id}: 本方 ours {one.ours}, 库方 theirs {one.theirs}, 差异 differences {count}")
         for difference in one.differences[:SHOWN]:
             place = (difference.system or "", difference.collection or "", str(difference.row or ""))
-            table.add_row(difference.type_code, difference.identifier, difference.kind.value, *place)
+            table.add_row(
+                difference.type_code, difference.identifier, difference.kind.value, difference.cure.value, *place
+            )
         if count > SHOWN:
             typer.echo(f"… 只列出前 {SHOWN} 项 only the first {SHOWN} are listed")
     if table.row_count:

@@ -18,7 +18,8 @@ def read_settings(*, code: int = 1) -> Settings:
     try:
         return Settings()
     except tomllib.TOMLDecodeError as error:
-        raise fail(f"hub.toml 不是有效的 TOML, 请按所给行列改正: {error}", "hub.toml is no TOML", code=code) from None
+        zh, en = f"hub.toml 不是有效的 TOML, 请按所给行列改正: {error}", f"hub.toml is no TOML, mend it there: {error}"
+        raise fail(zh, en, code=code) from None
     except ValidationError as error:
         faults = [("HUB_" + fault.path.strip("/").upper(), fault) for fault in validation_faults(error)]
     zh = "; ".join(f"{name}: {fault.reason_zh}, {fault.cure_zh}" for name, fault in faults)

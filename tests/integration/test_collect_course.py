@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +23,7 @@ from hub.access.endpoints import EndpointSpec
 from hub.cases.routing import Directory
 from hub.cli import app as cli
 from hub.db import Database, Tx
-from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, Repair, RowState
+from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceCure, DifferenceKind, Repair, RowState
 from hub.ecerts.collect.purging import purge
 from hub.ecerts.collect.revoked import notices_by
 from hub.ecerts.evidence.assembly import evidence_parts
@@ -262,7 +263,11 @@ def test_what_ended_long_ago_is_dropped_and_reconciliation_goes_on(world: World)
     assert (found.ours, found.theirs, found.differences) == (151, 151, ())
     with world.db.engine.begin() as conn:
         conn.execute(sa.update(t.collected).values(digest="f" * 64))
-    world.reconciler().run(actor="test")
+    (found,) = world.reconciler().run(actor="test")
+    assert Counter(one.cure for one in found.differences) == {
+        DifferenceCure.HAND_IN_AGAIN: 150,
+        DifferenceCure.SEND_AGAIN: 1,
+    }
     assert world.reconciler().repair("library", adopt=False, actor="test") == Repair(sent=1, gone=150)
     assert purge(world.db, timedelta(days=30), "test").batches == 0
 
@@ -282,8 +287,10 @@ def test_every_kind_of_difference_is_repaired(world: World) -> None:
         conn.execute(sa.update(t.collected).where(by[3]).values(standing="revoked"))
         conn.execute(sa.delete(t.collected).where(by[4]))
     (found,) = world.reconciler().run(actor="test")
-    assert {(one.kind, one.collection, one.row) for one in found.differences} == {
-        (DifferenceKind.DIGEST, ids[2], 2), (DifferenceKind.STANDING, ids[2], 3), (DifferenceKind.SURPLUS, None, None)}  # fmt: skip
+    again = DifferenceCure.SEND_AGAIN
+    assert {(one.kind, one.cure, one.collection, one.row) for one in found.differences} == {
+        (DifferenceKind.DIGEST, again, ids[2], 2), (DifferenceKind.STANDING, again, ids[2], 3),
+        (DifferenceKind.SURPLUS, DifferenceCure.ADOPT, None, None)}  # fmt: skip
     assert world.reconciler().repair("library", adopt=False, actor="test") == Repair(sent=2, left=1)
     assert world.reconciler().repair("library", adopt=True, actor="test") == Repair(adopted=1)
     world.until_idle()
@@ -292,6 +299,7 @@ def test_every_kind_of_difference_is_repaired(world: World) -> None:
     world.library.forget()
     (lost,) = world.reconciler().run(actor="test")
     assert {one.kind for one in lost.differences} == {DifferenceKind.MISSING}
+    assert Counter(one.cure for one in lost.differences) == {again: 5, DifferenceCure.HAND_IN_AGAIN: 1}
     # the adopted one was handed in by nobody here: only its issuer can send it again
     assert world.reconciler().repair("library", adopt=False, actor="test") == Repair(sent=5, gone=1)
     world.until_idle()

@@ -144,8 +144,15 @@ def test_a_difference_whose_batch_was_purged_names_the_repair_alone(world: World
     (found,) = world.reconciler().run(actor="test")
     (one,) = found.differences
     assert (one.system, one.collection, one.row) == (collect_world.SYSTEM, None, None)
-    browser, _ = signed_in(hub, Role.SECURITY)
-    assert "原批次已清除" in browser.get(PAGE).text
+    browser, csrf = signed_in(hub, Role.SYSTEM)
+    page = browser.get(PAGE).text
+    assert "原批次已清除" in page
+    assert "可重新报送" in page  # the repair's own copy is there
+    with world.db.engine.begin() as conn:
+        while store.purge_rows(conn, str(one.repair), 100):
+            pass
+    assert act(browser, csrf, "repair").endswith("notice-nothing")
+    assert "本方已无原件, 须由发证系统重新报送" in browser.get(PAGE).text
 
 
 def spoil(world: World) -> None:

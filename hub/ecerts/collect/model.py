@@ -105,6 +105,14 @@ class DifferenceKind(StrEnum):
     STANDING = "standing"  # differs: revoked on one side only
 
 
+class DifferenceCure(StrEnum):
+    """What makes both sides agree; a repair by button or command does the first, and the second if it is told to."""
+
+    SEND_AGAIN = "send-again"
+    ADOPT = "adopt"  # only the library has it: ours from now on, unless its system revokes it there
+    HAND_IN_AGAIN = "hand-in-again"  # not kept here (purged, or adopted before): only its system can send it
+
+
 class Difference(Canonical):
     """``collection`` and ``row``: where it was handed in by ``system``; none of a surplus, or once the batch was purged.
 
@@ -114,6 +122,7 @@ class Difference(Canonical):
     type_code: str
     identifier: str
     kind: DifferenceKind
+    cure: DifferenceCure
     system: str | None = None
     collection: str | None = None
     row: int | None = None

@@ -26,7 +26,7 @@ from adapters.contract import (
 )
 from hub.db import AuditEntry, Database, Tx
 from hub.ecerts.collect import store
-from hub.ecerts.collect.model import Difference, DifferenceKind, Reconciliation, Repair
+from hub.ecerts.collect.model import Difference, DifferenceCure, DifferenceKind, Reconciliation, Repair
 from hub.ecerts.collect.reconciling import store as found
 from hub.ecerts.collect.reconciling.repair import repair
 from hub.vault import Vault
@@ -100,13 +100,17 @@ class Reconciler:
         """What was found and is not repaired, at most ``limit``."""
         with self._db.read() as conn:
             rows = found.differences(conn, endpoint_id, "", limit)
-            repaired = found.handed_in(conn, endpoint_id, rows[-1].identifier_index) if rows else {}
+            last = rows[-1].identifier_index if rows else ""
+            repaired = found.handed_in(conn, endpoint_id, last)
+            sendable = found.sendable(conn, endpoint_id, last)
         for row in rows:
             identifier = self._vault.open(row.identifier_sealed, f"collected:{row.identifier_index}").decode()
             repair_id = row.batch_id if row.identifier_index in repaired else None
             batch_id, number = repaired.get(row.identifier_index, (row.batch_id, row.row)) or (None, None)
-            yield Difference(type_code=row.type_code, identifier=identifier, kind=DifferenceKind(row.kind),
-                             system=row.system_id, collection=batch_id, row=number, repair=repair_id)  # fmt: skip
+            kind = DifferenceKind(row.kind)
+            cure = _cure(kind, sendable=row.identifier_index in sendable)
+            yield Difference(type_code=row.type_code, identifier=identifier, kind=kind, cure=cure, system=row.system_id,
+                             collection=batch_id, row=number, repair=repair_id)  # fmt: skip
 
     def repair(self, endpoint_id: str, *, adopt: bool, actor: str) -> Repair:
         """Send again what the library lacks or has otherwise; ``adopt``: take what only it has into our account."""
@@ -197,3 +201,9 @@ def _difference(mine: CollectedEntry | None, other: CollectedEntry | None) -> Di
     if mine.standing != other.standing:
         return DifferenceKind.STANDING
     return None if mine.digest == other.digest else DifferenceKind.DIGEST
+
+
+def _cure(kind: DifferenceKind, *, sendable: bool) -> DifferenceCure:
+    if kind is DifferenceKind.SURPLUS:
+        return DifferenceCure.ADOPT
+    return DifferenceCure.SEND_AGAIN if sendable else DifferenceCure.HAND_IN_AGAIN

@@ -121,6 +121,19 @@ def handed_in(conn: Connection, endpoint_id: str, until: str) -> dict[str, tuple
     return places
 
 
+def sendable(conn: Connection, endpoint_id: str, until: str) -> frozenset[str]:
+    """Of the differences up to an index those whose last delivered row is still there."""
+    r = t.collect_rows
+    held = (c.c.endpoint_id == d.c.endpoint_id) & (c.c.identifier_index == d.c.identifier_index)
+    query = (
+        sa.select(d.c.identifier_index)
+        .join(c, held)
+        .join(r, (r.c.batch_id == c.c.batch_id) & (r.c.row == c.c.row))
+        .where(d.c.endpoint_id == endpoint_id, d.c.identifier_index <= until)
+    )
+    return frozenset(conn.execute(query).scalars())
+
+
 def open_differences(conn: Connection) -> dict[str, int]:
     """By endpoint, how many are not repaired."""
     query = sa.select(d.c.endpoint_id, sa.func.count().label("n")).group_by(d.c.endpoint_id)
