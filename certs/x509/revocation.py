@@ -10,7 +10,7 @@ and :data:`MAX_ANSWERS` OCSP responses for one certificate, :data:`MAX_DEPTH` le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -21,7 +21,7 @@ from certs.errors import BadKey
 from certs.report import Indication, SubIndication
 from certs.x509 import crl as crls
 from certs.x509 import extensions, ocsp
-from certs.x509.crl import ALL_REASONS, Crl, Entry, Reason, parse_crl
+from certs.x509.crl import ALL_REASONS, Crl, Reason, parse_crl
 from certs.x509.extensions import DIRECTORY, DistributionPoint, GeneralName, PointName
 from certs.x509.names import same_name
 from certs.x509.ocsp import OcspResponse, Single
@@ -91,6 +91,18 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class _Said:
+    """What one list or answer that may speak says, as of its thisUpdate. GOOD: for which ``reasons`` (bits of ReasonFlags)."""
+
+    state: State
+    by: str
+    as_of: datetime
+    reasons: frozenset[int] = frozenset()
+    revoked_at: datetime | None = None
+    reason: Reason = Reason.UNSPECIFIED
+
+
+@dataclass(frozen=True, slots=True)
 class Issuer:
     """The issuer on the path that is being validated; ``cert`` is the anchor's certificate at the top."""
 
@@ -117,22 +129,40 @@ class RevocationCheck:
     why: list[str] = field(default_factory=list)
 
     def status(self, cert: SigningCert, issuer: SigningCert) -> Status:
-        """OCSP first because it is fresher, then CRLs; the first that knows decides, and REVOKED always does."""
-        found = self._by_ocsp(cert, issuer)
-        if found is None:
-            found = self._by_crl(cert, issuer)
-        return found or Status(State.UNKNOWN, why=tuple(self.why))
+        """Everybody who may speak is heard, whoever brought it and in whatever order: what lies in a document was chosen by
+        its maker, who has every list of the past that is still in force.
+
+        A revocation for good decides, as nothing takes it back; a hold (5.3.1) stands until something later says otherwise.
+        """
+        said = [*self._by_ocsp(cert, issuer), *self._by_crl(cert, issuer)]
+        good = [one for one in said if one.state is State.GOOD]
+        cleared = max((one.as_of for one in good if Reason.CERTIFICATE_HOLD in one.reasons), default=None)
+        revoked = [
+            one
+            for one in said
+            if one.state is State.REVOKED
+            and (one.reason is not Reason.CERTIFICATE_HOLD or cleared is None or cleared <= one.as_of)
+        ]
+        if revoked:
+            first = min(revoked, key=lambda one: (one.reason is Reason.CERTIFICATE_HOLD, one.revoked_at or one.as_of))
+            return Status(State.REVOKED, first.by, first.revoked_at, first.reason)
+        told = frozenset[int]().union(*(one.reasons for one in good))
+        if told >= ALL_REASONS:
+            return Status(State.GOOD, good[0].by)
+        if told:
+            self.why.append("CRL: not all reasons of revocation are covered")
+        return Status(State.UNKNOWN, why=tuple(self.why))
 
     # --- OCSP (RFC 6960, 3.2) ---
 
-    def _by_ocsp(self, cert: SigningCert, issuer: SigningCert) -> Status | None:
-        answers = list(self.source.ocsp_responses)
+    def _by_ocsp(self, cert: SigningCert, issuer: SigningCert) -> Iterator[_Said]:
         access = cert.extensions.get(extensions.AUTHORITY_INFO_ACCESS)
         urls = extensions.access_locations(access.value, OCSP_METHOD)[:MAX_URLS] if access else ()
+        answers: list[bytes] = []
         if self.source.ocsp is not None:
             request = ocsp.build_request(cert.issuer, issuer.spki, cert.serial)
             answers.extend(self.source.ocsp(request, urls))
-        good = None
+        answers.extend(self.source.ocsp_responses)  # last: a document cannot crowd ours out
         for raw in answers[:MAX_ANSWERS]:
             try:
                 response = ocsp.parse_response(raw)
@@ -143,12 +173,12 @@ class RevocationCheck:
                 self.why.append(f"OCSP: {error}")
                 continue
             if single.revoked is not None:
-                return Status(State.REVOKED, "ocsp", single.revoked.at, single.revoked.reason)
-            if single.good:
-                good = Status(State.GOOD, "ocsp")
+                revoked = single.revoked
+                yield _Said(State.REVOKED, "ocsp", single.this_update, revoked_at=revoked.at, reason=revoked.reason)
+            elif single.good:
+                yield _Said(State.GOOD, "ocsp", single.this_update, ALL_REASONS)
             else:
                 self.why.append("OCSP: the responder does not know this certificate")
-        return good
 
     @staticmethod
     def _about(single: Single, cert: SigningCert, issuer: SigningCert) -> bool:
@@ -196,7 +226,7 @@ class RevocationCheck:
 
     # --- CRL (RFC 5280, 6.3.3) ---
 
-    def _by_crl(self, cert: SigningCert, issuer: SigningCert) -> Status | None:
+    def _by_crl(self, cert: SigningCert, issuer: SigningCert) -> Iterator[_Said]:
         listed = cert.extensions.get(extensions.CRL_DISTRIBUTION_POINTS)
         points = list(extensions.distribution_points(listed.value)) if listed else []
         # "any available CRLs not specified in a distribution point but issued by the certificate issuer": the last step
@@ -204,28 +234,18 @@ class RevocationCheck:
             DistributionPoint(PointName((GeneralName(DIRECTORY, cert.issuer),), None), None, ()),
         )
         complete, deltas = self._lists(cert, points)
-        told: set[int] = set()  # reasons_mask
-        for point in points:
-            for base in complete:
-                if told >= ALL_REASONS:
-                    break
-                try:
-                    entry, covered = self._one_list(cert, issuer, point, base, deltas, told)
-                except Malformed as error:
-                    self.why.append(f"CRL: {error}")
-                    continue
-                if entry is not None:
-                    return Status(State.REVOKED, "crl", entry.revoked_at, entry.reason)
-                told |= covered
-        if told >= ALL_REASONS:
-            return Status(State.GOOD, "crl")
-        if told:
-            self.why.append("CRL: not all reasons of revocation are covered")
-        return None
+        for base in complete:
+            try:
+                said = self._one_list(cert, issuer, points, base, deltas)
+            except Malformed as error:
+                self.why.append(f"CRL: {error}")
+                continue
+            if said is not None:
+                yield said
 
     def _lists(self, cert: SigningCert, points: Sequence[DistributionPoint]) -> tuple[list[Crl], list[Crl]]:
         """Every list that may speak, read; what cannot be read is noted."""
-        raw = dict.fromkeys(self.source.crls)
+        raw: dict[bytes, None] = {}
         if self.source.crl is not None:
             asked: dict[bytes, list[str]] = {}
             for point in points:
@@ -242,6 +262,7 @@ class RevocationCheck:
                 )
             for name, urls in asked.items():
                 raw.update(dict.fromkeys(self.source.crl(name, tuple(dict.fromkeys(urls))[:MAX_URLS])))
+        raw.update(dict.fromkeys(self.source.crls))  # last: a document cannot crowd ours out
         complete: list[Crl] = []
         deltas: list[Crl] = []
         for one in list(raw)[:MAX_LISTS]:
@@ -257,31 +278,24 @@ class RevocationCheck:
         self,
         cert: SigningCert,
         issuer: SigningCert,
-        point: DistributionPoint,
+        points: Sequence[DistributionPoint],
         base: Crl,
         deltas: Sequence[Crl],
-        told: set[int],
-    ) -> tuple[Entry | None, frozenset[int]]:
-        """6.3.3 (a-l) for one complete CRL: the entry that revokes, or the reasons that it clears."""
-        nothing: tuple[None, frozenset[int]] = (None, frozenset())
-        if not crls.covers(base, point, cert_issuer=cert.issuer, is_ca=cert.is_ca):  # (b)
-            return nothing
-        reasons = crls.reasons(base, point)  # (d)
-        if reasons <= told:  # (e)
-            return nothing
-        if not self._list_usable(base, cert, issuer):  # (a, f, g)
-            return nothing
-        delta = next(
-            (d for d in deltas if crls.same_scope(d, base) and self._list_usable(d, cert, issuer)),
-            None,
-        )  # (c, h)
+    ) -> _Said | None:
+        """6.3.3 (a-l) for one complete CRL: the entry that revokes, or the reasons that it clears; None if it may not speak."""
+        met = [p for p in points if crls.covers(base, p, cert_issuer=cert.issuer, is_ca=cert.is_ca)]  # (b)
+        if not met or not self._list_usable(base, cert, issuer):  # (a, f, g)
+            return None
+        newer = [d for d in deltas if crls.same_scope(d, base) and self._list_usable(d, cert, issuer)]  # (c, h)
+        delta = max(newer, key=lambda d: d.this_update, default=None)
         entry = base.find(cert.issuer, cert.serial)  # (j)
         if delta is not None:  # (i)
-            newer = delta.find(cert.issuer, cert.serial)
-            entry = newer or entry
-        if entry is not None and entry.reason is Reason.REMOVE_FROM_CRL:  # (k)
-            entry = None
-        return entry, reasons  # (l)
+            entry = delta.find(cert.issuer, cert.serial) or entry
+        as_of = (delta or base).this_update
+        if entry is not None and entry.reason is not Reason.REMOVE_FROM_CRL:  # (k)
+            return _Said(State.REVOKED, "crl", as_of, revoked_at=entry.revoked_at, reason=entry.reason)
+        reasons = frozenset[int]().union(*(crls.reasons(base, point) for point in met))  # (d)
+        return _Said(State.GOOD, "crl", as_of, reasons)  # (l)
 
     def _list_usable(self, crl: Crl, cert: SigningCert, issuer: SigningCert) -> bool:
         """Fresh, with nothing critical that we do not know, and signed by whoever may sign it."""

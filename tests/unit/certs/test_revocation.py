@@ -321,3 +321,83 @@ def test_entries_that_are_none_are_nobody_or_malformed(entry: bytes, malformed: 
             crl.find(made.middle.cert.subject, 5)
     else:
         assert crl.find(made.middle.cert.subject, 5) is None
+
+
+# --- several lists and answers, all in force ---
+
+
+def earlier_and_later(made: World, first: int | None, then: int | None) -> tuple[bytes, bytes]:
+    """Two lists of the leaf's issuer, a day apart; each with the leaf on it for a reason, or not."""
+
+    def one(reason: int | None, days: int) -> bytes:
+        entries = {made.leaf.cert.serial: (NOW - 3 * DAY, reason)} if reason is not None else None
+        return made.middle.crl(entries, this_update=NOW - days * DAY, next_update=NOW + DAY)
+
+    return one(first, 2), one(then, 1)
+
+
+def raw_answer(made: World, status: CertStatus, this_update: datetime) -> bytes:
+    source = answer(made, status, made.middle, this_update=this_update)
+    assert source.ocsp is not None
+    (raw,) = source.ocsp(b"", ["u"])
+    return raw
+
+
+HOLD, COMPROMISED = int(Reason.CERTIFICATE_HOLD), int(Reason.KEY_COMPROMISE)
+BOTH_IN_FORCE = [
+    (None, COMPROMISED, Indication.FAILED),
+    (COMPROMISED, None, Indication.FAILED),  # nothing takes it back
+    (HOLD, COMPROMISED, Indication.FAILED),
+    (None, HOLD, Indication.FAILED),
+    (HOLD, None, Indication.PASSED),  # the hold has ended
+    (None, None, Indication.PASSED),
+]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("embedded", ["both", "earlier", "later", "none"])
+@pytest.mark.parametrize(("first", "then", "indication"), BOTH_IN_FORCE)
+def test_every_list_is_heard_whoever_brings_it_and_in_whatever_order(
+    first: int | None, then: int | None, indication: Indication, embedded: str, newest_first: bool
+) -> None:
+    """A document may carry any list of the past that is still in force: it cannot silence the one that revokes."""
+    made = world()
+    earlier, later = earlier_and_later(made, first, then)
+    inside = {"both": [earlier, later], "earlier": [earlier], "later": [later], "none": []}[embedded]
+    ours = [made.root_list(), *(one for one in (earlier, later) if one not in inside)]
+    if newest_first:
+        inside, ours = inside[::-1], ours[::-1]
+    found = judge(made, RevocationSource(crl=lambda issuer, urls: ours, crls=tuple(inside)))
+    assert found.indication is indication
+
+
+@pytest.mark.parametrize("listed_first", [False, True])
+@pytest.mark.parametrize(("reason", "answered", "indication"), [
+    (COMPROMISED, NOW - 2 * DAY, Indication.FAILED),
+    (COMPROMISED, NOW - DAY / 2, Indication.FAILED),
+    (HOLD, NOW - 2 * DAY, Indication.FAILED),
+    (HOLD, NOW - DAY / 2, Indication.PASSED),
+])  # fmt: skip
+def test_a_good_answer_does_not_silence_a_list(
+    reason: int, answered: datetime, indication: Indication, listed_first: bool
+) -> None:
+    made = world()
+    lists = made.lists(revoked={made.leaf.cert.serial: (NOW - 3 * DAY, reason)})  # of a day ago
+    good = raw_answer(made, CertStatus(True), answered)
+    inside = RevocationSource(crls=lists, ocsp_responses=(good,))
+    asked = RevocationSource(crls=lists, ocsp=lambda request, urls: [good])
+    assert judge(made, asked if listed_first else inside).indication is indication
+
+
+def test_a_document_cannot_crowd_out_what_the_hub_has() -> None:
+    made = world()
+    old = [
+        made.middle.crl(None, this_update=NOW - DAY - timedelta(minutes=n), next_update=NOW + DAY) for n in range(70)
+    ]
+    revoked = made.lists(revoked={made.leaf.cert.serial: (NOW - DAY, COMPROMISED)})
+    source = RevocationSource(crl=lambda issuer, urls: revoked, crls=(*old, made.root_list()))
+    assert judge(made, source).indication is Indication.FAILED
+    good = tuple(raw_answer(made, CertStatus(True), NOW - timedelta(minutes=n)) for n in range(1, 12))
+    ours = raw_answer(made, CertStatus(False, NOW - DAY, Reason.SUPERSEDED), NOW - DAY)
+    source = RevocationSource(ocsp=lambda request, urls: [ours], ocsp_responses=good, crls=(made.root_list(),))
+    assert judge(made, source).indication is Indication.FAILED
