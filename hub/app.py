@@ -13,7 +13,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse, Response
 
-from adapters.registry import create
+from adapters.registry import create, manifest
 from certs import sm2
 from certs.keys import PrivateKey
 from certs.policy import load_policy
@@ -21,6 +21,7 @@ from certs.x509.signing_cert import SigningCert
 from hub.access.callers import CallerDirectory
 from hub.access.operators import Operators
 from hub.audit.chain import write_anchor
+from hub.cases.asking import ask_parties
 from hub.cases.flow import load_flows
 from hub.cases.limits import flag_limits, recompute_provisional
 from hub.cases.outcomes import outcome_handlers
@@ -89,7 +90,7 @@ class CaseRooms:
 def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
     trust = TrustFolder.of(settings)
     checker = EcertChecker(trust.store, load_policy(settings.policy), trust.fetchers)
-    rooms = Rooms(vault, load_flows(settings.flows_dir), Directory(db))
+    rooms = Rooms(vault, load_flows(settings.flows_dir), Directory(db), timedelta(seconds=settings.ask_after_s))
     http_key = OwnKeys.ensure(settings.state_dir).http
     evidence = evidence_parts(db, vault, rooms.directory, checker, http_key, tell_cases=tell_cases(rooms))
     collect = collect_parts(
@@ -129,6 +130,7 @@ class Hub:
         self.housekeeping = Housekeeping(
             [
                 Chore("limits", LIMITS_EVERY_S, lambda: self.db.write(functools.partial(flag_limits, self.rooms))),
+                Chore("ask", min(LIMITS_EVERY_S, settings.ask_after_s), self._ask_parties),
                 Chore("calendar", DAILY_S, lambda: self.db.write(functools.partial(recompute_provisional, self.rooms))),
                 Chore("evidence", LIMITS_EVERY_S, self.evidence.keep_house),
                 Chore("evidence-purge", HOURLY_S, self.evidence.purge),
@@ -199,6 +201,9 @@ class Hub:
         await asyncio.to_thread(self.start)
         yield
         await asyncio.to_thread(self.stop)
+
+    def _ask_parties(self) -> None:
+        self.db.write(lambda tx: ask_parties(tx, self.rooms, lambda adapter: manifest(adapter).status_query))
 
     def _reconcile(self) -> None:
         self.reconciler.daily(f"node:{self.settings.node}")

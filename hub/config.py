@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     retry_limit: int = Field(12, description="Attempts before a delivery is suspended")
     breaker_failures: int = Field(5, description="Consecutive failures that open an endpoint's breaker")
     breaker_open_s: float = Field(30.0, description="How long an open breaker waits before one probe")
+    ask_after_s: float = Field(
+        600.0, ge=1, description="When a party that took a step and has not decided is first asked, where it can be"
+    )
     probe_interval_s: float = Field(30.0, description="How often each endpoint is probed; 0 = never")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged")
     log_format: Literal["json", "console"] = Field("json", description="How it is logged")

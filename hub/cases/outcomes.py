@@ -195,7 +195,8 @@ def _evidence_values(tx: Tx, item: Finished, result: EvidenceResult) -> store.Va
 
 
 class StepOutcomes:
-    """A step's message reached its party, which may have decided in its reply; or the peer refused the message itself."""
+    """A step's message reached its party, which may have decided in its reply, or when it was asked later; or the peer refused
+    the message itself."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
@@ -220,6 +221,9 @@ class StepOutcomes:
                 progress.flag(file.case, EventType.NEEDS_OPERATOR, step=item.subject, code=item.code)
             elif step.state is not StepState.OPEN or file.case.state is not CaseState.WAITING:
                 continue  # decided by callback meanwhile, or the case has ended
+            elif item.state is State.REFUSED and item.kind is Kind.ASK:  # the question, not the step
+                if item.code != "refused-by-operator":
+                    progress.flag(file.case, EventType.NEEDS_OPERATOR, step=item.subject, code=item.code)
             elif item.state is State.REFUSED:
                 progress.decide(file, step, False, "peer", f"message refused: {item.code}")
             elif isinstance(item.result, Decision):
@@ -246,6 +250,7 @@ def outcome_handlers(db: Database, rooms: Rooms, checker: EcertChecker) -> Handl
         Kind.ECERT: evidence,
         Kind.ENROLMENT: evidence,
         Kind.STEP: step,
+        Kind.ASK: step,
         Kind.CANCEL: notice,
         Kind.EVENT: notice,
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from adapters.contract import AttachedEcert, StepCancelled, TransferStep
 from hub.cases import events, states, store
@@ -30,6 +30,7 @@ class Rooms:
     vault: Vault
     flows: Mapping[str, Flow]
     directory: Directory
+    ask_after: timedelta = timedelta(minutes=10)  # a party that has not decided is asked
 
 
 @dataclass(slots=True)
@@ -127,7 +128,10 @@ class Progress:
             step.state = states.check(states.STEP, step.state, StepState.OPEN)
             step.opened_at = self.tx.now
             step.limit_at = limit_after(self.tx.now, rule.limit_working_days).at
-            values: store.Values = {"state": step.state.value, "opened_at": step.opened_at, "limit_at": step.limit_at}
+            values: store.Values = {
+                "state": step.state.value, "opened_at": step.opened_at, "limit_at": step.limit_at,
+                "ask_at": step.opened_at + self.rooms.ask_after,
+            }  # fmt: skip
             store.update_step(self.tx.conn, step.case_id, step.name, values)
             self._event(file, EventType.STEP_OPENED, step=step.name)
             self._deliveries.append(_deliver_step(file, step, rule, step.limit_at, transfer, attached, enrolment))

@@ -282,6 +282,29 @@ def steps_to_flag(conn: Connection, now: datetime) -> list[tuple[str, str]]:
     return [(row.case_id, row.name) for row in conn.execute(query)]
 
 
+@dataclass(frozen=True, slots=True)
+class StepToAsk:
+    case_id: str
+    name: str
+    endpoint_id: str
+    adapter: str
+    opened_at: datetime
+
+
+def steps_to_ask(conn: Connection, now: datetime, limit: int) -> list[StepToAsk]:
+    """Open steps whose party is to be asked now, locked."""
+    s, e = t.steps, t.endpoints
+    query = (
+        sa.select(s.c.case_id, s.c.name, s.c.endpoint_id, e.c.adapter, s.c.opened_at)
+        .join(e, e.c.id == s.c.endpoint_id)
+        .where(s.c.state == StepState.OPEN.value, s.c.ask_at <= now)
+        .order_by(s.c.ask_at)
+        .limit(limit)
+        .with_for_update(of=s, skip_locked=True)
+    )
+    return [StepToAsk(**row._mapping) for row in conn.execute(query)]
+
+
 def provisional_cases(conn: Connection) -> list[CaseRow]:
     """Open cases whose limit was computed past the published calendar."""
     c = t.cases

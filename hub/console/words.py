@@ -23,6 +23,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "kind": {
         "step": ("办理步骤", "step"),
+        "ask": ("办理结果查询", "asking for the outcome"),
         "cancel": ("步骤取消通知", "cancellation"),
         "event": ("事件通知", "event"),
         "ecert": ("电子证照应用", "e-certificate"),

@@ -60,6 +60,7 @@ LEASE_MARGIN_S: Final = 1.0  # a call ends this long before its lease, for the o
 
 BODIES: Final[dict[Kind, type[Canonical]]] = {
     Kind.STEP: TransferStep,
+    Kind.ASK: TransferStep,
     Kind.CANCEL: StepCancelled,
     Kind.EVENT: CaseEvent,
     Kind.ECERT: EcertQuery,
@@ -73,6 +74,7 @@ BODIES: Final[dict[Kind, type[Canonical]]] = {
 }
 NEEDED: Final[dict[Kind, Capability]] = {
     Kind.STEP: Capability.DELIVER,
+    Kind.ASK: Capability.STATUS,
     Kind.CANCEL: Capability.DELIVER,
     Kind.EVENT: Capability.DELIVER,
     Kind.ECERT: Capability.FETCH_ECERT,
@@ -153,7 +155,7 @@ class Attempter:
                     raise _MustNotSend  # there is no asking after one collection: an operator looks at the reconciliation
                 return cast(EcertCollector, adapter).collect(body, deadline)
             case TransferStep() | StepCancelled() | CaseEvent():
-                if claimed.in_doubt and not manifest.idempotent:
+                if claimed.kind is Kind.ASK or (claimed.in_doubt and not manifest.idempotent):
                     known = self._ask(claimed, adapter, body, deadline)
                     if known is not None:
                         return known

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     """Which adapter method a delivery calls."""
 
     STEP = "step"  # deliver(TransferStep)
+    ASK = "ask"  # status(TransferStep): a party that took a step's message and has not decided
     CANCEL = "cancel"  # deliver(StepCancelled)
     EVENT = "event"  # deliver(CaseEvent)
     ECERT = "ecert"  # fetch_ecert(EcertQuery)

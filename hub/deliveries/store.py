@@ -21,7 +21,13 @@ from hub.prepared import insert_many
 from hub.vault import Vault
 from schemas.told import Told
 
-ENDED_WITH_CASE = (Kind.STEP, Kind.ECERT, Kind.PERSON, Kind.ENROLMENT)  # notices are told although the case has ended
+ENDED_WITH_CASE = (
+    Kind.STEP,
+    Kind.ASK,
+    Kind.ECERT,
+    Kind.PERSON,
+    Kind.ENROLMENT,
+)  # notices are told although the case has ended
 
 
 class NotSuspended(Told):
@@ -141,6 +147,24 @@ def _suspended(conn: Connection, delivery_id: str, after: State) -> Row[Any]:
             f"投递 {delivery_id} 未挂起, 其状态为 {row.state}", f"{delivery_id} is not suspended: it is {row.state}"
         )
     return row
+
+
+def is_under_way(conn: Connection, case_id: str, kinds: Sequence[Kind], subject: str) -> bool:
+    """Whether one of these kinds has not come to its end; suspended ones have not."""
+    d = t.deliveries
+    ended = (State.DELIVERED.value, State.REFUSED.value)
+    query = sa.select(d.c.id).where(d.c.case_id == case_id, d.c.subject == subject, d.c.state.not_in(ended))
+    return conn.execute(query.where(d.c.kind.in_([kind.value for kind in kinds]))).first() is not None
+
+
+def delivered_body(conn: Connection, case_id: str, kind: Kind, subject: str) -> tuple[str, bytes] | None:
+    """The id and the sealed body of what its peer has taken."""
+    d = t.deliveries
+    query = sa.select(d.c.id, d.c.body_sealed).where(
+        d.c.case_id == case_id, d.c.kind == kind.value, d.c.subject == subject, d.c.state == State.DELIVERED.value
+    )
+    row = conn.execute(query.order_by(d.c.id).limit(1)).one_or_none()
+    return None if row is None else (row.id, row.body_sealed)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------

@@ -65,6 +65,8 @@ steps = Table(
     Column("decided_at", UtcTime),
     Column("decided_by", String(100)),
     Column("reason", String(500)),
+    Column("ask_at", UtcTime),  # when its party is asked what became of it; none: it cannot be asked
+    Index("ix_steps_ask_at", "ask_at", postgresql_where=text("state = 'open'"), sqlite_where=text("state = 'open'")),
 )
 
 evidence = Table(
