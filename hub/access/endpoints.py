@@ -20,11 +20,11 @@ from hub.access.registration import RegistrationError, require_region, require_s
 from hub.db import AuditEntry, Tx
 from hub.ids import new_id
 from hub.vault import Vault
+from schemas.events import EventType, kept_pattern
 
 SERVICES: Final = ("registry", "ecert-library", "identity", "events")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _HOURS = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-4]):[0-5][0-9]")
-_EVENT_TYPE = re.compile(r"[a-z][a-z0-9.-]{0,61}(\.\*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,22 +161,24 @@ def subscribe(tx: Tx, actor: str, endpoint_id: str, event_type: str, region: str
     """Send events of a type (exact, or a prefix that ends in ``.*``) in a region to this endpoint; False if it is so already."""
     require_endpoint(tx, endpoint_id)
     require_region(region)
-    if not _EVENT_TYPE.fullmatch(event_type):
+    pattern = kept_pattern(event_type)
+    if pattern is None:
+        known = ", ".join(EventType)
         raise RegistrationError(
-            f"{event_type!r} 不是事件类型; 例如 cn.sd.edu.exchange.case.*",
-            f"{event_type!r} is no event type: for example cn.sd.edu.exchange.case.*",
+            f"{event_type!r} 不是事件类型; 可用: {known}, 或以 .* 结尾的前缀, 例如 case.*",
+            f"{event_type!r} means no event; there are {known}, and prefixes that end in .* such as case.*",
         )
-    wanted = (event_type, region, source_only)
+    wanted = (pattern, region, source_only)
     if any(
         (row.event_type, row.region, row.source_only) == wanted for row in store.subscriptions(tx.conn, endpoint_id)
     ):
         return False
     values = {
-        "id": new_id("sub"), "endpoint_id": endpoint_id, "event_type": event_type,
+        "id": new_id("sub"), "endpoint_id": endpoint_id, "event_type": pattern,
         "region": region, "source_only": source_only,
     }  # fmt: skip
     store.insert(tx.conn, t.subscriptions, values)
-    _audit(tx, actor, "endpoint.subscribe", endpoint_id, {"type": event_type, "region": region})
+    _audit(tx, actor, "endpoint.subscribe", endpoint_id, {"type": pattern, "region": region})
     return True
 
 

@@ -30,7 +30,8 @@ class Directory:
         while code is not None:
             if route := self._routes.get((service, code)):
                 return route
-            code = REGIONS.get(code).parent
+            place = REGIONS.by_code.get(code)  # none: another province's
+            code = place.parent if place else None
         raise HubProblem(NO_ROUTE, f"{service} {region}")
 
     def subscriptions(self) -> list[store.Subscription]:

@@ -68,6 +68,9 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "step.past-limit": ("步骤超过时限", "step past its limit"),
         "case.limit-recomputed": ("时限重新计算", "limit computed again"),
         "case.needs-operator": ("需人工处理", "an operator must act"),
+        "evidence.answered": ("证明材料已答复", "evidence answered"),
+        "evidence.revoked": ("所依据的证照已吊销", "a certificate was revoked afterwards"),
+        "collection.ended": ("归集批次已办结", "a collected batch has ended"),
     },
     "action": {
         "delivery.attempt": ("投递尝试", "delivery attempt"),

@@ -30,11 +30,9 @@ from hub.ecerts.solver import Known, RequirementState, Standing, solve
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.base import Canonical
+from schemas.events import TYPE_PREFIX, EventType
 from schemas.evidence import AnswerForm, EvidenceCaseState
 
-EVENT_TYPE: Final = "evidence.answered"
-REVOKED_EVENT: Final = "evidence.revoked"
-EVENT_PREFIX: Final = "cn.sd.edu.exchange."
 GAVE_UP: Final = "gave-up"  # the deliveries have ended without an answer; an operator may still try again
 ACTOR: Final = "node"
 
@@ -190,7 +188,7 @@ class FollowUps:
         if row.state == EvidenceCaseState.ANSWERED.value:
             complete = str(one.answered.answer.complete).lower()
             data = {"evidenceId": row.id, "messageId": row.message_id, "state": row.state, "complete": complete}
-            self.tell(tx, row, EVENT_TYPE, data)
+            self.tell(tx, row, EventType.ANSWER_READY, data)
         return one.file
 
     def write(self, tx: Tx, one: Settled, *, owner: str | None = None) -> bool:
@@ -224,14 +222,14 @@ class FollowUps:
             known[document] = Known(Standing(row.standing), known[document].fields, row.notice, row.reason)
         return replace(file, documents=documents, known=known)
 
-    def tell(self, tx: Tx, row: store.RequestRow, event_type: str, data: dict[str, str]) -> int:
+    def tell(self, tx: Tx, row: store.RequestRow, event_type: EventType, data: dict[str, str]) -> int:
         """To the endpoint that the message named, else to those of the caller's that subscribed; gives to how many.
 
         No personal data.
         """
         event_id = new_id("evt")
         values: store.Values = {
-            "id": event_id, "case_id": row.id, "type": event_type, "at": tx.now,
+            "id": event_id, "case_id": row.id, "type": event_type.value, "at": tx.now,
             "data": json.dumps(data, ensure_ascii=False),
         }  # fmt: skip
         store.add_event(tx.conn, values)
@@ -244,7 +242,7 @@ class FollowUps:
         for endpoint_id in ids:
             key = f"{event_id}.{endpoint_id}"[:64]
             body = CaseEvent(
-                idempotency_key=key, id=event_id, type=EVENT_PREFIX + event_type, source="urn:exchange-hub",
+                idempotency_key=key, id=event_id, type=TYPE_PREFIX + event_type, source="urn:exchange-hub",
                 subject=row.id, time=tx.now, data=data,
             )  # fmt: skip
             told.append(NewDelivery(endpoint_id, row.id, Kind.EVENT, event_id, key, body))

@@ -18,13 +18,14 @@ from hub.access import replay
 from hub.access.callers import Caller, Service
 from hub.db import AuditEntry, Database, Tx
 from hub.ecerts.evidence import store
-from hub.ecerts.evidence.following import REVOKED_EVENT, FollowUps
+from hub.ecerts.evidence.following import FollowUps
 from hub.ecerts.evidence.views import handed_out
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.revocations.relying import Revoked
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
+from schemas.events import EventType
 from schemas.numbers import EcertIdentifier
 from schemas.problems import MESSAGE_ID_CONFLICT, MESSAGE_INVALID, MESSAGE_REPLAYED, FieldFault, HubProblem
 from schemas.regions import PROVINCE, REGIONS
@@ -174,7 +175,7 @@ def _tell(tx: Tx, follow_ups: FollowUps, notice: Notice, notice_id: str, indexes
                 "revokedAt": notice.revoked_at.isoformat(),
                 "source": notice.source,
             }
-            if follow_ups.tell(tx, row, REVOKED_EVENT, data):
+            if follow_ups.tell(tx, row, EventType.ANSWER_REVOKED, data):
                 told.systems_told.add(row.system_id)
             told.certificates.add(rows[word].identifier_index or "")
             told.answers.add(row.id)

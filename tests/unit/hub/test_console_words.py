@@ -10,7 +10,6 @@ import pytest
 
 from adapters.contract.questions import ShownKind
 from hub.access.operators import Role
-from hub.cases.events import EventType
 from hub.console.entries.lists import LISTINGS
 from hub.console.rendering import age, local_address
 from hub.console.texts import TEXTS
@@ -24,6 +23,7 @@ from hub.ecerts.entries import Channel, Level, LimitUnit
 from hub.ecerts.presentations.model import State as PresentationState
 from hub.ecerts.solver import Standing
 from hub.health.overview import URGENCY, EndpointState
+from schemas.events import EventType
 from schemas.evidence import EvidenceCaseState
 from schemas.problems import KINDS
 from schemas.transfers import CaseState, EvidenceState, StepState
