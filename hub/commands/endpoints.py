@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from adapters.contract import (
@@ -25,7 +24,8 @@ from hub.access.parties_file import resolve_secret
 from hub.access.registration import RegistrationError
 from hub.commands.context import ACTOR, OpenHub, open_hub
 from hub.commands.systems import find_manifest
-from hub.commands.telling import fail, refusal
+from hub.commands.telling import fail, refusal, show
+from hub.health.overview import EndpointHealth, EndpointState, overview
 from hub.working_days import SHANGHAI
 from schemas.regions import REGIONS
 from schemas.told import Told
@@ -124,8 +124,9 @@ def list_endpoints(as_json: AsJson = False) -> None:
     """
     with open_hub() as hub, hub.db.read() as conn:
         rows = store.endpoints(conn)
+        healths = {one.id: one for one in overview(conn, hub.db.clock()).endpoints}
     if as_json:
-        typer.echo(json.dumps([_as_json(row) for row in rows], ensure_ascii=False, indent=2))
+        typer.echo(json.dumps([_as_json(row, healths[row.id]) for row in rows], ensure_ascii=False, indent=2))
         return
     table = Table(
         "端点 id",
@@ -140,8 +141,10 @@ def list_endpoints(as_json: AsJson = False) -> None:
     for row in rows:
         seen = row.last_ok_at.astimezone(SHANGHAI).strftime("%m-%d %H:%M:%S") if row.last_ok_at else "-"
         region = f"{REGIONS.get(row.region).name} {row.region}" if row.region in REGIONS else row.region
-        table.add_row(row.id, row.service, region, row.adapter, row.system_id, _state(row), seen, row.base_url)
-    Console().print(table)
+        table.add_row(
+            row.id, row.service, region, row.adapter, row.system_id, _state(row, healths[row.id]), seen, row.base_url
+        )
+    show(table)
 
 
 @app.command("adapters")
@@ -159,7 +162,7 @@ def adapters() -> None:
             for part in (manifest.settings, manifest.secrets)
         ]
         table.add_row(adapter_id, f"{manifest.product_zh}\n{manifest.product}", manifest.protocol, *told)
-    Console().print(table)
+    show(table)
 
 
 @app.command("set")
@@ -313,15 +316,27 @@ def _secrets(texts: list[str] | None) -> dict[str, str]:
         raise refusal(error) from None
 
 
-def _state(row: store.EndpointRow) -> str:
-    if row.paused_at is not None:
-        return f"已暂停 paused: {row.paused_reason}"
-    return "正常 open for delivery" if row.breaker == "closed" else f"熔断 breaker {row.breaker}"
+_STATES: Final = {
+    EndpointState.OK: "正常 well",
+    EndpointState.ILL: "异常 ill",
+    EndpointState.BREAKER_OPEN: "熔断 breaker open",
+    EndpointState.PAUSED: "已暂停 paused",
+    EndpointState.CLOSED: "暂不投递 closed",
+}
 
 
-def _as_json(row: store.EndpointRow) -> dict[str, object]:
+def _state(row: store.EndpointRow, health: EndpointHealth) -> str:
+    """As the console says it: the state, since when, and why."""
+    since = f" {health.since.astimezone(SHANGHAI):%m-%d %H:%M}" if health.since else ""
+    why = row.paused_reason or (row.last_error if health.state is not EndpointState.OK else None) or health.reason
+    return f"{_STATES[health.state]}{since}" + (f": {why}" if why and health.state is not EndpointState.OK else "")
+
+
+def _as_json(row: store.EndpointRow, health: EndpointHealth) -> dict[str, object]:
     return {
         "id": row.id,
+        "state": health.state.value,
+        "since": health.since.isoformat() if health.since else None,
         "system": row.system_id,
         "adapter": row.adapter,
         "service": row.service,

@@ -34,6 +34,10 @@ class NotSuspended(Told):
     """An operator's decision came too late, or for a delivery that is not suspended."""
 
 
+class NoReason(Told):
+    """An operator decides with a reason, which stands in the audit log."""
+
+
 class UnknownDelivery(Told):
     """No delivery has this id."""
 
@@ -103,7 +107,8 @@ def cancel_queued(tx: Tx, case_id: str) -> set[tuple[Kind, str]]:
 
 
 def replay(tx: Tx, delivery_id: str, operator: str, reason: str) -> None:
-    """Try a suspended delivery again, at once, with a fresh count and no expiry. Raises NotSuspended, UnknownDelivery."""
+    """Try a suspended delivery again, at once, with a fresh count and no expiry. Raises NotSuspended, UnknownDelivery, NoReason."""
+    _require_reason(reason)
     row = _suspended(tx.conn, delivery_id, State.QUEUED)
     values = {
         "state": State.QUEUED.value,
@@ -118,7 +123,8 @@ def replay(tx: Tx, delivery_id: str, operator: str, reason: str) -> None:
 
 
 def refuse(tx: Tx, delivery_id: str, operator: str, reason: str, *, handlers: Handlers) -> None:
-    """Give a suspended delivery up; the room that asked for it hears of it. Raises NotSuspended, UnknownDelivery."""
+    """Give a suspended delivery up; the room that asked for it hears of it. Raises NotSuspended, UnknownDelivery, NoReason."""
+    _require_reason(reason)
     row = _suspended(tx.conn, delivery_id, State.REFUSED)
     values = {"state": State.REFUSED.value, "finished_at": tx.now, "last_error": "refused-by-operator"}
     tx.conn.execute(sa.update(t.deliveries).where(t.deliveries.c.id == delivery_id).values(values))
@@ -128,6 +134,11 @@ def refuse(tx: Tx, delivery_id: str, operator: str, reason: str, *, handlers: Ha
         row.id, row.endpoint_id, row.case_id, kind, row.subject, State.REFUSED, "refused-by-operator", None
     )
     handlers[kind].record(tx, [finished])
+
+
+def _require_reason(reason: str) -> None:
+    if not reason.strip():
+        raise NoReason("请填写原因, 记入审计", "give a reason: it stands in the audit log")
 
 
 def _suspended(conn: Connection, delivery_id: str, after: State) -> Row[Any]:
