@@ -33,12 +33,17 @@ DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "how-to" / "connect-a-system.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
+def blocks(language: str, page: str = GUIDE) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
 SIGNED, SUBMIT, HAND_IN = blocks("bash")
-(MAKE_KEY,), (PYTHON,), (BATCH,) = blocks("sh"), blocks("python"), blocks("csv")
+(MAKE_KEY, MAKE_CERTIFICATE), (PYTHON, ZEEP), (BATCH,) = blocks("sh"), blocks("python"), blocks("csv")
+PLUGIN = next(
+    block
+    for block in blocks("python", (DOCS / "protocol" / "message-signatures.md").read_text(encoding="utf-8"))
+    if "SignaturePlugin" in block
+)
 
 
 NEEDS_CURL = pytest.mark.skipif(
@@ -89,6 +94,39 @@ def test_the_python_script(hub: RunningHub, folder: Path) -> None:
     output = run(hub, folder, sys.executable, "-c", PYTHON)
     assert output.startswith("202 ")
     assert "'state': 'open'" in output
+
+
+@pytest.fixture
+def soap_folder(hub: RunningHub, folder: Path) -> Path:
+    subprocess.run(["sh", "-ec", MAKE_CERTIFICATE], cwd=folder, check=True, capture_output=True)
+    hub.register(SYSTEM, KeyKind.WSSE, (folder / "signing.crt").read_bytes())
+    return folder
+
+
+def test_the_zeep_program_sees_answers_and_faults(hub: RunningHub, soap_folder: Path) -> None:
+    """The hub does not sign its answers here, which is the default: stock zeep's own ``verify`` would hide them."""
+    taken, viewed = run(hub, soap_folder, sys.executable, "-c", ZEEP).splitlines()
+    assert taken.startswith("case_")
+    assert viewed == f"{taken} open"
+    message = {**transfer(), "receiving": {**transfer()["receiving"], "region": "370102", "schoolCode": "x"}}
+    (soap_folder / "transfer.json").write_text(json.dumps(message), encoding="utf-8")
+    refused = run(hub, soap_folder, sys.executable, "-c", ZEEP)
+    assert refused.startswith("message-invalid\n")
+    assert "receiving/schoolCode" in refused
+
+
+@pytest.mark.parametrize("signs", [False, True])
+def test_the_plugin_as_its_page_shows_it(
+    hub: RunningHub, soap_folder: Path, tmp_path_factory: pytest.TempPathFactory, signs: bool
+) -> None:
+    """Against a hub that does not sign its answers, and one that does."""
+    submit = "\nprint(client.service.SubmitTransfer(**__import__('json').load(open('transfer.json'))).caseId)"
+    if not signs:
+        assert run(hub, soap_folder, sys.executable, "-c", PLUGIN + submit).startswith("case_")
+        return
+    with running_hub(tmp_path_factory.mktemp("signing"), sign_answers=True) as signing:
+        signing.register(SYSTEM, KeyKind.WSSE, (soap_folder / "signing.crt").read_bytes())
+        assert run(signing, soap_folder, sys.executable, "-c", PLUGIN + submit).startswith("case_")
 
 
 @NEEDS_CURL
