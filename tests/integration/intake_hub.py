@@ -78,7 +78,7 @@ _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 def student_number() -> str:
     """A resident ID number that no other test has: a boy born on the example's day (GB 11643 check character)."""
     number = next(_numbers)
-    body = f"{_COUNTIES[number // 500 % len(_COUNTIES)]}20150307{number % 500 * 2 + 1:03d}"
+    body = f"{_COUNTIES[number // 500 % len(_COUNTIES)]}20160901{number % 500 * 2 + 1:03d}"
     return body + "10X98765432"[sum(int(digit) * weight for digit, weight in zip(body, _WEIGHTS, strict=True)) % 11]
 
 

@@ -37,7 +37,7 @@ def blocks(language: str, page: str = GUIDE) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
-SIGNED, SUBMIT, HAND_IN = blocks("bash")
+TRY, REGISTER, SIGNED, EXAMPLE, SUBMIT, FOLLOW, HAND_IN = blocks("bash")
 (MAKE_KEY, MAKE_CERTIFICATE), (PYTHON, ZEEP), (BATCH,) = blocks("sh"), blocks("python"), blocks("csv")
 PLUGIN = next(
     block
@@ -48,6 +48,11 @@ PLUGIN = next(
 
 NEEDS_CURL = pytest.mark.skipif(
     shutil.which("curl") is None or shutil.which("bash") is None, reason="needs bash and curl"
+)
+
+
+NEEDS_OPENSSL = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="the guide makes its key with the openssl command line"
 )
 
 
@@ -81,6 +86,36 @@ def run_against(url: str, folder: Path, *command: str) -> str:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+FIRST_REQUEST = "\n".join((MAKE_KEY, REGISTER, "export KEYID=qd-2026", SIGNED, EXAMPLE, SUBMIT, FOLLOW))
+
+
+def first_request(folder: Path, before: str) -> str:
+    """The guide from ``before`` on, as a developer types it; gives the last answer: the case when it is no longer open."""
+    script = f"trap 'kill $(jobs -p) 2> kill.err || :' EXIT\n{before}\n{FIRST_REQUEST}"
+    known = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "no_proxy": "127.0.0.1"}
+    done = subprocess.run(["bash", "-ec", script], cwd=folder, env={**os.environ, **known},
+                          capture_output=True, text=True, timeout=180, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@NEEDS_CURL
+@NEEDS_OPENSSL
+def test_the_first_request_at_a_hub_of_ones_own_with_simulators(tmp_path: Path) -> None:
+    """Section 0 b and what follows, on free ports: the example ends completed."""
+    settings = Settings(state_dir=tmp_path / "state", port=free_port())
+    folder = tmp_path / "docs" / "how-to" / "simulators"
+    shutil.copytree(DOCS / "how-to" / "simulators", folder)
+    ports = {old: str(free_port()) for old in ("7102", "7202", "7301", "7401")}
+    for file in (folder / "start.sh", folder / "parties.toml"):
+        text = file.read_text(encoding="utf-8")
+        assert all(old in text for old in ports)
+        file.write_text(re.sub("|".join(ports), lambda found: ports[found[0]], text), encoding="utf-8")
+    with hub_serve(settings):
+        answer = first_request(tmp_path, TRY.replace("http://127.0.0.1:8700", settings.effective_public_url))
+    assert json.loads(answer)["state"] == "completed", answer
 
 
 @NEEDS_CURL
