@@ -21,7 +21,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.engine import Connection
 
-from adapters.contract import Capability, Manifest
+from adapters.contract import SERVICES, Capability, Manifest
 from adapters.registry import create
 from certs.http.signatures import sign_request
 from certs.issuing.authority import Identity, new_root
@@ -66,9 +66,10 @@ def pem(identity: Identity) -> bytes:
 
 
 REGISTRY = Manifest(
-    id="test-registry", product="test", product_zh="测试", protocol="rest-json", capabilities=frozenset({Capability.PROBE}),
+    id="test-registry", product="test", product_zh="测试", protocol="rest-json", services=frozenset(SERVICES),
+    capabilities=frozenset({Capability.PROBE}),
     idempotent=True, status_query=False, timeout_s=5, max_concurrency=4, encoding="utf-8", service_hours=None,
-    settings={}, secrets={}, tier="bronze", exemptions={}, path=Path(),
+    settings={}, needed=frozenset(), secrets={}, tier="bronze", exemptions={}, path=Path(),
 )  # fmt: skip
 _numbers = itertools.count(1)
 _COUNTIES = [region.code for region in REGIONS if region.level is RegionLevel.COUNTY]
