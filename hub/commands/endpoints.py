@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from adapters.contract import (
+    SERVICES,
     AdapterError,
     Deadline,
     Manifest,
@@ -86,7 +87,7 @@ def add(  # noqa: PLR0917  each is an option of the command
             help="产品 (适配器); 清单见 hub endpoints adapters / the product; hub endpoints adapters lists them"
         ),
     ],
-    service: Annotated[str, typer.Option(help=f"服务 / service: {', '.join(endpoints.SERVICES)}")],
+    service: Annotated[str, typer.Option(help=f"服务 / service: {', '.join(SERVICES)}")],
     region: Annotated[
         str,
         typer.Option(
@@ -101,16 +102,21 @@ def add(  # noqa: PLR0917  each is an option of the command
     timeout_s: Timeout = None,
     service_hours: Hours = None,
 ) -> None:
-    """登记对接端点。密码等取自环境变量、文件或提示输入, 加密保存。
-    Register an endpoint. Secrets come from the environment, a file or a prompt, and are kept encrypted.
+    """登记对接端点; 适配器不能提供该服务, 或缺少必需的设置, 则不予登记。密码等取自环境变量、文件或提示输入, 加密保存。
+    Register an endpoint; refused if the adapter cannot serve the service or a needed setting is missing. Secrets come from the
+    environment, a file or a prompt, and are kept encrypted.
     """
     with open_hub() as hub:
         manifest = _or_fail_manifest(adapter)
-        given = _secrets(secret)
+        settings, given = _pairs(setting), _secrets(secret)
+        try:
+            endpoints.check_fit(manifest, service, settings)  # before secrets are asked for
+        except RegistrationError as error:
+            raise refusal(error) from None
         for name in sorted(manifest.secrets.keys() - given.keys()):
             given[name] = typer.prompt(f"{name} ({manifest.secrets[name]})", hide_input=True)
         spec = EndpointSpec(
-            endpoint_id, system, adapter, service, region, url, _pairs(setting), given, max_concurrency, timeout_s,
+            endpoint_id, system, adapter, service, region, url, settings, given, max_concurrency, timeout_s,
             service_hours,
         )  # fmt: skip
         hub.write(lambda tx: endpoints.add_endpoint(tx, ACTOR, hub.vault, manifest, spec, lease_s=hub.settings.lease_s))
@@ -148,21 +154,34 @@ def list_endpoints(as_json: AsJson = False) -> None:
 
 
 @app.command("adapters")
-def adapters() -> None:
-    """列出可对接的产品 (适配器) 及各自需要的设置。
-    List the products that the hub can speak with, and what each needs to be told.
+def adapters(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[ADAPTER]", help="只列出该适配器 / this adapter only", show_default=False)
+    ] = None,
+) -> None:
+    """列出可对接的产品 (适配器) 及各自需要的设置; 可只列一个。
+    List the products that the hub can speak with, or one of them, and what each needs to be told.
     """
     from adapters import registry
+    from adapters.manifests import WIRE_SETTINGS
 
-    table = Table("适配器 adapter", "产品 product", "协议 protocol", "设置 settings", "密钥 secrets")
-    for adapter_id in sorted(registry.ADAPTERS):
-        manifest = registry.manifest(adapter_id)
-        told = [
-            "\n".join(f"{name}: {text}" for name, text in part.items())
-            for part in (manifest.settings, manifest.secrets)
-        ]
-        table.add_row(adapter_id, f"{manifest.product_zh}\n{manifest.product}", manifest.protocol, *told)
-    show(table)
+    for adapter_id in sorted(registry.ADAPTERS) if name is None else [name]:
+        manifest = _or_fail_manifest(adapter_id)
+        typer.echo(f"{manifest.id}  {manifest.product_zh} / {manifest.product}")
+        typer.echo(f"  服务 --service: {', '.join(sorted(manifest.services))}")
+        own = {name: text for name, text in manifest.settings.items() if name not in WIRE_SETTINGS}
+        for heading, part, needed in (
+            ("设置 --setting", own, manifest.needed),
+            ("密钥 --secret", manifest.secrets, manifest.secrets.keys()),
+        ):
+            if part:
+                typer.echo(f"  {heading} (* 必需 needed):")
+            for one, meaning in part.items():
+                typer.echo(f"  {'*' if one in needed else ' '} {one}  {meaning}")
+        typer.echo()
+    typer.echo("各适配器均可有的设置 / settings that every adapter may have:")
+    for one, meaning in WIRE_SETTINGS.items():
+        typer.echo(f"    {one}  {meaning}")
 
 
 @app.command("set")
