@@ -18,8 +18,8 @@ import structlog
 
 from hub.db import AuditEntry, Tx
 from hub.ecerts.collect import files, store
-from hub.ecerts.collect.cures import fault
 from hub.ecerts.collect.ending import end_batches, tell_end
+from hub.ecerts.collect.faults import fault
 from hub.ecerts.collect.model import BatchState, RowFault, RowState
 from hub.ecerts.collect.purging import drop_file
 from hub.ecerts.collect.rows import AWAITED, Made, Opinion, Place, faults_from, faults_text, look_again, open_record

@@ -1,16 +1,13 @@
 """What a person is told of each fault: the rule's word -> what is wrong, and the cure, in Chinese and English.
 
 Words of a cell's own rule (``schemas.rules``) bring their texts with them. Words of a verdict are ``file-`` + the reason of
-docs/protocol/evidence.md. No fault of collecting is made elsewhere, so none is without a cure.
+docs/protocol/evidence.md. Faults are made of them in ``faults.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
-
-from hub.ecerts.collect.model import RowFault
-from schemas.rules import Rule
 
 MAX_CELL: Final = 2_000  # characters
 MAX_COLUMNS: Final = 64
@@ -357,49 +354,16 @@ LIBRARY: Final[
         ("the hub cannot read this row back", "hand it in again under a new messageId"),
     ),
 }
-_BY_LIBRARY: Final = _by_library("原因见代码", "the code says why", _ASK_HUB)
+BY_LIBRARY: Final = _by_library("原因见代码", "the code says why", _ASK_HUB)
 
-_REFUSED: Final = Texts(  # any other word of a verdict
+REFUSED: Final = Texts(  # any other word of a verdict
     ("版式文件验证未通过, 原因见规则代码", "请提交原文件, 或由发证机关重新盖章"),
     (
         "the document was not verified; the rule's word says why",
         "hand in the original, or have its issuer seal it again",
     ),
 )
-_INDETERMINATE: Final = Texts(
+INDETERMINATE: Final = Texts(
     ("版式文件无法判定真伪, 原因见规则代码", "请与枢纽管理员联系"),
     ("it could not be told whether the document holds; the rule's word says why", "ask the hub's administrator"),
 )
-
-
-def texts(rule: str) -> Texts:
-    """KeyError for a word that is none of ours."""
-    if (known := FILE.get(rule) or HEADING.get(rule) or CELL.get(rule)) is not None:
-        return known
-    if rule.startswith("file-indeterminate-"):
-        return _INDETERMINATE
-    if rule.startswith("file-"):
-        return _REFUSED
-    raise KeyError(rule)
-
-
-def fault(row: int, column: str, rule: str, *, blocking: bool = True, more: str = "", more_en: str = "") -> RowFault:
-    """``more`` is added to both reasons, or to the Chinese where ``more_en`` is given; neither may hold a cell's value."""
-    zh, en = texts(rule)
-    return _made(row, column, rule, Texts((zh[0] + more, zh[1]), (en[0] + (more_en or more), en[1])), blocking)
-
-
-def broken(row: int, column: str, rule: Rule, *, blocking: bool) -> RowFault:
-    """A cell that breaks the rule of its field."""
-    return _made(row, column, rule.code, Texts((rule.zh, rule.cure_zh), (rule.en, rule.cure_en)), blocking)
-
-
-def refused(row: int, code: str) -> RowFault:
-    """Why a library did not take a row: ``library-`` and its word."""
-    return _made(row, "", f"library-{code}", LIBRARY.get(code, _BY_LIBRARY), blocking=True)
-
-
-def _made(row: int, column: str, rule: str, told: Texts, blocking: bool) -> RowFault:
-    (reason_zh, cure_zh), (reason_en, cure_en) = told
-    return RowFault(row=row, column=column[:40], rule=rule, blocking=blocking,
-                    reason_zh=reason_zh, reason_en=reason_en, cure_zh=cure_zh, cure_en=cure_en)  # fmt: skip

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from adapters.contract import CollectedEcert, EcertDocument
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.collect import store
-from hub.ecerts.collect.cures import fault
+from hub.ecerts.collect.faults import fault
 from hub.ecerts.collect.model import CollectionAccepted, RowFault, RowState
 from hub.ecerts.collect.records import Judged, Record, digest_of_record, judge
 from hub.ecerts.collect.table import RawRow

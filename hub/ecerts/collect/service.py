@@ -14,9 +14,10 @@ from typing import IO, Final
 from hub.access import replay
 from hub.access.callers import Caller, Service
 from hub.db import AuditEntry, Database, Tx
-from hub.ecerts.collect import cures, files, store
+from hub.ecerts.collect import files, store
 from hub.ecerts.collect import model as m
 from hub.ecerts.collect.ending import tell_end
+from hub.ecerts.collect.faults import refused
 from hub.ecerts.collect.rows import Place, RowMaker, faults_from, open_record
 from hub.ecerts.collect.table import RawRow
 from hub.ecerts.evidence.planning import Routes
@@ -165,7 +166,7 @@ def _report(row: store.RowRow) -> m.RowReport:
     state = m.RowState(row.state)
     faults = faults_from(row.row, row.faults)
     if state is m.RowState.REFUSED and row.code is not None:
-        faults = (*faults, cures.refused(row.row, row.code))
+        faults = (*faults, refused(row.row, row.code))
     return m.RowReport(row=row.row, state=state, code=row.code, faults=faults)
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO, Final
 
 from hub.ecerts.collect.archive import Archive
-from hub.ecerts.collect.cures import MAX_CELL, MAX_COLUMNS, MAX_ROWS, fault
-from hub.ecerts.collect.model import RowFault
-from hub.ecerts.collect.records import BY_HEADING, COLUMNS, EXTRA_PREFIX, REQUIRED
+from hub.ecerts.collect.cures import MAX_CELL, MAX_COLUMNS, MAX_ROWS
+from hub.ecerts.collect.faults import fault
+from hub.ecerts.collect.model import BY_HEADING, COLUMNS, EXTRA_PREFIX, REQUIRED, RowFault
 from hub.ecerts.collect.unreadable import FileUnreadable
 from hub.ecerts.collect.workbook import Line, letter, workbook_lines
 

@@ -19,9 +19,10 @@ from openpyxl import Workbook
 from openpyxl.worksheet.formula import ArrayFormula
 
 from certs.report import SubIndication
-from hub.ecerts.collect import cures
+from hub.ecerts.collect import cures, faults
 from hub.ecerts.collect.model import CollectionRequest, RowFault
 from hub.ecerts.collect.records import judge
+from hub.ecerts.collect.rows import faults_from
 from hub.ecerts.collect.table import FileUnreadable, RawRow, Table
 from schemas import rules
 from schemas.parsing import parse_json
@@ -66,8 +67,8 @@ def told_in_both_languages(fault: RowFault) -> bool:
     )
 
 
-def places(faults: Iterable[RowFault]) -> list[tuple[int, str, str]]:
-    return [(one.row, one.column, one.rule) for one in faults]
+def places(made: Iterable[RowFault]) -> list[tuple[int, str, str]]:
+    return [(one.row, one.column, one.rule) for one in made]
 
 
 def workbook(rows: Iterable[Iterable[object]], *merged: str) -> bytes:
@@ -269,7 +270,7 @@ VERDICTS = {
 
 @pytest.mark.parametrize("rule", sorted(WORDS | VERDICTS))
 def test_every_fault_has_a_cure_in_both_languages(rule: str) -> None:
-    assert told_in_both_languages(cures.fault(2, "number", rule))
+    assert told_in_both_languages(faults.fault(2, "number", rule))
 
 
 def refusals() -> set[str]:
@@ -282,23 +283,42 @@ def refusals() -> set[str]:
 
 @pytest.mark.parametrize("word", sorted(refusals() | cures.LIBRARY.keys()))
 def test_every_refusal_of_a_library_has_a_cure_in_both_languages(word: str) -> None:
-    made = cures.refused(7, word)
+    made = faults.refused(7, word)
     assert (made.row, made.rule, made.blocking) == (7, f"library-{word}", True)
     assert told_in_both_languages(made)
 
 
 @pytest.mark.parametrize("rule", rules.RULES.values(), ids=str)
 def test_what_breaks_the_rule_of_its_field_brings_the_rules_cure(rule: rules.Rule) -> None:
-    made = cures.broken(2, "number", rule, blocking=False)
+    made = faults.broken(2, "number", rule, blocking=False)
     assert (made.rule, made.reason_zh, made.cure_zh, made.reason_en, made.cure_en) == (
         rule.code, rule.zh, rule.cure_zh, rule.en, rule.cure_en)  # fmt: skip
+
+
+def test_a_fault_says_the_heading_that_people_know(tmp_path: Path) -> None:
+    """Whoever keeps the table under Chinese headings has never seen ``holderName``."""
+    made = judge(2, dict(zip(NAMES, GOOD, strict=True)) | {"holderName": "", "issuedOn": "2018-6-5"}).faults
+    assert [(one.column, one.column_zh) for one in made] == [("holderName", "持证主体"), ("issuedOn", "证照颁发日期")]
+    error = unreadable("证照类型,证照编号,备注,\n".encode(), "csv", tmp_path)
+    told = {(one.column, one.column_zh) for one in error.faults}
+    assert told >= {("holderName", "持证主体"), ("issuerCode", "证照颁发机构代码")}
+    _, table = read(f"{HEAD},备注\n{LINE}\n".encode(), "csv", tmp_path)
+    assert [(one.column, one.column_zh) for one in table.faults] == [("备注", None)]
+
+
+def test_a_fault_kept_before_its_heading_was_told_is_read() -> None:
+    kept = json.dumps(
+        [{"column": "number", "rule": "missing", "blocking": True, "reasonZh": "未填写", "reasonEn": "is empty"}]
+    )
+    (fault,) = faults_from(7, kept)
+    assert (fault.row, fault.column, fault.column_zh) == (7, "number", None)
 
 
 def test_no_fault_of_collecting_is_made_without_a_cure() -> None:
     """Faults are made in one place, from words that have their texts there; a word that has none is refused at once."""
     folder = Path(cures.__file__).parent
     sources = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.py")}
-    assert [path.name for path, text in sources.items() if re.search(r"(?<!class )RowFault\(", text)] == ["cures.py"]
+    assert [path.name for path, text in sources.items() if re.search(r"(?<!class )RowFault\(", text)] == ["faults.py"]
     place = {"fault": 2, "cells.fault": 1, "FileUnreadable": 0, "Opinion": 0}  # of the word among the arguments
     calls = [node for text in sources.values() for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
     arguments = [call.args[at] for call in calls if (at := place.get(ast.unparse(call.func), 9)) < len(call.args)]
@@ -306,7 +326,7 @@ def test_no_fault_of_collecting_is_made_without_a_cure() -> None:
     assert len(named) > 20
     assert named <= WORDS
     with pytest.raises(KeyError):
-        cures.fault(2, "number", "no-such-word")
+        faults.fault(2, "number", "no-such-word")
 
 
 @pytest.mark.parametrize("text", ["2018-6-5", "2018-02-30", "2018-W01-1", "20180605", "2018-06-05 "])
