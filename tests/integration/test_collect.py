@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,13 +27,20 @@ from hub.access.callers import CallerDirectory, KeyKind, Service
 from hub.access.key_files import KeyMaterial
 from hub.config import Settings
 from hub.db import Database, Tx
-from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, Repair, RowState
+from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, Repair, RowFault, RowState
 from hub.intake.assembly import create_gate
 from hub.intake.collect import collect_router
 from hub.intake.cursors import Cursors
 from hub.intake.operations import digest_of
 from schemas.numbers import CheckVerdict, EcertIdentifier
-from schemas.problems import ACCESS_DENIED, COLLECTION_UNKNOWN, MESSAGE_ID_CONFLICT, MESSAGE_REPLAYED, HubProblem
+from schemas.problems import (
+    ACCESS_DENIED,
+    COLLECTION_UNKNOWN,
+    MESSAGE_ID_CONFLICT,
+    MESSAGE_INVALID,
+    MESSAGE_REPLAYED,
+    HubProblem,
+)
 from tests.integration import collect_world
 from tests.integration.collect_world import REGION, Library, World, caller, table, values
 
@@ -59,6 +66,10 @@ def one(world: World, message_id: str = "m-1", action: CollectAction = CollectAc
 
 def refused(problem: pytest.ExceptionInfo[HubProblem]) -> str:
     return problem.value.kind.code
+
+
+def blocking(faults: Iterable[RowFault]) -> list[tuple[str, str]]:
+    return [(fault.column, fault.rule) for fault in faults if fault.blocking]
 
 
 def test_one_by_one(world: World) -> None:
@@ -124,6 +135,78 @@ def test_raw_values_go_on_and_faults_are_told_by_row_and_column(world: World) ->
     assert refused(foreign) == COLLECTION_UNKNOWN.code
 
 
+CELLS = [
+    ("holderName", "  ", "missing"),
+    ("holderName", "\u3000", "missing"),
+    ("holderName", "王" * 2_500, "too-long"),
+    ("holderName", "王\n建国", "hidden-character"),
+    ("holderName", "王\u200b建国", "hidden-character"),
+    ("holderName", "\u200b", "hidden-character"),
+    ("issuerName", "=1+1", "formula"),
+    ("issuerName", "#N/A", "cell-error"),
+    ("number", " ", "missing"),
+    ("number", "2.01837E+16", "digits-lost"),
+    ("KZ_备注", "一\n二", None),  # of several lines, as such cells are
+    ("holderName", "\u3000王建国 ", None),
+    ("identifier", " ", None),
+]
+
+
+def test_a_cell_is_judged_alike_however_it_is_handed_in(world: World) -> None:
+    """By itself, in a CSV and in a workbook: the same faults, and no identifier for a row that is not passed on."""
+    rows = [values(at, **{column: text}) for at, (column, text, _) in enumerate(CELLS)]
+    expected = [[(column, rule)] if rule else [] for column, _, rule in CELLS]
+    singles = [one(world, f"m-{at}", **row) for at, row in enumerate(rows)]
+    assert [blocking(taken.faults) for taken in singles] == expected
+    assert [(taken.state is RowState.FAULTY, taken.identifier is None) for taken in singles] == [
+        (rule is not None,) * 2 for _, _, rule in CELLS
+    ]
+    book = Workbook()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for line in (names, *([row.get(name, "") for name in names] for row in rows)):
+        book.active.append(line)  # type: ignore[union-attr]
+    for cells in book.active.iter_rows():  # type: ignore[union-attr]
+        for cell in cells:
+            cell.data_type = "s"  # text that looks like a formula or an error is still text
+    excel = io.BytesIO()
+    book.save(excel)
+    batches = [world.take(table(rows), message_id="csv"), world.take(excel.getvalue(), form="xlsx", message_id="xlsx")]
+    with world.worker():
+        world.until_done(*batches, *(taken.id for taken in singles))
+    for batch_id in batches:
+        reports, _ = world.collections.reports(caller(), batch_id, 0, 100)
+        told = {report.row: blocking(report.faults) for report in reports}
+        assert [told.get(number, []) for number in range(2, 2 + len(CELLS))] == expected
+
+
+def test_an_empty_identifier_is_an_assigned_one_when_the_message_comes_again_too(world: World) -> None:
+    taken = one(world, identifier=" ")
+    assert taken.assigned
+    assert one(world, identifier=" ") == taken
+
+
+@pytest.mark.parametrize(
+    ("names", "paths"),
+    [
+        ({"action": "revoke"}, ["/values/action"]),
+        ({"action": "bogus", "file": "a.ofd"}, ["/values/action", "/values/file"]),
+        ({"操作": "注销", "文件": ""}, ["/values/操作", "/values/文件"]),
+        ({"Action": "revoke", " action ": ""}, ["/values/Action", "/values/ action "]),
+    ],
+)
+def test_what_stands_beside_values_is_refused_inside(world: World, names: dict[str, str], paths: list[str]) -> None:
+    """Before, ``values.action: revoke`` issued the certificate, and ``values.file`` was dropped."""
+    request = CollectionRequest(message_id="m-1", region=REGION, values=values(1, **names))
+    with pytest.raises(HubProblem) as problem:
+        world.collections.take_one(caller(), request, digest=digest_of(request))
+    assert refused(problem) == MESSAGE_INVALID.code
+    assert [(fault.path, fault.rule) for fault in problem.value.faults] == [(path, "unknown-field") for path in paths]
+    first = problem.value.faults[0]
+    assert first.cure_zh.endswith("请将 action 写在报文顶层, 与 values 并列")
+    assert first.cure_en.endswith("write action at the top of the message, beside values")
+    assert world.count(t.collect_batches) == 0
+
+
 def test_rights_replays_and_conflicts(world: World) -> None:
     with pytest.raises(HubProblem) as denied:
         world.take(table([values(1)]), who=caller(region="370200"))
@@ -174,11 +257,11 @@ def test_excel_and_zip_with_documents(world: World) -> None:
     with world.worker():
         world.until_done(first, second)
     reports, _ = world.collections.reports(caller(), first, 0, 10)
-    blocking = {fault.row: fault.rule for report in reports for fault in report.faults if fault.blocking}
-    assert blocking.pop(5) == "file-missing"
-    assert blocking.pop(4) in ("file-holder-mismatch", "file-holder-code-mismatch")
-    assert blocking.pop(3).startswith("file-")
-    assert blocking == {}
+    told = {fault.row: fault.rule for report in reports for fault in report.faults if fault.blocking}
+    assert told.pop(5) == "file-missing"
+    assert told.pop(4) in ("file-holder-mismatch", "file-holder-code-mismatch")
+    assert told.pop(3).startswith("file-")
+    assert told == {}
     assert world.collections.view(caller(), first).delivered == 1
     assert world.collections.view(caller(), second).delivered == 1
 

@@ -178,6 +178,13 @@ CELL: Final[Mapping[str, Texts]] = {
         (f"超过 {MAX_CELL} 个字符", "请缩短内容"),
         (f"longer than {MAX_CELL} characters", "make it shorter"),
     ),
+    "hidden-character": Texts(
+        ("含有换行、控制字符或不可见字符", "请删去换行和不可见字符后重新填写, 内容写成一行"),
+        (
+            "it has a line break, a control character or one that cannot be seen",
+            "remove these, or type it anew, on one line",
+        ),
+    ),
     "doubled": Texts(
         ("同一批次中已有此证照", "请只保留一行"),
         ("this certificate stands in the batch already", "keep one row"),

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from adapters.contract import CollectedEcert, EcertDocument
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.collect import store
+from hub.ecerts.collect.cells import RawRow
 from hub.ecerts.collect.faults import fault
 from hub.ecerts.collect.model import CollectionAccepted, RowFault, RowState
 from hub.ecerts.collect.records import Judged, Record, digest_of_record, judge
-from hub.ecerts.collect.table import RawRow
 from hub.vault import Vault
 from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, UseCause
 from schemas.transfers import EvidenceState

@@ -20,10 +20,11 @@ from openpyxl.worksheet.formula import ArrayFormula
 
 from certs.report import SubIndication
 from hub.ecerts.collect import cures, faults
+from hub.ecerts.collect.cells import RawRow
 from hub.ecerts.collect.model import CollectionRequest, RowFault
 from hub.ecerts.collect.records import judge
 from hub.ecerts.collect.rows import faults_from
-from hub.ecerts.collect.table import FileUnreadable, RawRow, Table
+from hub.ecerts.collect.table import FileUnreadable, Table
 from schemas import rules
 from schemas.parsing import parse_json
 from schemas.problems import HubProblem
