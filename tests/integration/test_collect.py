@@ -8,6 +8,7 @@ import io
 import json
 import secrets
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,7 +28,9 @@ from hub.access.callers import CallerDirectory, KeyKind, Service
 from hub.access.key_files import KeyMaterial
 from hub.config import Settings
 from hub.db import Database, Tx
+from hub.ecerts.collect.cells import raw_row
 from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, Repair, RowFault, RowState
+from hub.ecerts.collect.rows import Place
 from hub.intake.assembly import create_gate
 from hub.intake.collect import collect_router
 from hub.intake.cursors import Cursors
@@ -179,6 +182,17 @@ def test_a_cell_is_judged_alike_however_it_is_handed_in(world: World) -> None:
         assert [told.get(number, []) for number in range(2, 2 + len(CELLS))] == expected
 
 
+def test_what_is_issued_in_the_future_is_told_by_the_hubs_clock(world: World) -> None:
+    """By the day in Shandong: of the same moment, there it is the 2nd when it is the 1st in UTC."""
+    maker = world.collections.maker
+    place = Place("col_x", "library", collect_world.SYSTEM, world.db.clock())
+    row = raw_row(2, values(1, issuedOn="2026-03-02").items())
+    for hour, told in ((15, ["issued-in-future"]), (16, [])):
+        at = datetime(2026, 3, 1, hour, 0, tzinfo=UTC)
+        made = replace(maker, clock=lambda at=at: at).make(place, row, None)  # type: ignore[misc]
+        assert ([fault.rule for fault in made.faults], made.state) == (told, RowState.WAITING)
+
+
 def test_an_empty_identifier_is_an_assigned_one_when_the_message_comes_again_too(world: World) -> None:
     taken = one(world, identifier=" ")
     assert taken.assigned
@@ -229,6 +243,7 @@ def test_rights_replays_and_conflicts(world: World) -> None:
         (b"number\n1\n", "csv", "headings"),
         (b"type;number\n1;2\n", "csv", "separator"),
         (HEAD + b'"a', "csv", "not-a-table"),
+        (HEAD, "csv", "no-rows"),  # a failed export, not a success
         (HEAD + b"\xff\xff\xff", "csv", "encoding"),
         (codecs.BOM_UTF16_LE + "type".encode("utf-16-le"), "csv", "encoding"),
         (b"PK\x03\x04", "zip", "not-a-zip"),

@@ -27,6 +27,10 @@ FILE: Final[Mapping[str, Texts]] = {  # the file is no such table
         ("文件为空", "请写入表头和数据行后重新提交"),
         ("the file is empty", "write a heading and rows, and hand it in again"),
     ),
+    "no-rows": Texts(
+        ("只有表头, 没有数据行", "请检查导出是否成功, 写入数据行后重新提交"),
+        ("there are headings and no rows", "look whether the export failed; write the rows, and hand it in again"),
+    ),
     "headings": Texts(
         ("表头不对", "请按列说明改正表头后重新提交"),
         ("the headings are not right", "mend them by the list of columns and hand the file in again"),
@@ -149,6 +153,20 @@ CELL: Final[Mapping[str, Texts]] = {
     "date-format": Texts(
         ("不是有效日期, 已按原值保留", "请写作 YYYY-MM-DD"),
         ("is not a date; kept as it came", "write YYYY-MM-DD"),
+    ),
+    "validity-reversed": Texts(
+        ("有效期截止日期早于起始日期, 已按原值保留", "请核对有效期起止日期; 有误的, 改正后以 change (变更) 重新报送"),
+        (
+            "the validity ends before it begins; kept as it came",
+            "check both dates; if one is wrong, correct it and hand the row in again as change",
+        ),
+    ),
+    "issued-in-future": Texts(
+        ("颁发日期晚于今天, 已按原值保留", "请核对颁发日期; 有误的, 改正后以 change (变更) 重新报送"),
+        (
+            "it is issued on a day that has not come yet; kept as it came",
+            "check the date; if it is wrong, correct it and hand the row in again as change",
+        ),
     ),
     "type-mismatch": Texts(
         ("标识中的类型与证照类型不同", "请核对证照标识与证照类型"),

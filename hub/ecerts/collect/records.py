@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from adapters.contract import CollectAction, CollectedEcert
@@ -83,10 +84,12 @@ class _Cells:
         self.faults.append(broken(self.row, column, rule, blocking=blocking))
 
 
-def judge(row: int, raw: Mapping[str, str], given: Sequence[RowFault] = (), *, told: bool = False) -> Judged:
+def judge(
+    row: int, raw: Mapping[str, str], given: Sequence[RowFault] = (), *, today: date, told: bool = False
+) -> Judged:
     """``raw`` by column; ``given`` are faults of the file's own form, which are told instead of those of an empty cell.
 
-    ``told``: unknown columns were told at the heading.
+    ``today``: a day in Asia/Shanghai. ``told``: unknown columns were told at the heading.
     """
     cells = _Cells(row, raw)
     cells.faults.extend(given)
@@ -100,7 +103,7 @@ def judge(row: int, raw: Mapping[str, str], given: Sequence[RowFault] = (), *, t
             cells.fault(column, "column-unknown", blocking=False)
     _holder(cells)
     _issuer(cells)
-    _dates(cells)
+    _dates(cells, today)
     if kind is not None and (check := _NUMBER_RULES.get(kind.number_rule or "")) and cells.get("number"):
         _try(cells, "number", lambda: check(cells.get("number")))
     identifier, assigned = _identifier(cells, kind)
@@ -165,15 +168,20 @@ def _issuer(cells: _Cells) -> None:
         _try(cells, "issuerCode", lambda: check_credit_code(code))
 
 
-def _dates(cells: _Cells) -> None:
+def _dates(cells: _Cells, today: date) -> None:
+    days: dict[str, date] = {}
     for column in ("issuedOn", "validFrom", "validUntil"):
         text = cells.get(column)
         if not text or (column == "validUntil" and text in _LONG_TERM):
             continue
         try:
-            iso_day(text)
+            days[column] = iso_day(text)
         except FieldError:
             cells.fault(column, "date-format", blocking=False)
+    if days.get("issuedOn", today) > today:
+        cells.fault("issuedOn", "issued-in-future", blocking=False)
+    if days.get("validFrom", date.min) > days.get("validUntil", date.max):
+        cells.fault("validUntil", "validity-reversed", blocking=False)
 
 
 def _identifier(cells: _Cells, kind: EcertType | None) -> tuple[str | None, bool]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from adapters.contract import CollectedEcert, EcertDocument
+from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.collect import store
 from hub.ecerts.collect.cells import RawRow
@@ -88,7 +89,7 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class RowMaker:
-    """``clock`` says as of when seals are verified."""
+    """``clock`` says as of when seals are verified, and which day is in the future."""
 
     vault: Vault
     checker: EcertChecker
@@ -100,7 +101,7 @@ class RowMaker:
 
     def make(self, place: Place, raw: RawRow, content: bytes | None, file_rule: str | None = None) -> Made:
         """``file_rule``: why the file that the row names is not there."""
-        judged = judge(raw.number, raw.cells, raw.faults, told=raw.told)
+        judged = judge(raw.number, raw.cells, raw.faults, today=shanghai_day(self.clock()), told=raw.told)
         faults = list(judged.faults)
         if file_rule is not None:
             faults.append(fault(raw.number, "file", file_rule))

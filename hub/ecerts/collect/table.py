@@ -76,6 +76,8 @@ class Table:
                 raise FileUnreadable("too-many-rows", [fault(line.number, "", "too-many-rows")])
             count += 1
             yield row
+        if count == 0:
+            raise FileUnreadable("no-rows")
 
     def _headings(self, line: Line) -> list[str]:
         """By our names. Texts of an unknown heading are told only where the others show that this is a heading."""

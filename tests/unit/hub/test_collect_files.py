@@ -9,7 +9,8 @@ import json
 import re
 import tomllib
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,10 @@ from openpyxl import Workbook
 from openpyxl.worksheet.formula import ArrayFormula
 
 from certs.report import SubIndication
-from hub.ecerts.collect import cures, faults
+from hub.ecerts.collect import cures, faults, records
 from hub.ecerts.collect.cells import RawRow
 from hub.ecerts.collect.model import CollectionRequest, RowFault
-from hub.ecerts.collect.records import judge
+from hub.ecerts.collect.records import Judged
 from hub.ecerts.collect.rows import faults_from
 from hub.ecerts.collect.table import FileUnreadable, Table
 from schemas import rules
@@ -66,6 +67,10 @@ def told_in_both_languages(fault: RowFault) -> bool:
         and zh[0] != zh[1]
         and en[0] != en[1]
     )
+
+
+def judge(row: int, raw: Mapping[str, str], given: Sequence[RowFault] = (), *, told: bool = False) -> Judged:
+    return records.judge(row, raw, given, today=date(2026, 9, 1), told=told)
 
 
 def places(made: Iterable[RowFault]) -> list[tuple[int, str, str]]:
@@ -130,6 +135,8 @@ def test_chinese_headings_and_blank_lines(tmp_path: Path) -> None:
         (codecs.BOM_UTF16_LE + HEAD.encode("utf-16-le"), "encoding", [(1, "", "encoding")]),
         (f"{HEAD}\n{LINE}\n".encode() + b"\xff\xff", "encoding", [(1, "", "encoding")]),
         (f'{HEAD}\n{LINE}\n"a'.encode(), "not-a-table", [(3, "", "not-a-table")]),
+        (HEAD.encode(), "no-rows", [(0, "", "no-rows")]),
+        (f"{HEAD}\n\n{',' * 7}\n ,　\n".encode(), "no-rows", [(0, "", "no-rows")]),
     ],
 )  # fmt: skip
 def test_a_csv_that_is_none(content: bytes, reason: str, told: list[tuple[int, str, str]], tmp_path: Path) -> None:
@@ -165,6 +172,13 @@ def test_cells_of_a_workbook(tmp_path: Path) -> None:
         [], [(3, "number", "formula")], [(4, "holderName", "cell-error")], [(5, "holderCode", "digits-lost")],
         [(6, "number", "formula")],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("blank", [[], [[]], [[""], [" "]]])
+def test_a_workbook_of_headings_only(blank: list[list[str]], tmp_path: Path) -> None:
+    content = workbook([NAMES, *blank])
+    assert unreadable(content, "xlsx", tmp_path).reason == "no-rows"
+    assert unreadable(packed({"rows.xlsx": content, "a.ofd": b""}), "zip", tmp_path).reason == "no-rows"
 
 
 def test_merged_cells_are_told_where_they_hide_a_value(tmp_path: Path) -> None:
@@ -362,6 +376,30 @@ def test_a_message_with_one_certificate_is_told_what_to_mend(
 def test_a_file_is_base64_with_or_without_line_breaks(text: str) -> None:
     message = {"messageId": "m-1", "region": "370102", "values": {}, "file": text}
     assert parse_json(CollectionRequest, json.dumps(message).encode()).file == b"PK\x03\x04"
+
+
+@pytest.mark.parametrize(
+    ("dates", "told"),
+    [
+        ({"validFrom": "2020-01-01", "validUntil": "2019-12-31"}, [(2, "validUntil", "validity-reversed")]),
+        ({"validFrom": "2020-01-01", "validUntil": "2020-01-01"}, []),
+        ({"validFrom": "2020-01-01", "validUntil": "长期"}, []),
+        ({"validUntil": "2019-12-31"}, []),
+        ({"issuedOn": "2026-09-01"}, []),
+        ({"issuedOn": "2026-09-02"}, [(2, "issuedOn", "issued-in-future")]),
+        ({"validFrom": "2020-1-1", "validUntil": "2019-12-31"}, [(2, "validFrom", "date-format")]),
+        ({"validFrom": "2020-01-01", "validUntil": "2019-13-45"}, [(2, "validUntil", "date-format")]),
+    ],
+)
+def test_days_that_do_not_fit_together_are_told_and_kept(
+    dates: dict[str, str], told: list[tuple[int, str, str]]
+) -> None:
+    made = judge(2, {**dict(zip(NAMES, GOOD, strict=True)), **dates})
+    assert places(made.faults) == told
+    assert not any(one.blocking for one in made.faults)
+    assert all(map(told_in_both_languages, made.faults))
+    assert made.metadata is not None
+    assert {**made.metadata.model_dump(by_alias=True), **dates} == made.metadata.model_dump(by_alias=True)
 
 
 def test_every_cell_that_is_wrong_is_told_with_its_cure() -> None:
