@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import codecs
 import hashlib
 import io
@@ -9,7 +10,7 @@ import json
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,13 @@ from hub.config import Settings
 from hub.db import Database, Tx
 from hub.ecerts.collect.cells import raw_row
 from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, Repair, RowFault, RowState
+from hub.ecerts.collect.purging import purge
 from hub.ecerts.collect.rows import Place
 from hub.intake.assembly import create_gate
 from hub.intake.collect import collect_router
 from hub.intake.cursors import Cursors
 from hub.intake.operations import digest_of
+from schemas.ecert_types import ecert_types
 from schemas.numbers import CheckVerdict, EcertIdentifier
 from schemas.problems import (
     ACCESS_DENIED,
@@ -221,6 +224,50 @@ def test_what_stands_beside_values_is_refused_inside(world: World, names: dict[s
     assert world.count(t.collect_batches) == 0
 
 
+def test_each_row_of_a_batch_says_how_it_stands_and_its_identifier(world: World) -> None:
+    """What the hub assigned is told row by row, as for one certificate; it rests sealed and goes with its batch."""
+    own = str(EcertIdentifier.assign(ecert_types()["teacher-qualification"].code, REGION, "77"))
+    batch_id = world.take(table([values(1), values(2, holderName=""), values(3, identifier=own), values(1)]))
+    unknown = world.take(table([values(9, action="revoke")]), message_id="m-2")
+    with world.worker():
+        world.until_done(batch_id, unknown)
+    single = one(world, "m-3")
+    rows, following = world.collections.rows(caller(), batch_id, 0, 100)
+    assert following is None
+    assert [(row.row, row.state, row.identifier, row.assigned, row.code) for row in rows] == [
+        (2, RowState.DELIVERED, single.identifier, True, None),
+        (3, RowState.FAULTY, None, False, None),
+        (4, RowState.DELIVERED, own, False, None),
+        (5, RowState.FAULTY, single.identifier, True, None),  # doubled: it says of what
+    ]
+    ((refused_row,), _) = world.collections.rows(caller(), unknown, 0, 100)
+    assert (refused_row.state, refused_row.code, refused_row.assigned) == (RowState.REFUSED, "not-found", True)
+    ((alone,), _) = world.collections.rows(caller(), single.id, 0, 100)
+    assert (alone.row, alone.identifier, alone.assigned) == (1, single.identifier, True)
+    first, following = world.collections.rows(caller(), batch_id, 0, 3)
+    assert (first, following) == (rows[:3], 4)
+    assert world.collections.rows(caller(), batch_id, 4, 3) == (rows[3:], None)
+    with world.db.read() as conn:
+        sealed = conn.execute(sa.select(t.collect_rows.c.identifier_sealed)).scalars().all()
+    assert sorted(value is None for value in sealed) == [False] * 5 + [True]
+    assert all(own.encode() not in value for value in sealed if value is not None)
+    with pytest.raises(HubProblem) as foreign:
+        world.collections.rows(caller(system="stranger"), batch_id, 0, 100)
+    assert refused(foreign) == COLLECTION_UNKNOWN.code
+    purge(world.db, timedelta(0), "test")
+    with pytest.raises(HubProblem) as gone:
+        world.collections.rows(caller(), batch_id, 0, 100)
+    assert refused(gone) == COLLECTION_UNKNOWN.code
+
+
+def test_a_faulty_document_gets_the_same_answer_when_the_message_comes_again(world: World) -> None:
+    """The identifier too: it was told the first time."""
+    request = CollectionRequest(message_id="m-1", region=REGION, values=values(1), file=base64.b64encode(b"no OFD"))
+    first, again = (world.collections.take_one(caller(), request, digest=digest_of(request)) for _ in range(2))
+    assert (first.state, first.assigned, first.identifier is None) == (RowState.FAULTY, True, False)
+    assert again == first
+
+
 def test_rights_replays_and_conflicts(world: World) -> None:
     with pytest.raises(HubProblem) as denied:
         world.take(table([values(1)]), who=caller(region="370200"))
@@ -300,6 +347,11 @@ def test_reconciliation_finds_and_repairs(world: World) -> None:
     assert all(one.row for one in found.differences)
     assert (found.ours, found.theirs) == (250, 250)
     assert world.reconciler().repair("library", adopt=False, actor="test") == Repair(sent=2)
+    with world.db.read() as conn:
+        sealed = sa.select(sa.func.count(t.collect_rows.c.identifier_sealed)).where(
+            t.collect_rows.c.batch_id != batch_id
+        )
+        assert conn.execute(sealed).scalar_one() == 2
     world.until_idle()
     (after,) = world.reconciler().run(actor="test")
     assert after.differences == ()
@@ -377,4 +429,26 @@ def test_over_http(world: World) -> None:
     assert (seen["state"], seen["rows"], seen["delivered"], seen["faulty"]) == ("done", 399, 398, 1)
     page = send("GET", f"{where}/faults?limit=1").json()
     assert [(row["row"], row["faults"][0]["column"]) for row in page["items"]] == [(400, "holderName")]
+    rows, cursor = [], ""
+    while page := send("GET", f"{where}/rows?limit=100{cursor}").json():
+        rows += page["items"]
+        if "nextCursor" not in page:
+            break
+        cursor = f"&cursor={page['nextCursor']}"
+    assert [row["row"] for row in rows] == list(range(2, 401))
+    assert (rows[0]["state"], rows[0]["assigned"], len({row.get("identifier") for row in rows})) == (
+        "delivered",
+        True,
+        399,
+    )
+    assert "identifier" not in rows[-1]
+    other = send("GET", f"{where}/faults?limit=1{cursor}")
+    assert (other.status_code, other.json()["code"]) == (400, "page-cursor-invalid")  # of the rows, not of the faults
+    assert send("GET", f"{where}/rows?limit=101").status_code == 422
+    alone = send("GET", f"/v1/collections/batches/{taken.json()['id']}").json()  # one certificate is followed alike
+    assert (alone["state"], alone["rows"], alone["delivered"]) == ("done", 1, 1)
+    told = send("GET", f"/v1/collections/batches/{taken.json()['id']}/rows").json()["items"]
+    assert [(row["row"], row["state"], row["identifier"]) for row in told] == [
+        (1, "delivered", taken.json()["identifier"])
+    ]
     assert send("GET", "/v1/collections/batches/col_x").status_code == 404

@@ -121,6 +121,21 @@ class RowReportPage(Canonical):
     next_cursor: str | None = None
 
 
+class RowStanding(Canonical):
+    """How a row stands. ``identifier``: as of one certificate; ``code``: why it was refused or suspended."""
+
+    row: int
+    state: RowState
+    identifier: str | None = None
+    assigned: bool = False
+    code: str | None = None
+
+
+class RowStandingPage(Canonical):
+    items: tuple[RowStanding, ...]
+    next_cursor: str | None = None
+
+
 class DifferenceKind(StrEnum):
     MISSING = "missing"  # missing there: the library does not have it
     SURPLUS = "surplus"  # missing here: it has one that we did not deliver

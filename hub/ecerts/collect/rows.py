@@ -26,8 +26,20 @@ def record_context(batch_id: str, row: int) -> str:
     return f"collect_rows:{batch_id}:{row}"
 
 
+def identifier_context(batch_id: str, row: int) -> str:
+    """What a row's identifier is sealed under."""
+    return f"collect_rows:{batch_id}:{row}:identifier"
+
+
 def open_record(vault: Vault, batch_id: str, row: int, sealed: bytes) -> Record:
     return Record.model_validate_json(vault.open(sealed, record_context(batch_id, row)))
+
+
+def seal_identifier(vault: Vault, batch_id: str, row: int, metadata: EcertMetadata | None) -> bytes | None:
+    """None of a row whose identifier could not be told."""
+    if metadata is None:
+        return None
+    return vault.seal(str(metadata.identifier).encode(), identifier_context(batch_id, row))
 
 
 def faults_from(row: int, text: str | None) -> tuple[RowFault, ...]:
@@ -139,6 +151,7 @@ class RowMaker:
         index = self.index(str(ecert.metadata.identifier)) if ecert is not None else None
         record = Record(raw=dict(raw.cells), ecert=ecert)
         context = record_context(place.batch_id, raw.number)
+        metadata = judged.metadata
         values: store.Values = {
             "batch_id": place.batch_id,
             "row": raw.number,
@@ -150,6 +163,8 @@ class RowMaker:
             "identifier_index": index,
             "faults": faults_text(faults),
             "record_sealed": self.vault.seal(record.model_dump_json().encode(), context),
+            "identifier_sealed": seal_identifier(self.vault, place.batch_id, raw.number, metadata),
+            "assigned": metadata is not None and judged.assigned,
         }
         return Made(values, state, judged, faults, index)
 

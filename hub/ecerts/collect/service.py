@@ -19,7 +19,7 @@ from hub.ecerts.collect import model as m
 from hub.ecerts.collect.cells import RawRow, raw_row
 from hub.ecerts.collect.ending import tell_end
 from hub.ecerts.collect.faults import refused
-from hub.ecerts.collect.rows import Place, RowMaker, faults_from, open_record
+from hub.ecerts.collect.rows import Place, RowMaker, faults_from, identifier_context
 from hub.ecerts.evidence.planning import Routes
 from hub.ids import new_id
 from hub.vault import Vault
@@ -123,15 +123,12 @@ class Collections:
     def _again(self, caller: Caller, message_id: str) -> m.CollectionAccepted:
         with self.db.read() as conn:
             known = store.batch_by_message(conn, caller.system_id, message_id)
-            rows = store.rows_of(conn, known.id) if known is not None else []
+            rows = store.standings(conn, known.id, 0, 1) if known is not None else []
         if known is None or not rows:
             raise HubProblem(COLLECTION_UNKNOWN)
-        row = rows[0]
-        record = open_record(self.vault, known.id, row.row, row.record_sealed)
-        identifier = record.ecert.metadata.identifier if record.ecert is not None else None
-        assigned = identifier is not None and not record.raw.get("identifier")
-        return m.CollectionAccepted(id=known.id, state=m.RowState(row.state), identifier=identifier, assigned=assigned,
-                                    faults=faults_from(row.row, row.faults))  # fmt: skip
+        stands = self._standing(known.id, rows[0])
+        return m.CollectionAccepted(id=known.id, state=stands.state, identifier=stands.identifier,
+                                    assigned=stands.assigned, faults=faults_from(stands.row, rows[0].faults))  # fmt: skip
 
     # --- looking --------------------------------------------------------------------------------------------------------
 
@@ -160,9 +157,24 @@ class Collections:
         """Rows with faults and refused ones, after a row; and after which row the next page begins."""
         self.view(caller, batch_id)
         with self.db.read() as conn:
-            rows = store.reports(conn, batch_id, after, limit + 1)
+            rows = store.standings(conn, batch_id, after, limit + 1, told=True)
         page = [_report(row) for row in rows[:limit]]
         return page, page[-1].row if len(rows) > limit else None
+
+    def rows(self, caller: Caller, batch_id: str, after: int, limit: int) -> tuple[list[m.RowStanding], int | None]:
+        """Every row that was read, after a row; and after which row the next page begins."""
+        self.view(caller, batch_id)
+        with self.db.read() as conn:
+            rows = store.standings(conn, batch_id, after, limit + 1)
+        page = [self._standing(batch_id, row) for row in rows[:limit]]
+        return page, page[-1].row if len(rows) > limit else None
+
+    def _standing(self, batch_id: str, row: store.StandingRow) -> m.RowStanding:
+        identifier = None
+        if row.identifier_sealed is not None:
+            identifier = self.vault.open(row.identifier_sealed, identifier_context(batch_id, row.row)).decode()
+        return m.RowStanding(row=row.row, state=m.RowState(row.state), identifier=identifier, assigned=row.assigned,
+                             code=row.code)  # fmt: skip
 
 
 def _raw(request: m.CollectionRequest) -> RawRow:
@@ -179,7 +191,7 @@ def _note(column: str) -> tuple[str, str]:
     return f"请将 {column} 写在报文顶层, 与 values 并列", f"write {column} at the top of the message, beside values"
 
 
-def _report(row: store.RowRow) -> m.RowReport:
+def _report(row: store.StandingRow) -> m.RowReport:
     state = m.RowState(row.state)
     faults = faults_from(row.row, row.faults)
     if state is m.RowState.REFUSED and row.code is not None:
