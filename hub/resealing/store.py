@@ -21,6 +21,7 @@ CONTEXTS: Final[Mapping[str, str]] = {
     "cases.payload_sealed": "cases:{id}",
     "collect_batches.faults_sealed": "collect_batches:{id}",
     "collect_files.part_sealed": "collect_files:{batch_id}:{part}",
+    "collect_rows.identifier_sealed": "collect_rows:{batch_id}:{row}:identifier",
     "collect_rows.record_sealed": "collect_rows:{batch_id}:{row}",
     "collected.identifier_sealed": "collected:{identifier_index}",
     "deliveries.body_sealed": "deliveries:{id}",

@@ -188,12 +188,14 @@ def test_the_curl_script_that_hands_in_a_batch(key: Path, tmp_path: Path) -> Non
         (tmp_path / "batch.csv").write_text(BATCH, encoding="utf-8")
         with hub_serve(settings):
             output = run_against(settings.effective_public_url, tmp_path, "bash", "-ec", SIGNED + HAND_IN)
-    assert [line.split()[1] for line in output.splitlines() if line.startswith("HTTP/")] == ["202", "200", "200"]
-    taken, progress, faults = (json.loads(line) for line in output.splitlines() if line.startswith("{"))
+    assert [line.split()[1] for line in output.splitlines() if line.startswith("HTTP/")] == ["202", "200", "200", "200"]
+    taken, progress, faults, rows = (json.loads(line) for line in output.splitlines() if line.startswith("{"))
     assert (taken["messageId"], progress["id"]) == ("jszg-20260901-01", taken["id"])
     assert (progress["state"], progress["rows"], progress["delivered"], progress["faulty"]) == ("done", 2, 1, 1)
     (row,) = faults["items"]
     assert [(one["row"], one["column"], one["rule"]) for one in row["faults"]] == [(3, "holderName", "missing")]
+    told = [(one["row"], one["state"], one["assigned"], "identifier" in one) for one in rows["items"]]
+    assert told == [(2, "delivered", True, True), (3, "faulty", False, False)]
 
 
 def test_the_example_of_a_parties_file_is_one() -> None:
