@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from hub.db import Tx
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations import store
+from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.entries import Item
 from hub.ecerts.presentations import basis as presented
 from hub.ecerts.presentations.model import Presented
@@ -25,6 +26,9 @@ class Basis:
 
     kind: m.BasisKind
     reference: str
+    of: str | None = (
+        None  # the role of whose it is, where that is not the document's own holder: a guardian's, for a child
+    )
 
 
 class Bases:
@@ -36,6 +40,10 @@ class Bases:
     def holder_index(self, holder: m.Holder) -> str:
         """The keyed hash under which everything of a holder is found."""
         return self._vault.index(f"holder:{holder.index_text}")
+
+    def on_behalf_index(self, scope: m.Scope) -> str | None:
+        """The same of the child for whom a scope's holder allows it."""
+        return None if scope.on_behalf_of is None else self.holder_index(scope.on_behalf_of)
 
     def holder_of(self, conn: Connection, authorization_id: str, system_id: str, at: datetime) -> m.Holder | None:
         """Whose authorization it is, for the system that redeemed it and while it may be used; else None."""
@@ -56,15 +64,22 @@ class Bases:
         item: Item | None = None,
         case_reference: str = "",
         consent: str | None = None,
+        on_behalf_of: m.Holder | None = None,
     ) -> Basis | None:
         """On what ``system_id`` may ask for all that is wanted: the authorization named, else a standing consent, else the law.
 
         None: the person must be asked. An authorization that is named and does not hold is not replaced by anything else, nor
-        is ``consent``, the id of a consent or the reference under which it was registered.
+        is ``consent``, the id of a consent or the reference under which it was registered. ``on_behalf_of``: the data are this
+        child's, ``holder`` says to be its guardian. That is shown only where what the holder gave names the child, and only
+        while the child is under age.
         """
-        index = self.holder_index(holder)
+        index, child = self.holder_index(holder), None
+        if on_behalf_of is not None:
+            if not m.is_minor(on_behalf_of, shanghai_day(at)):
+                return None
+            child = self.holder_index(on_behalf_of)
         if authorization_id is not None and presented.is_presentation(authorization_id):
-            covered = presented.covers(
+            covered = child is None and presented.covers(
                 conn, authorization_id, holder_index=index, wanted=wanted, case_reference=case_reference,
                 system_id=system_id, at=at,
             )  # fmt: skip
@@ -73,10 +88,11 @@ class Bases:
             row = store.authorization(conn, authorization_id)
             if row is None or row.holder_index != index or not _in_use(row, system_id, at):
                 return None
-            covered = m.outside(m.Scope.model_validate_json(row.scope), wanted, system_id) is None
+            scope = m.Scope.model_validate_json(row.scope)
+            covered = child in (None, row.on_behalf_index) and m.outside(scope, wanted, system_id) is None
             return Basis(m.BasisKind.AUTHORIZATION, row.id) if covered else None
         for one in store.consents_of(conn, index, at):
-            named = consent is None or consent in (one.id, one.reference)
+            named = (consent is None or consent in (one.id, one.reference)) and child in (None, one.on_behalf_index)
             if named and m.outside(m.Scope.model_validate_json(one.scope), wanted, system_id) is None:
                 return Basis(m.BasisKind.CONSENT, one.id)
         if item is not None and not item.requires_consent and wanted.item == item.basic_code:
@@ -96,8 +112,25 @@ class Bases:
         for index, use in uses:
             values: store.Values = dict(use)
             values["item_code"] = values.pop("item")
-            rows.append({**values, "basis": use.basis.value, "id": new_id("use"), "holder_index": index})
+            id_ = new_id("use")
+            del values["on_behalf_of"]
+            sealed = None if use.on_behalf_of is None else self._vault.seal(use.on_behalf_of.encode(), use_context(id_))
+            kept = {"basis": use.basis.value, "id": id_, "holder_index": index, "on_behalf_sealed": sealed}
+            rows.append({**values, **kept})
         store.add_uses(tx.conn, rows)
+
+
+def use_context(use_id: str) -> str:
+    """What the child's name in a use is sealed under."""
+    return f"data_uses:{use_id}"
+
+
+def use_of(vault: Vault, row: RowMapping) -> m.DataUse:
+    """A use as its holder reads it."""
+    values = {name: row[name] for name in row if name in m.DataUse.model_fields}
+    sealed = row["on_behalf_sealed"]
+    child = None if sealed is None else vault.open(sealed, use_context(row["id"])).decode()
+    return m.DataUse(**{**values, "item": row["item_code"], "on_behalf_of": child})
 
 
 def open_holder(vault: Vault, row: store.AuthorizationRow) -> m.Holder:

@@ -24,6 +24,7 @@ class AuthorizationRow:
     code_hash: str
     issued_by: str
     holder_index: str
+    on_behalf_index: str | None
     scope: str  # JSON
     expires_at: datetime
     use_s: int
@@ -47,6 +48,7 @@ class ConsentRow:
     id: str
     registered_by: str
     holder_index: str
+    on_behalf_index: str | None
     scope: str  # JSON
     reference: str
     given_at: datetime

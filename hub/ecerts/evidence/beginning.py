@@ -17,7 +17,7 @@ from hub.access import replay
 from hub.access.callers import Caller
 from hub.db import AuditEntry, Tx
 from hub.ecerts.authorizations import model as m
-from hub.ecerts.entries import Item
+from hub.ecerts.entries import Evidence, Item
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.following import FollowUps
 from hub.ecerts.evidence.planning import anonymous, at_their_libraries, cited, find_grounds, holder_of
@@ -102,21 +102,22 @@ class Beginnings:
             note = ("本系统登记的事件接收端", "an events endpoint of your own system")
             return HubProblem(MESSAGE_INVALID, faults=[fault("/callback", rules.NOT_IN_LIST, note=note)])
         if request.subject is None:
-            found = self._bases.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
-            if found is None:
+            shown = self._bases.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
+            if shown is None:
                 return HubProblem(EVIDENCE_BASIS_REFUSED, "authorization-not-usable")
-            holder = Holder(name=found.name, code=found.code, code_type=found.code_type)
+            holder = Holder(name=shown.name, code=shown.code, code_type=shown.code_type)
             request = request.model_copy(update={"subject": holder})
-            index = self._bases.holder_index(found)
+            index = self._bases.holder_index(shown)
             past = self._past(tx, one, index)
         if (throttled := self._throttle(tx, caller.system_id, index, past)) is not None:
             return throttled
-        grounds = find_grounds(
+        found = find_grounds(
             self._bases, tx.conn, request=request, item=one.item, system_id=caller.system_id, at=tx.now
         )
+        grounds = found.grounds
         if not grounds:
-            return self._without_basis(tx, one, request, index)
-        known, endpoints = self._planner.known(request, one.item, self._follow_ups.items.current(), grounds, tx.now)
+            return self._without_basis(tx, one, request, index, found.refused)
+        known, endpoints = self._planner.known(request, one.item, self._follow_ups.items.current(), found, tx.now)
         presented = self._bases.use_presentations(
             tx, grounds.values(), message_id=request.message_id, system_id=caller.system_id
         )
@@ -169,6 +170,8 @@ class Beginnings:
             "subject": index[:16],
             "answer": request.answer.value,
         }
+        if found.refused:
+            detail["refused"] = "; ".join(f"{document} {word}" for document, word in found.refused.items())[:200]
         tx.audit.append(
             AuditEntry(f"system:{caller.system_id}", "evidence.request", one.request_id, "accepted", detail)
         )
@@ -217,12 +220,15 @@ class Beginnings:
             return HubProblem(EVIDENCE_THROTTLED, "subject-limit", retry_after_s=limits.subject_window_s // 6)
         return None
 
-    def _without_basis(self, tx: Tx, one: Begin, request: EvidenceRequest, subject_index: str) -> HubProblem:
+    def _without_basis(
+        self, tx: Tx, one: Begin, request: EvidenceRequest, subject_index: str, refused: Mapping[Evidence, str]
+    ) -> HubProblem:
         """The holder sees refused questions too."""
         basis = request.basis
         word = "consent-required" if basis.kind is BasisKind.LAW else f"no-{basis.kind.value}"
         if basis.kind is BasisKind.CONSENT and basis.reference is not None:
             word = "no-such-consent"  # another one may cover it: the caller named this one
+        word = next(iter(refused.values()), word)
         use = m.DataUse(
             at=tx.now,
             system_id=one.caller.system_id,

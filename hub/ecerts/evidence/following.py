@@ -15,12 +15,12 @@ from adapters.contract import CaseEvent, EcertDocument, RetryLater
 from hub.db import AuditEntry, Database, Tx
 from hub.deliveries import store as deliveries
 from hub.deliveries.model import Finished, Kind, NewDelivery, State
-from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.bases import Bases
 from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.judging import BY_NOTICE, Got, Judge, Sealed
-from hub.ecerts.evidence.planning import Question, cited, documents_of, holder_for, questions
+from hub.ecerts.evidence.planning import Question, documents_of, questions
+from hub.ecerts.evidence.uses import uses_of
 from hub.ecerts.evidence.views import Answered, EvidenceFile, Views, document_context
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.revocations import store as revocations
@@ -252,26 +252,8 @@ class FollowUps:
         return len(told)
 
     def note_uses(self, tx: Tx, file: EvidenceFile, asked: Iterable[Question]) -> None:
-        """One line each for the holder: who asked for what, why, and what came of it."""
-        uses, order = [], documents_of(file.item)
-        for question in sorted(asked, key=lambda one: order.index(one.document)):
-            document = question.document
-            row, basis = file.documents[document], file.grounds[document]
-            use = m.DataUse(
-                at=tx.now,
-                system_id=file.row.system_id,
-                basis=basis.kind,
-                basis_reference=basis.reference,
-                case_id=file.row.case_reference,
-                purpose=file.row.purpose,
-                ecert_type=document.type,
-                outcome=row.standing,
-                item=file.row.item_code,
-                digest=row.content_sha256,
-                cited=cited(file.request, holder) if (holder := holder_for(file.request, document)) else None,
-            )
-            uses.append((self.bases.holder_index(question.holder), use))
-        self.bases.record_uses(tx, uses)
+        """One line each for the holders."""
+        self.bases.record_uses(tx, uses_of(self.bases, file, asked, tx.now))
 
     # --- as an outcome handler ------------------------------------------------------------------------------------------
 
