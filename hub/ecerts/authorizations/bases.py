@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
+from sqlalchemy import Table
 from sqlalchemy.engine import Connection, RowMapping
 
+from hub import tables as t
 from hub.db import Tx
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations import store
@@ -19,6 +22,10 @@ from hub.ids import new_id
 from hub.vault import Vault
 from schemas.problems import HubProblem
 
+WITHDRAWN: Final = "withdrawn"  # the holder took it back
+ENDED: Final = "basis-ended"  # its time, or that of its use, is over
+LAPSED: Final = frozenset({WITHDRAWN, ENDED})
+
 
 @dataclass(frozen=True, slots=True)
 class Basis:
@@ -29,6 +36,12 @@ class Basis:
     of: str | None = (
         None  # the role of whose it is, where that is not the document's own holder: a guardian's, for a child
     )
+
+
+def _table_of(basis: Basis) -> Table:
+    if basis.kind is m.BasisKind.CONSENT:
+        return t.consents
+    return t.presentations if presented.is_presentation(basis.reference) else t.authorizations
 
 
 class Bases:
@@ -98,6 +111,23 @@ class Bases:
         if item is not None and not item.requires_consent and wanted.item == item.basic_code:
             return Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
         return None
+
+    def lapsed(self, conn: Connection, bases: Iterable[Basis], at: datetime, *, lock: bool) -> dict[str, str]:
+        """Which of them do not stand any more, and by what word; the law stands. ``lock``: none is taken back before the commit."""
+        by_table: dict[Table, set[str]] = {}
+        for basis in bases:
+            if basis.kind is not m.BasisKind.LAW:
+                by_table.setdefault(_table_of(basis), set()).add(basis.reference)
+        found: dict[str, str] = {}
+        for table, ids in sorted(by_table.items(), key=lambda one: one[0].name):  # locked in one order on every node
+            known = store.ends(conn, table, ids, lock=lock)
+            for reference in ids:
+                end = known.get(reference)
+                if end is None or end.until is None or at >= end.until:
+                    found[reference] = ENDED
+                if end is not None and end.revoked:
+                    found[reference] = WITHDRAWN
+        return found
 
     def use_presentations(
         self, tx: Tx, bases: Iterable[Basis], *, message_id: str, system_id: str

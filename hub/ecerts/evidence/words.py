@@ -40,6 +40,14 @@ _BY_REASON: Final = {  # where the reason says more than the standing
         "not shown to be this child's guardian: the student authorizes it, or a guardian's consent that names the child "
         "(onBehalfOf) is registered; the child must be under 18",
     ),
+    "withdrawn": (
+        "持有人已撤回同意或授权: 请申请人重新授权或自行提交",
+        "the holder took the consent or authorization back: the applicant authorizes it anew or hands it in",
+    ),
+    "basis-ended": (
+        "同意或授权的使用期已结束: 请申请人重新授权或自行提交",
+        "the time of the consent or authorization is over: the applicant authorizes it anew or hands it in",
+    ),
 }
 _FOLLOWED_UP: Final = ("; 枢纽将继续询问并告知", "; the hub goes on asking and will tell")
 
