@@ -16,7 +16,7 @@ from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.bases import Bases, Basis
 from hub.ecerts.catalogue import Catalogue
 from hub.ecerts.entries import RECORDS, Evidence, Item, Role, Source, parse_evidence
-from hub.ecerts.evidence.rules import EvidenceRules
+from hub.ecerts.evidence.rules import EvidenceRules, load_rules
 from hub.ecerts.presentations.model import presentation_of
 from hub.ecerts.solver import Known, Standing
 from hub.logs import MASK, mask
@@ -28,6 +28,11 @@ from schemas.problems import HubProblem
 
 IDENTITY_CHECK, ID_CARD = "identity-check", "id-card"
 HUB_NAME: Final = "教育政务互通枢纽"
+_BASIS_WORDS: Final = {
+    m.BasisKind.LAW: "引用",
+    m.BasisKind.CONSENT: "持有人同意",
+    m.BasisKind.AUTHORIZATION: "持有人授权",
+}
 KIND_OF_SERVICE: Final = {
     "ecert-library": Kind.EVIDENCE_ECERT,
     "identity": Kind.EVIDENCE_PERSON,
@@ -281,6 +286,8 @@ def _body(
     if kind is Kind.EVIDENCE_ENROLMENT:
         number = holder.enrolment_number or f"G{holder.code}"
         return EnrolmentQuery(enrolment_number=number, id_number=holder.code, case_id=request.case_reference)
+    giver = by_role(request).get(basis.of or document.role)
+    purpose = load_rules().purpose.get(request.purpose)
     return EcertQuery(
         type_code=ecert_types()[document.type].code,
         holder_code=holder.code,
@@ -290,11 +297,17 @@ def _body(
             case_id=request.case_reference,
             item_code=request.item_code,
             item_name=item.title_zh,
-            purpose=request.purpose,
+            purpose=request.purpose if purpose is None else purpose.title_zh,
             system_name=HUB_NAME,
-            legal_basis=f"{basis.kind.value}:{basis.reference}",
+            legal_basis=legal_basis(item, basis, None if giver is None else cited(request, giver)),
         ),
     )
+
+
+def legal_basis(item: Item, basis: Basis, reference: str | None) -> str:
+    """Why the source may answer, in words: what the item rests on, and what was cited or whose word it is."""
+    word, reference = _BASIS_WORDS[basis.kind], reference or basis.reference
+    return item.legal_basis if reference.startswith(item.basic_code) else f"{item.legal_basis}; {word} {reference}"
 
 
 def by_word(item: Item) -> dict[str, Evidence]:

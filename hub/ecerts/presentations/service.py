@@ -95,7 +95,8 @@ class Presentations:
             raise begun
         if begun.owner is not None:
             run = Run(begun.presentation_id, caller.system_id, endpoint.target.id, begun.owner, request.use_seconds)
-            outcome = self.library.begin(run, request, endpoint, self._item_name(request.wanted))
+            purpose = self.rules.purpose[request.wanted.purpose].title_zh
+            outcome = self.library.begin(run, request, endpoint, self._item_name(request.wanted), purpose)
             self.db.submit(self._record_many, outcome).result()
         row = self._row(begun.presentation_id)
         if row.state == State.REFUSED.value:
