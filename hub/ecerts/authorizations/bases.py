@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,8 +15,10 @@ from hub import tables as t
 from hub.db import Tx
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations import store
+from hub.ecerts.authorizations.words import OUTCOMES
 from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.entries import Item
+from hub.ecerts.evidence.rules import Purpose
 from hub.ecerts.presentations import basis as presented
 from hub.ecerts.presentations.model import Presented
 from hub.ids import new_id
@@ -24,6 +27,14 @@ from schemas.problems import HubProblem
 
 WITHDRAWN: Final = "withdrawn"  # the holder took it back
 ENDED: Final = "basis-ended"  # its time, or that of its use, is over
+_NOT_KEPT: Final = (
+    "on_behalf_of",
+    "system_name",
+    "purpose_zh",
+    "purpose_en",
+    "outcome_zh",
+    "outcome_en",
+)  # or not in clear
 LAPSED: Final = frozenset({WITHDRAWN, ENDED})
 
 
@@ -143,9 +154,17 @@ class Bases:
             values: store.Values = dict(use)
             values["item_code"] = values.pop("item")
             id_ = new_id("use")
-            del values["on_behalf_of"]
+            for name in _NOT_KEPT:
+                del values[name]
             sealed = None if use.on_behalf_of is None else self._vault.seal(use.on_behalf_of.encode(), use_context(id_))
-            kept = {"basis": use.basis.value, "id": id_, "holder_index": index, "on_behalf_sealed": sealed}
+            fields = None if use.fields is None else json.dumps(use.fields)
+            kept = {
+                "basis": use.basis.value,
+                "id": id_,
+                "holder_index": index,
+                "on_behalf_sealed": sealed,
+                "fields": fields,
+            }
             rows.append({**values, **kept})
         store.add_uses(tx.conn, rows)
 
@@ -155,12 +174,22 @@ def use_context(use_id: str) -> str:
     return f"data_uses:{use_id}"
 
 
-def use_of(vault: Vault, row: RowMapping) -> m.DataUse:
-    """A use as its holder reads it."""
+def use_of(vault: Vault, row: RowMapping, purposes: Mapping[str, Purpose]) -> m.DataUse:
+    """A use as its holder reads it, with what its words mean."""
     values = {name: row[name] for name in row if name in m.DataUse.model_fields}
     sealed = row["on_behalf_sealed"]
     child = None if sealed is None else vault.open(sealed, use_context(row["id"])).decode()
-    return m.DataUse(**{**values, "item": row["item_code"], "on_behalf_of": child})
+    purpose, (zh, en) = purposes.get(row["purpose"]), OUTCOMES.get(row["outcome"], (None, None))
+    told = {
+        "item": row["item_code"],
+        "on_behalf_of": child,
+        "fields": None if row["fields"] is None else json.loads(row["fields"]),
+        "purpose_zh": purpose and purpose.title_zh,
+        "purpose_en": purpose and purpose.title_en,
+        "outcome_zh": zh,
+        "outcome_en": en,
+    }
+    return m.DataUse(**{**values, **told})
 
 
 def open_holder(vault: Vault, row: store.AuthorizationRow) -> m.Holder:

@@ -226,9 +226,17 @@ class DataUse(Canonical):
     ecert_type: str
     outcome: str
     item: str | None = None
-    digest: str | None = None  # SHA-256 of what was handed out
+    form: str | None = None  # what of it left the hub: documents, fields or predicate; none: nothing
+    fields: tuple[str, ...] | None = None  # the names of those that were shown
+    digest: str | None = None  # SHA-256 of the document, where it was handed out itself
     cited: str | None = None  # the clause, consent or authorization that the caller named
     on_behalf_of: PersonName | None = None  # the child, where its guardian's word was the basis
+    # what the words mean, filled in where it is listed
+    system_name: str | None = None
+    purpose_zh: str | None = None
+    purpose_en: str | None = None
+    outcome_zh: str | None = None
+    outcome_en: str | None = None
 
 
 class UsePage(Canonical):

@@ -357,7 +357,7 @@ class Authorizations:
         with self._db.read() as conn:
             rows = store.uses_of(conn, index, before=before, limit=limit + 1)
         page = rows[:limit]
-        uses = [use_of(self._vault, row) for row in page]
+        uses = [use_of(self._vault, row, load_rules().purpose) for row in page]
         return uses, page[-1]["id"] if len(rows) > limit else None
 
     def purge(self) -> int:

@@ -233,7 +233,13 @@ def add_uses(conn: Connection, rows: Sequence[Values]) -> None:
 def uses_of(conn: Connection, holder_index: str, *, before: str | None, limit: int) -> list[sa.RowMapping]:
     """Newest first; ids sort by time."""
     u = t.data_uses
-    query = sa.select(u).where(u.c.holder_index == holder_index).order_by(u.c.id.desc()).limit(limit)
+    query = (
+        sa.select(u, t.systems.c.name.label("system_name"))
+        .join(t.systems, t.systems.c.id == u.c.system_id, isouter=True)
+        .where(u.c.holder_index == holder_index)
+        .order_by(u.c.id.desc())
+        .limit(limit)
+    )
     if before is not None:
         query = query.where(u.c.id < before)
     return [row._mapping for row in conn.execute(query)]

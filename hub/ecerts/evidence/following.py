@@ -32,7 +32,7 @@ from hub.ecerts.solver import Known, RequirementState, Standing, solve
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.base import Canonical
-from schemas.evidence import AnswerForm, EvidenceCaseState
+from schemas.evidence import AnswerForm, EvidenceAnswer, EvidenceCaseState
 
 EVENT_TYPE: Final = "evidence.answered"
 REVOKED_EVENT: Final = "evidence.revoked"
@@ -187,7 +187,7 @@ class FollowUps:
         rows = tuple(row for row in file.documents.values() if row.document in written)
         return Settled(file, rows, tuple(again), answered)
 
-    def settle(self, tx: Tx, file: EvidenceFile, changed: Sequence[store.DocumentRow]) -> EvidenceFile:
+    def settle(self, tx: Tx, file: EvidenceFile, changed: Sequence[store.DocumentRow]) -> Settled:
         """Write changed documents, ask again for what may still come, write the request's state and tell its end.
 
         What a notice has revoked meanwhile is not handed out, whatever its source said.
@@ -201,7 +201,7 @@ class FollowUps:
             complete = str(one.answered.answer.complete).lower()
             data = {"evidenceId": row.id, "messageId": row.message_id, "state": row.state, "complete": complete}
             self.tell(tx, row, EVENT_TYPE, data)
-        return one.file
+        return one
 
     def write(self, tx: Tx, one: Settled, *, owner: str | None = None) -> bool:
         """The rows, and deliveries that ask again. False if the request is not the run's ``owner`` any more: nothing is written."""
@@ -261,9 +261,9 @@ class FollowUps:
         deliveries.enqueue(tx, self.vault, told)
         return len(told)
 
-    def note_uses(self, tx: Tx, file: EvidenceFile, asked: Iterable[Question]) -> None:
+    def note_uses(self, tx: Tx, file: EvidenceFile, answer: EvidenceAnswer, asked: Iterable[Question]) -> None:
         """One line each for the holders."""
-        self.bases.record_uses(tx, uses_of(self.bases, file, asked, tx.now))
+        self.bases.record_uses(tx, uses_of(self.bases, file, answer, asked, tx.now))
 
     # --- grounds that do not stand any more -------------------------------------------------------------------------------
 
@@ -322,10 +322,12 @@ class FollowUps:
             if waited:
                 subjects = [str(other) for other in waited]
                 deliveries.cancel_queued(tx, file.row.id, kinds=EVIDENCE_KINDS, subjects=subjects, word=gone[waited[0]])
-            file = self.settle(tx, file, changed)
-            row = file.documents[document]
-            asked = questions(file.request, file.item, file.grounds, file.endpoints, [document, *waited])
-            self.note_uses(tx, file, asked.values())
+            before = handed_out(file.plan)
+            done = self.settle(tx, file, changed)
+            file, row = done.file, done.file.documents[document]
+            told = dict.fromkeys([document, *waited, *(one for one in handed_out(file.plan) if one not in before)])
+            asked = questions(file.request, file.item, file.grounds, file.endpoints, told)
+            self.note_uses(tx, file, done.answered.answer, asked.values())
             detail = {"document": one.subject, "reason": row.reason or "", "state": file.row.state,
                       "digest": row.content_sha256 or ""}  # fmt: skip
             tx.audit.append(AuditEntry(ACTOR, "evidence.follow-up", one.case_id, row.standing, detail))

@@ -172,8 +172,8 @@ class EvidenceService:
         file, answered = run.ready.file, run.ready.answered
         for values in run.keep:
             store.keep(tx.conn, values)
-        self._follow_ups.note_uses(tx, file, run.asked)
         answer = answered.answer
+        self._follow_ups.note_uses(tx, file, answer, run.asked)
         satisfied = sum(one.satisfied for one in answer.requirements)
         detail = {
             "digest": answered.digest,
