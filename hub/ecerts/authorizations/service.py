@@ -25,6 +25,7 @@ from hub.ecerts.authorizations import store
 from hub.ecerts.authorizations.bases import Bases, open_holder, use_of
 from hub.ecerts.authorizations.codes import Code, new_code, read_code
 from hub.ecerts.authorizations.guessing import PARTS, Guessing, bucket_at
+from hub.ecerts.authorizations.refusals import code_refused
 from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.evidence.rules import CodeLimits, load_rules
 from hub.ecerts.logins.identified import Identified, VerifiedLogin, identified, take
@@ -33,7 +34,6 @@ from hub.vault import Vault
 from schemas import rules
 from schemas.parsing import fault
 from schemas.problems import (
-    AUTHORIZATION_CODE_REFUSED,
     AUTHORIZATION_THROTTLED,
     AUTHORIZATION_UNKNOWN,
     CONSENT_CONFLICT,
@@ -177,7 +177,7 @@ class Authorizations:
         caller.require(Service.AUTHORIZATION_REDEEM, request.wanted.region)
         code = read_code(request.code)
         if code is None:
-            raise HubProblem(AUTHORIZATION_CODE_REFUSED, "malformed")
+            raise code_refused("malformed")
         redemption = _Redemption(caller.system_id, request, nonces=caller.nonces, **self._hashes(code))
         return self._db.submit(self._redeem_many, redemption)
 
@@ -209,7 +209,7 @@ class Authorizations:
             guessing.count(one.system_id)
         if row is None:
             tx.audit.append(AuditEntry(actor, "authorization.redeem", "-", m.Standing.UNKNOWN.value))
-            return HubProblem(AUTHORIZATION_CODE_REFUSED, m.Standing.UNKNOWN.value)
+            return code_refused(m.Standing.UNKNOWN.value)
         found = m.standing(
             attempts=row.attempts, right_code=right_code, expires_at=row.expires_at,
             redeemed=row.redeemed_at is not None, revoked=row.revoked_at is not None, now=tx.now,
@@ -231,7 +231,7 @@ class Authorizations:
             store.count_attempt(tx.conn, row.id)
         outcome = word or "redeemed"
         tx.audit.append(AuditEntry(actor, "authorization.redeem", row.id, outcome, {"attempts": str(row.attempts)}))
-        return self._redeemed(row) if word is None else HubProblem(AUTHORIZATION_CODE_REFUSED, word)
+        return self._redeemed(row) if word is None else code_refused(word)
 
     def _redeemed(self, row: store.AuthorizationRow) -> m.AuthorizationRedeemed:
         return m.AuthorizationRedeemed(

@@ -17,6 +17,7 @@ from hub.access import replay
 from hub.access.callers import Caller
 from hub.db import AuditEntry, Tx
 from hub.ecerts.authorizations import model as m
+from hub.ecerts.authorizations.refusals import basis_refused
 from hub.ecerts.entries import Evidence, Item
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.following import FollowUps
@@ -104,7 +105,7 @@ class Beginnings:
         if request.subject is None:
             shown = self._bases.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
             if shown is None:
-                return HubProblem(EVIDENCE_BASIS_REFUSED, "authorization-not-usable")
+                return basis_refused("authorization-not-usable")
             holder = Holder(name=shown.name, code=shown.code, code_type=shown.code_type)
             request = request.model_copy(update={"subject": holder})
             index = self._bases.holder_index(shown)
@@ -242,4 +243,4 @@ class Beginnings:
             cited=anonymous(request, basis.reference) if basis.reference else None,
         )
         self._bases.record_uses(tx, [(subject_index, use)])
-        return HubProblem(EVIDENCE_BASIS_REFUSED, word)
+        return basis_refused(word)
