@@ -296,6 +296,9 @@ def test_a_code_travels_from_portal_to_counter_over_rest(hub: RunningHub, capfd:
     assert counter.send("POST", "/v1/authorizations/redeem", message).json() == taken.json()
     twice = counter.send("POST", "/v1/authorizations/redeem", {**message, "messageId": "hall-2"})
     problem(twice, 403, "authorization-code-refused", "redeemed-already")
+    assert (twice.json()["who"], twice.json()["faults"][0]["path"]) == ("applicant", "/code")
+    slip = counter.send("POST", "/v1/authorizations/redeem", {**message, "messageId": "hall-3", "code": "1234"})
+    assert (slip.json()["detail"], slip.json()["who"]) == ("malformed", "caller")
     path = f"/v1/authorizations/{issued_['authorizationId']}/revocation"
     problem(counter.send("POST", path, {"holder": wire(HOLDER)}), 404, "authorization-unknown")
     assert portal.send("POST", path, {"holder": wire(HOLDER)}).json()["id"] == issued_["authorizationId"]

@@ -77,6 +77,10 @@ def test_a_strangers_consent_opens_no_childs_record(world: World) -> None:
     assert "监护人" in gap.message_zh
     assert "guardian" in gap.message_en
     assert {one.document for one in answer.fields or ()} == {"id-card@guardian"}, "the stranger's own"
+    (tried,) = uses(world, world.child(CHILD))
+    assert (tried.ecert_type, tried.outcome) == ("enrolment-record", "evidence-basis-refused"), (
+        "its holder sees the attempt"
+    )
     asked = json.loads(world.audited("evidence.request")[0].detail)
     assert asked["refused"] == "enrolment-record guardianship-not-shown"
     world.consent(30, types=TYPES, purpose=PURPOSE, child=world.child(4))

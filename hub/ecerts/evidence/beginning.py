@@ -21,7 +21,7 @@ from hub.ecerts.authorizations.refusals import basis_refused
 from hub.ecerts.entries import Evidence, Item
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.following import FollowUps
-from hub.ecerts.evidence.planning import anonymous, at_their_libraries, cited, find_grounds, holder_of
+from hub.ecerts.evidence.planning import anonymous, at_their_libraries, by_role, cited, find_grounds, holder_of
 from hub.ecerts.evidence.views import EvidenceFile, grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
 from schemas import rules
@@ -171,6 +171,11 @@ class Beginnings:
             "subject": index[:16],
             "answer": request.answer.value,
         }
+        for (
+            document
+        ) in found.refused:  # somebody else's word for this holder's record: that it was tried is the holder's to know
+            owner = self._bases.holder_index(holder_of(by_role(request)[document.role]))
+            self._note_refused(tx, one, request, owner, document.type)
         if found.refused:
             detail["refused"] = "; ".join(f"{document} {word}" for document, word in found.refused.items())[:200]
         tx.audit.append(
@@ -224,12 +229,16 @@ class Beginnings:
     def _without_basis(
         self, tx: Tx, one: Begin, request: EvidenceRequest, subject_index: str, refused: Mapping[Evidence, str]
     ) -> HubProblem:
-        """The holder sees refused questions too."""
         basis = request.basis
         word = "consent-required" if basis.kind is BasisKind.LAW else f"no-{basis.kind.value}"
         if basis.kind is BasisKind.CONSENT and basis.reference is not None:
             word = "no-such-consent"  # another one may cover it: the caller named this one
-        word = next(iter(refused.values()), word)
+        self._note_refused(tx, one, request, subject_index)
+        return basis_refused(next(iter(refused.values()), word))
+
+    def _note_refused(self, tx: Tx, one: Begin, request: EvidenceRequest, index: str, ecert_type: str = "-") -> None:
+        """The holder sees refused questions too."""
+        basis = request.basis
         use = m.DataUse(
             at=tx.now,
             system_id=one.caller.system_id,
@@ -237,10 +246,9 @@ class Beginnings:
             basis_reference="-",
             case_id=request.case_reference,
             purpose=request.purpose,
-            ecert_type="-",
+            ecert_type=ecert_type,
             outcome=EVIDENCE_BASIS_REFUSED.code,
             item=request.item_code,
             cited=anonymous(request, basis.reference) if basis.reference else None,
         )
-        self._bases.record_uses(tx, [(subject_index, use)])
-        return basis_refused(word)
+        self._bases.record_uses(tx, [(index, use)])
