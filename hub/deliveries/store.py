@@ -5,7 +5,7 @@ Every change of state goes through a WHERE on the state before it, and is one of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -76,8 +76,15 @@ def enqueue(tx: Tx, vault: Vault, deliveries: Sequence[NewDelivery]) -> list[str
     return [str(row["id"]) for row in rows]
 
 
-def cancel_queued(tx: Tx, case_id: str) -> set[tuple[Kind, str]]:
-    """The case has ended: what waits to be sent never is (events and cancellations are).
+def cancel_queued(
+    tx: Tx,
+    case_id: str,
+    *,
+    kinds: Sequence[Kind] = ENDED_WITH_CASE,
+    subjects: Collection[str] | None = None,
+    word: str = "case-ended",
+) -> set[tuple[Kind, str]]:
+    """The case has ended: what waits to be sent never is (events and cancellations are). Or only what is of these subjects.
 
     Gives (kind, subject) of those that certainly never reached their peer. One whose earlier attempt is in doubt is not sent again
     either, but its peer may have it, so it is not among them. One under way now is left alone; its outcome finds the case ended.
@@ -86,16 +93,18 @@ def cancel_queued(tx: Tx, case_id: str) -> set[tuple[Kind, str]]:
     query = (
         sa.select(d.c.id, d.c.kind, d.c.subject, d.c.in_doubt)
         .where(d.c.case_id == case_id, d.c.state == State.QUEUED.value)
-        .where(d.c.kind.in_([kind.value for kind in ENDED_WITH_CASE]))
+        .where(d.c.kind.in_([kind.value for kind in kinds]))
         .order_by(d.c.id)
         .with_for_update()
     )
+    if subjects is not None:
+        query = query.where(d.c.subject.in_(sorted(subjects)))
     rows = tx.conn.execute(query).all()
     if rows:
         tx.conn.execute(
             sa.update(d)
             .where(d.c.id.in_([row.id for row in rows]), d.c.state == State.QUEUED.value)
-            .values(state=State.REFUSED.value, finished_at=tx.now, last_error="case-ended")
+            .values(state=State.REFUSED.value, finished_at=tx.now, last_error=word)
         )
         tx.audit.extend(
             AuditEntry("node", "delivery.cancel", row.id, State.REFUSED.value, {"case": case_id}) for row in rows

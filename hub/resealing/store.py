@@ -24,6 +24,7 @@ CONTEXTS: Final[Mapping[str, str]] = {
     "collect_rows.identifier_sealed": "collect_rows:{batch_id}:{row}:identifier",
     "collect_rows.record_sealed": "collect_rows:{batch_id}:{row}",
     "collected.identifier_sealed": "collected:{identifier_index}",
+    "data_uses.on_behalf_sealed": "data_uses:{id}",
     "deliveries.body_sealed": "deliveries:{id}",
     "differences.identifier_sealed": "collected:{identifier_index}",
     "endpoints.secrets_sealed": "endpoints:{id}",

@@ -98,11 +98,16 @@ def document_context(request_id: str, document: Evidence) -> str:
 
 
 def grounds_to_json(grounds: Grounds) -> str:
-    return json.dumps({str(document): [basis.kind.value, basis.reference] for document, basis in grounds.items()})
+    return json.dumps(
+        {
+            str(document): [one.kind.value, one.reference, *([one.of] if one.of else [])]
+            for document, one in grounds.items()
+        }
+    )
 
 
 def _grounds_from_json(text: str, words: Mapping[str, Evidence]) -> dict[Evidence, Basis]:
-    return {words[word]: Basis(BasisKind(kind), reference) for word, (kind, reference) in json.loads(text).items()}
+    return {words[word]: Basis(BasisKind(kind), *rest) for word, (kind, *rest) in json.loads(text).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +317,7 @@ def _being_asked(file: EvidenceFile, rule: Requirement) -> tuple[MissingView, ..
 def _gap(file: EvidenceFile, document: Evidence) -> MissingView:
     known, row = file.known[document], file.documents.get(document)
     followed_up = row is not None and row.followed_up
-    zh, en = words_of(known.standing, followed_up=followed_up)
+    zh, en = words_of(known.standing, followed_up=followed_up, reason=known.reason)
     return MissingView(
         document=str(document),
         state=known.standing.value,

@@ -34,10 +34,25 @@ _WORDS: Final = {
         "no source is registered here: the hub's administrator registers one",
     ),
 }
+_BY_REASON: Final = {  # where the reason says more than the standing
+    "guardianship-not-shown": (
+        "未证明是该未成年人的监护人: 由学生本人授权, 或登记写明该学生 (onBehalfOf) 的监护人同意; 学生须未满 18 周岁",
+        "not shown to be this child's guardian: the student authorizes it, or a guardian's consent that names the child "
+        "(onBehalfOf) is registered; the child must be under 18",
+    ),
+    "withdrawn": (
+        "持有人已撤回同意或授权: 请申请人重新授权或自行提交",
+        "the holder took the consent or authorization back: the applicant authorizes it anew or hands it in",
+    ),
+    "basis-ended": (
+        "同意或授权的使用期已结束: 请申请人重新授权或自行提交",
+        "the time of the consent or authorization is over: the applicant authorizes it anew or hands it in",
+    ),
+}
 _FOLLOWED_UP: Final = ("; 枢纽将继续询问并告知", "; the hub goes on asking and will tell")
 
 
-def words_of(standing: Standing, *, followed_up: bool) -> tuple[str, str]:
+def words_of(standing: Standing, *, followed_up: bool, reason: str | None = None) -> tuple[str, str]:
     """Of a standing that is not usable; of one that has not been asked for, that of a source that does not answer."""
-    zh, en = _WORDS.get(standing, _WORDS[Standing.UNREACHABLE])
+    zh, en = _BY_REASON.get(reason or "") or _WORDS.get(standing, _WORDS[Standing.UNREACHABLE])
     return (zh + _FOLLOWED_UP[0], en + _FOLLOWED_UP[1]) if followed_up else (zh, en)
