@@ -136,16 +136,41 @@ class EvidenceCaseState(StrEnum):
     ANSWERED = "answered"  # nothing more will come
 
 
+class SignerView(Canonical):
+    """Who made the signature that a finding is about, as the file says it."""
+
+    subject: str = Field(description="签名证书主体 the subject of the signer's certificate")
+    serial: str = Field(description="证书序列号, 十六进制 the certificate's serial number, hexadecimal")
+    signed_at: UtcDatetime | None = Field(None, description="签名时间 when it was signed")
+    seal_name: str | None = Field(None, description="印章名称 the name of the seal")
+
+
+class FindingView(Canonical):
+    """A finding of the verification report that decided the verdict (docs/verification.md). No personal data."""
+
+    axis: str = Field(description="检查项 what was judged: content, signature, seal, path …")
+    clause: str = Field(description="依据的标准条款 the clause of the standard")
+    detail_zh: str = Field(description="说明 (中文) the finding, in Chinese")
+    detail_en: str = Field(description="说明 (英文) the finding, in English")
+    signer: SignerView | None = None
+
+
 class MissingView(Canonical):
     """What stands between a requirement and its satisfaction. ``state`` is a word of docs/protocol/evidence-service.md."""
 
-    document: str  # the type; with @role where it is not the applicant's
-    state: str
-    reason: str | None = None
-    who_acts: str
-    message_zh: str  # what it means and who must act, for people
-    message_en: str
-    followed_up: bool = False  # the hub goes on asking and will tell
+    document: str = Field(description="证照类型, 他人的加 @角色 the type; with @role where it is not the applicant's")
+    state: str = Field(description="情形 a word of evidence-service.md")
+    reason: str | None = Field(None, description="原因 a word of evidence.md")
+    who_acts: str = Field(description="由谁处理 who must act: caller, applicant, peer, administrator")
+    message_zh: str = Field(description="含义与由谁处理 what it means and who must act, for people")
+    message_en: str = Field(description="the same in English")
+    followed_up: bool = Field(False, description="枢纽继续询问 the hub goes on asking and will tell")
+    checked_at: UtcDatetime | None = Field(None, description="何时查询或核验 when it was asked for or judged")
+    sha256: str | None = Field(
+        None, description="所核验文件的摘要 of the file that was judged; the file itself stays here"
+    )
+    indication: str | None = Field(None, description="核验结论 the verdict on the file: PASSED, FAILED, INDETERMINATE")
+    findings: tuple[FindingView, ...] = Field((), description="决定结论的检查项 the findings that decided it")
 
 
 class RequirementView(Canonical):

@@ -19,9 +19,10 @@ from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.bases import Bases
 from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import judging, store
+from hub.ecerts.evidence.file import EvidenceFile
 from hub.ecerts.evidence.judging import BY_NOTICE, Got, Judge, Sealed
 from hub.ecerts.evidence.planning import Question, cited, documents_of, holder_for, questions
-from hub.ecerts.evidence.views import Answered, EvidenceFile, Views, document_context
+from hub.ecerts.evidence.views import Answered, Views, document_context
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index

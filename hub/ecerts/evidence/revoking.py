@@ -18,8 +18,8 @@ from hub.access import replay
 from hub.access.callers import Caller, Service
 from hub.db import AuditEntry, Database, Tx
 from hub.ecerts.evidence import store
+from hub.ecerts.evidence.file import handed_out
 from hub.ecerts.evidence.following import REVOKED_EVENT, FollowUps
-from hub.ecerts.evidence.views import handed_out
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.revocations.relying import Revoked

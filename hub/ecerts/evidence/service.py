@@ -28,10 +28,11 @@ from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.beginning import Begin, Beginnings, Begun
 from hub.ecerts.evidence.fetching import Fetcher, standing_of
+from hub.ecerts.evidence.file import EvidenceFile
 from hub.ecerts.evidence.following import FollowUps, Settled, relied_on
 from hub.ecerts.evidence.judging import BY_NOTICE, HELD, Got
 from hub.ecerts.evidence.planning import Question, questions
-from hub.ecerts.evidence.views import Answered, EvidenceFile
+from hub.ecerts.evidence.views import Answered
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
