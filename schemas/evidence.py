@@ -218,6 +218,46 @@ class NoticeView(Canonical):
     deemed_valid_until: date
 
 
+class RestsOnBasis(Canonical):
+    """The ground on which a document was asked for."""
+
+    kind: BasisKind = Field(description="依据种类 consent, authorization or law")
+    reference: str = Field(
+        description="枢纽所据: 同意或授权的编号; 依法为事项与版本 the consent, the authorization, or the item and version"
+    )
+    cited: str | None = Field(None, description="贵系统所引, 证件号码与姓名已遮蔽 what your message named, masked")
+
+
+class RestsOnSource(Canonical):
+    """Who handed a document out, or answered the question."""
+
+    system: str = Field(description="来源系统编号 the system's id at the hub")
+    name: str = Field(description="来源系统名称 its name")
+
+
+class RestsOnDocument(Canonical):
+    """One document or record on which the answer rests. ``status``, ``indication`` and ``policy`` are of certificates only."""
+
+    document: str = Field(description="证照类型, 他人的加 @角色 the type; with @role where it is not the applicant's")
+    basis: RestsOnBasis
+    source: RestsOnSource | None = Field(None, description="来源; 已撤除的不列 absent where it has been removed since")
+    status: str | None = Field(None, description="来源所答状态 how the source said that it stands: valid, expired")
+    status_asked_at: UtcDatetime | None = Field(None, description="何时由来源答复 when the source said so")
+    indication: str | None = Field(None, description="核验结论 the verdict on the file: PASSED")
+    policy: str | None = Field(None, description="核验策略 the policy by which it was verified")
+
+
+class RestsView(Canonical):
+    """On what the answer rests, for whoever must show it. The signed predicate has the same under ``rests``."""
+
+    item: str = Field(description="事项与版本 the item and its version, such as 370105001001@1")
+    legal_basis: str = Field(description="事项目录所列依据 the item's legal basis, of the catalogue")
+    region: str = Field(description="办理区域 the region")
+    purpose: str = Field(description="用途 the registered purpose")
+    case_reference: str = Field(description="贵系统的办件号 your case")
+    documents: tuple[RestsOnDocument, ...] = Field((), description="满足要求的各材料 what satisfies the requirements")
+
+
 class EvidenceAnswer(Canonical):
     """The answer, whole or in part. ``documents``, ``fields`` or ``predicate`` is there, as was asked.
 
@@ -230,6 +270,7 @@ class EvidenceAnswer(Canonical):
     complete: bool  # every required requirement is satisfied
     asked_at: UtcDatetime
     answered_at: UtcDatetime | None = None
+    rests: RestsView | None = None
     requirements: tuple[RequirementView, ...] = ()
     notices: tuple[NoticeView, ...] | None = None
     documents: tuple[DocumentView, ...] | None = None

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
+from certs.jws import check_jws
+from certs.keys import PublicKey
 from hub.ecerts.evidence.views import Answered
 from schemas.evidence import EvidenceAnswer, MissingView
 from tests.integration.evidence_fixtures import simulators, world
-from tests.integration.evidence_world import World
+from tests.integration.evidence_world import HIRING, PURPOSE, REGION, World
 
 __all__ = ["simulators", "world"]  # fixtures
 STRANGE, ALTERED, SOMEBODY_ELSES, REVOKED, RESTRICTED, SUSPENDED = 40, 41, 42, 43, 45, 48
@@ -57,3 +63,64 @@ def test_what_the_source_does_not_hand_out_has_a_time_and_no_file(world: World) 
     gap = gaps(world.asked(REVOKED))["degree"]
     assert gap.checked_at is not None
     assert (gap.sha256, gap.indication, gap.findings) == (None, None, ())
+
+
+# --- on what it rests -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["fields", "documents", "predicate"])
+def test_an_answer_says_on_what_it_rests(world: World, form: str) -> None:
+    consent = world.consent(1).consent_id
+    answer = world.ask(world.request(1, answer=form, basis={"kind": "consent", "reference": consent}))
+    rests = answer.rests
+    assert rests is not None
+    assert (rests.item, rests.region, rests.purpose, rests.case_reference) == (
+        "370105001001@1",
+        REGION,
+        PURPOSE,
+        "case-1",
+    )
+    assert rests.legal_basis
+    by = {one.document: one for one in rests.documents}
+    assert by.keys() == {"id-card", "degree", "putonghua-level"}
+    for one in by.values():
+        assert (one.basis.kind, one.basis.reference, one.basis.cited) == ("consent", consent, consent)
+        assert one.source is not None
+        assert (one.source.system, one.source.name) == ("province", "province")
+        assert (one.status, one.indication, one.policy) == ("valid", "PASSED", "strict")
+        assert answer.asked_at <= one.status_asked_at <= answer.answered_at  # type: ignore[operator]
+    assert world.read(answer.id) == answer
+    if form == "predicate":
+        key = PublicKey.from_pem(world.peers.own.http_public.read_bytes())
+        said = json.loads(check_jws(answer.predicate or "", key).payload)
+        assert said["rests"] == rests.model_dump(mode="json", by_alias=True, exclude_none=True)
+        says_nothing_personal(world, 1, answer)
+
+
+def test_what_rests_on_the_law_says_what_was_cited_without_whose_it_is(world: World) -> None:
+    held = {**world.holder(1), "kind": "person", "role": "applicant"}
+    clause = f"《就业促进法》第十一条 {held['name']} {held['code']}"
+    answer = world.ask(
+        world.request(1, itemCode=HIRING, purpose="hiring-registration", basis={"kind": "law", "reference": clause})
+    )
+    (card,) = answer.rests.documents if answer.rests else ()
+    assert (card.basis.kind, card.basis.reference) == ("law", "370105002002@1")
+    assert (card.basis.cited or "").startswith("《就业促进法》第十一条")
+    text = answer.rests.model_dump_json() if answer.rests else ""
+    assert held["name"] not in text
+    assert held["code"] not in text
+
+
+def test_nothing_met_rests_on_no_document(world: World) -> None:
+    answer = world.asked(ALTERED)
+    assert answer.rests is not None
+    assert answer.rests.documents == ()
+
+
+def test_an_identity_check_has_a_source_and_no_file(world: World) -> None:
+    world.consent(2, types=("identity-check",), purpose="hiring-registration")
+    answer = world.ask(world.request(2, itemCode=HIRING, purpose="hiring-registration"))
+    (check,) = answer.rests.documents if answer.rests else ()
+    assert (check.document, check.source.system if check.source else None) == ("identity-check", "province")
+    assert (check.status, check.indication, check.policy) == (None, None, None)
+    assert check.status_asked_at is not None

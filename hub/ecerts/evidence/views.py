@@ -23,6 +23,7 @@ from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.file import EvidenceFile, handed_out
 from hub.ecerts.evidence.gaps import requirement_view
 from hub.ecerts.evidence.planning import Grounds, Planner, by_word
+from hub.ecerts.evidence.rests import Opened, rests_on
 from hub.ecerts.evidence.rules import EvidenceRules
 from hub.ecerts.notices import ExtensionNotices
 from hub.ecerts.presentations.model import FiledRequest
@@ -122,6 +123,7 @@ class Views:
         whole = [one for one in used if one.type in may_leave]
         parts = [one for one in used if one not in whole] if form is AnswerForm.DOCUMENTS else []
         parts = used if form is AnswerForm.FIELDS else parts
+        held = self._held(file, used)
         return EvidenceAnswer(
             id=row.id,
             message_id=row.message_id,
@@ -129,10 +131,11 @@ class Views:
             complete=plan.complete,
             asked_at=row.asked_at,
             answered_at=row.answered_at,
+            rests=rests_on(file, held, self.planner.routes),
             requirements=tuple(requirement_view(file, one) for one in plan.answers),
             notices=self._notices(file, used),
-            documents=self._documents(file, whole) if form is AnswerForm.DOCUMENTS else None,
-            fields=self._fields(file, parts) if form is AnswerForm.FIELDS or parts else None,
+            documents=self._documents(file, whole, held) if form is AnswerForm.DOCUMENTS else None,
+            fields=self._fields(file, parts, held) if form is AnswerForm.FIELDS or parts else None,
             predicate=row.predicate if form is AnswerForm.PREDICATE else None,
         )
 
@@ -144,10 +147,10 @@ class Views:
         )
         return found or None
 
-    def _documents(self, file: EvidenceFile, used: Sequence[Evidence]) -> tuple[DocumentView, ...]:
+    def _documents(self, file: EvidenceFile, used: Sequence[Evidence], held: Opened) -> tuple[DocumentView, ...]:
         found = []
         for document in used:
-            row, answer = file.documents[document], self._open_document(file, document)
+            row, answer = file.documents[document], held[document]
             if not isinstance(answer, EcertDocument) or row.checked_at is None or row.content_sha256 is None:
                 continue  # a record has no file: that it holds is what the requirement says
             found.append(
@@ -165,11 +168,11 @@ class Views:
             )
         return tuple(found)
 
-    def _fields(self, file: EvidenceFile, used: Sequence[Evidence]) -> tuple[FieldsView, ...]:
+    def _fields(self, file: EvidenceFile, used: Sequence[Evidence], held: Opened) -> tuple[FieldsView, ...]:
         allowed = self.rules.purpose[file.row.purpose].fields
         found = []
         for document in used:
-            row, answer = file.documents[document], self._open_document(file, document)
+            row, answer = file.documents[document], held[document]
             if answer is None or row.checked_at is None:
                 continue
             values = judging.fields_of(answer)
@@ -185,6 +188,10 @@ class Views:
                 )
             )
         return tuple(found)
+
+    def _held(self, file: EvidenceFile, used: Sequence[Evidence]) -> Opened:
+        """What is handed out, each opened once."""
+        return {document: self._open_document(file, document) for document in used}
 
     def _open_document(self, file: EvidenceFile, document: Evidence) -> judging.Held | None:
         sealed = file.documents[document].document_sealed
@@ -205,10 +212,10 @@ class Views:
         used = handed_out(plan)
         notices = self.notices.published(_numbers(file, used))
         ends = [one.deemed_valid_until for one in notices]
-        for document in used:
-            held = self._open_document(file, document)
-            if isinstance(held, EcertDocument) and file.known[document].notice is None:
-                last = judging.end_of(held, judging.fields_of(held))
+        held = self._held(file, used)
+        for document, one in held.items():
+            if isinstance(one, EcertDocument) and file.known[document].notice is None:
+                last = judging.end_of(one, judging.fields_of(one))
                 ends += [last] if last else []
         for day in ends:  # nobody may rely on it longer than on what it rests on
             until = min(until, datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=SHANGHAI))
@@ -221,6 +228,9 @@ class Views:
             "request": file.row.digest,  # SHA-256 of the message: whom it is about, without saying it
             "case": file.row.case_reference,
             "item": file.row.item_code,
+            "rests": rests_on(file, held, self.planner.routes).model_dump(
+                mode="json", by_alias=True, exclude_none=True
+            ),
             "requirements": {one.name: _yes_or_no(one) for one in plan.answers},
             "holds": {
                 str(document): {"answer": "yes", "type": judging.type_code_of(document.type) or document.type}
