@@ -65,6 +65,20 @@ def test_what_the_source_does_not_hand_out_has_a_time_and_no_file(world: World) 
     assert (gap.sha256, gap.indication, gap.findings) == (None, None, ())
 
 
+@pytest.mark.parametrize(
+    ("index", "who", "zh"),
+    [
+        (SOMEBODY_ELSES, "applicant", "核对姓名"),
+        (STRANGE, "administrator", "管理员"),
+        (ALTERED, "peer", "签章后被改动"),
+    ],
+)
+def test_who_is_to_act_follows_from_the_reason(world: World, index: int, who: str, zh: str) -> None:
+    gap = gaps(world.asked(index))["degree"]
+    assert (gap.state, gap.who_acts) == ("not-verified", who)
+    assert zh in gap.message_zh
+
+
 # --- on what it rests -----------------------------------------------------------------------------------------------------
 
 

@@ -142,7 +142,7 @@ def test_what_is_followed_up_is_deemed_valid_too(world: World) -> None:
         (NOT_FOUND, "no-match", "applicant", "没有此证照", "has none"),
         (RESTRICTED, "ask-the-person", "applicant", "本人", "the person"),
         (NOT_ACTIVATED, "pending-at-the-issuer", "peer", "尚不能答复", "cannot answer yet"),
-        (ALTERED, "not-verified", "peer", "不可信", "may not be relied on"),
+        (ALTERED, "not-verified", "peer", "不得采用", "may not be relied on"),
     ],
 )
 def test_each_verdict_says_who_acts_in_both_languages(

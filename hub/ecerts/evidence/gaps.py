@@ -11,7 +11,7 @@ from hub.ecerts.entries import Evidence, Requirement
 from hub.ecerts.evidence.file import EvidenceFile
 from hub.ecerts.evidence.planning import anonymous
 from hub.ecerts.evidence.words import words_of
-from hub.ecerts.solver import WHO_ACTS, RequirementAnswer, RequirementState, Standing
+from hub.ecerts.solver import RequirementAnswer, RequirementState, Standing
 from schemas.evidence import EvidenceRequest, FindingView, MissingView, RequirementView, SignerView
 
 MAX_FINDINGS: Final = 8  # a hostile file has as many signatures as it likes
@@ -55,15 +55,15 @@ def _being_asked(file: EvidenceFile, rule: Requirement) -> tuple[MissingView, ..
 def _gap(file: EvidenceFile, document: Evidence) -> MissingView:
     known, row = file.known[document], file.documents.get(document)
     followed_up = row is not None and row.followed_up
-    zh, en = words_of(known.standing, followed_up=followed_up)
+    said = words_of(known.standing, known.reason, followed_up=followed_up)
     report: Mapping[str, Any] = from_json(row.report) if row is not None and row.report else {}
     return MissingView(
         document=str(document),
         state=known.standing.value,
         reason=known.reason,
-        who_acts=WHO_ACTS[known.standing].value,
-        message_zh=zh,
-        message_en=en,
+        who_acts=said.who.value,
+        message_zh=said.zh,
+        message_en=said.en,
         followed_up=followed_up,
         checked_at=row.checked_at if row is not None else None,
         sha256=report.get("digest_sha256"),
