@@ -159,7 +159,10 @@ class MissingView(Canonical):
     """What stands between a requirement and its satisfaction. ``state`` is a word of docs/protocol/evidence-service.md."""
 
     document: str = Field(description="证照类型, 他人的加 @角色 the type; with @role where it is not the applicant's")
-    state: str = Field(description="情形 a word of evidence-service.md")
+    state: str = Field(
+        description="情形 no-match, ask-the-person, pending-at-the-issuer, issuer-unreachable, revoked, expired, suspended, "
+        "not-verified, no-source"
+    )
     reason: str | None = Field(None, description="原因 a word of evidence.md")
     who_acts: str = Field(description="由谁处理 who must act: caller, applicant, peer, administrator")
     message_zh: str = Field(description="含义与由谁处理 what it means and who must act, for people")

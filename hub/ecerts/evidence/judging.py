@@ -40,12 +40,17 @@ REFUSED_AS: Final = {
     "not-found": Standing.NO_MATCH,
     "revoked": Standing.REVOKED,
     "expired": Standing.EXPIRED,
+    "suspended": Standing.SUSPENDED,
     "not-activated": Standing.PENDING,
     "type-unpublished": Standing.NO_SOURCE,
 }
 Held = EcertDocument | PersonAnswer | EnrolmentRecord  # what an answer can rest on
 HELD: Final = (EcertDocument, PersonAnswer, EnrolmentRecord)
-_STATUS_AS: Final = {EcertStatus.REVOKED: Standing.REVOKED, EcertStatus.EXPIRED: Standing.EXPIRED}
+_STATUS_AS: Final = {
+    EcertStatus.REVOKED: Standing.REVOKED,
+    EcertStatus.EXPIRED: Standing.EXPIRED,
+    EcertStatus.SUSPENDED: Standing.SUSPENDED,
+}
 _DAY: Final = re.compile(r"([0-9]{4})\D?([0-9]{1,2})\D?([0-9]{1,2})\D?", re.ASCII)
 
 

@@ -41,7 +41,7 @@ from schemas.evidence import (
 
 KEY_ID: Final = "exchange-hub"  # what partners know the hub's http key as
 PREDICATE_TYPE: Final = "evidence-predicate+jws"
-_FINAL_NO: Final = frozenset({Standing.NO_MATCH, Standing.REVOKED, Standing.EXPIRED})
+_FINAL_NO: Final = frozenset({Standing.NO_MATCH, Standing.REVOKED, Standing.EXPIRED, Standing.SUSPENDED})
 
 
 @dataclass(frozen=True, slots=True)

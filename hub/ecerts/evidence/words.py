@@ -41,6 +41,10 @@ _OF_STANDING: Final = {
         "证照已过期, 且无延期公告: 请申请人换发",
         "it ran out, and no notice extends it: the applicant renews it",
     ),
+    Standing.SUSPENDED: (
+        "证照已暂停效力, 不得采用; 请持证人向发证机关办理",
+        "it is suspended and may not be relied on, on paper neither: its holder turns to the office that issued it",
+    ),
     Standing.NOT_VERIFIED: (
         "证照文件不可信, 不得采用: 请发证单位核查",
         "the file may not be relied on: the issuer looks into it",
@@ -141,7 +145,7 @@ OF_REASON: Final = {
     ),
     "status-revoked": _at_the_issuer("证照已吊销或注销", "it was revoked"),
     "status-expired": _at_the_issuer("证照已过期", "it ran out"),
-    "status-suspended": _at_the_issuer("证照已暂停效力, 不得采用", "it is suspended and may not be relied on"),
+    "status-suspended": Said(_APPLICANT, *_OF_STANDING[Standing.SUSPENDED]),
     "status-not-activated": _at_the_issuer("证照尚未激活", "it is not activated yet"),
     "status-unknown": Said(
         _PEER, "来源没有说明证照状态: 请发证单位核查", "the source does not say how it stands: the issuer acts"

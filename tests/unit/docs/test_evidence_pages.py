@@ -12,7 +12,7 @@ import pytest
 from certs.report import SubIndication
 from hub.ecerts.evidence.words import OF_REASON, words_of
 from hub.ecerts.solver import USABLE, WHO_ACTS, Standing
-from schemas.evidence import EvidenceAnswer
+from schemas.evidence import EvidenceAnswer, MissingView
 from schemas.problems import WhoActs
 
 PAGES = Path(__file__).parents[3] / "docs" / "protocol"
@@ -73,3 +73,8 @@ def test_the_reason_decides_who_is_sent_where(standing: Standing, reason: str, w
     said = words_of(standing, reason, followed_up=False)
     assert said.who is who
     assert zh in said.zh
+
+
+def test_the_description_lists_every_standing_of_a_gap() -> None:
+    told = MissingView.model_fields["state"].description or ""
+    assert set(re.findall(r"[a-z-]+", told)) == set(Standing) - USABLE
