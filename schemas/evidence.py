@@ -13,6 +13,7 @@ from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
 from schemas.fields import EnrolmentNumber, IdNumber, MessageId, Reference, RegionCode, ShortText, UtcDatetime
 from schemas.numbers import check_credit_code, check_id_number
+from schemas.revocations import RevocationReason
 from schemas.rules import FieldError
 
 ORGANISATION_TYPE = "001"
@@ -155,6 +156,15 @@ class FindingView(Canonical):
     signer: SignerView | None = None
 
 
+class RevocationView(Canonical):
+    """The notice by which the issuer revoked a document (docs/protocol/revocations.md)."""
+
+    notice: str = Field(description="通知编号 the notice's id at the hub")
+    source: str = Field(description="决定书或记录的文号 the decision or record behind it, by its number")
+    reason: RevocationReason
+    revoked_at: UtcDatetime = Field(description="自何时起无效 since when it holds no longer")
+
+
 class MissingView(Canonical):
     """What stands between a requirement and its satisfaction. ``state`` is a word of docs/protocol/evidence-service.md."""
 
@@ -174,6 +184,7 @@ class MissingView(Canonical):
     )
     indication: str | None = Field(None, description="核验结论 the verdict on the file: PASSED, FAILED, INDETERMINATE")
     findings: tuple[FindingView, ...] = Field((), description="决定结论的检查项 the findings that decided it")
+    revocation: RevocationView | None = Field(None, description="发证机关通知吊销的 where its issuer gave notice")
 
 
 class RequirementView(Canonical):
@@ -273,6 +284,9 @@ class EvidenceAnswer(Canonical):
     complete: bool  # every required requirement is satisfied
     asked_at: UtcDatetime
     answered_at: UtcDatetime | None = None
+    changed_at: UtcDatetime | None = Field(
+        None, description="答复之后因吊销通知改变的时间 when a notice changed it afterwards"
+    )
     rests: RestsView | None = None
     requirements: tuple[RequirementView, ...] = ()
     notices: tuple[NoticeView, ...] | None = None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
 
 from certs.jws import check_jws
 from certs.keys import PublicKey
+from hub.ecerts.evidence.revoking import reinstate
 from hub.ecerts.evidence.views import Answered
 from schemas.evidence import EvidenceAnswer, MissingView
 from tests.integration.evidence_fixtures import simulators, world
 from tests.integration.evidence_world import HIRING, PURPOSE, REGION, World
+from tests.integration.test_revocations import identifier, notice, take
 
 __all__ = ["simulators", "world"]  # fixtures
 STRANGE, ALTERED, SOMEBODY_ELSES, REVOKED, RESTRICTED, SUSPENDED = 40, 41, 42, 43, 45, 48
@@ -138,3 +141,58 @@ def test_an_identity_check_has_a_source_and_no_file(world: World) -> None:
     assert (check.document, check.source.system if check.source else None) == ("identity-check", "province")
     assert (check.status, check.indication, check.policy) == (None, None, None)
     assert check.status_asked_at is not None
+
+
+# --- a notice of revocation ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["documents", "predicate"])
+def test_what_a_notice_revoked_names_the_decision_and_since_when(world: World, form: str) -> None:
+    answer = world.asked(1, answer=form)
+    assert answer.changed_at is None
+    message = notice(identifier(world, 1, "putonghua-level"))
+    accepted = take(world, message)
+    now = world.read(answer.id)
+    gap = gaps(now)["putonghua-level"]
+    assert (gap.state, gap.reason) == ("revoked", "revoked-after-answer")
+    said = gap.revocation
+    assert said is not None
+    assert (said.notice, said.source, said.reason) == (accepted.id, message.source, "annulled")
+    assert said.revoked_at == message.revoked_at
+    assert now.changed_at == accepted.received_at
+    assert len(gap.sha256 or "") == 64
+    assert now.rests is not None
+    assert "putonghua-level" not in {one.document for one in now.rests.documents}
+    # the audit log: one entry for the notice, one for the answer
+    (of_notice,) = world.audited("evidence.revocation")
+    detail = json.loads(of_notice.detail)
+    assert detail["revokedAt"] == message.revoked_at.isoformat()
+    assert detail["sourceDigest"] == hashlib.sha256(message.source.encode()).hexdigest()
+    (of_answer,) = world.audited("evidence.revoked")
+    assert (of_answer.object, of_answer.outcome) == (answer.id, "told")
+    assert json.loads(of_answer.detail)["notice"] == accepted.id
+    # what comes later, while the source still calls it valid, names the same decision, also when it is read again
+    later = world.ask(world.request(1, answer=form))
+    assert gaps(later)["putonghua-level"].reason == "revoked-by-notice"
+    assert gaps(later)["putonghua-level"].revocation == said
+    assert later.changed_at is None
+    assert world.read(later.id) == later
+    # a notice that was wrong is taken back; what it did to answers stays, and so does its name
+    world.db.write(
+        lambda tx: reinstate(
+            tx, world.parts.follow_ups, identifier(world, 1, "putonghua-level"), "operator:test", "wrong"
+        )
+    )
+    assert gaps(world.read(later.id))["putonghua-level"].revocation == said
+
+
+def test_what_is_followed_up_and_revoked_meanwhile_names_the_decision(world: World) -> None:
+    world.consent(2)
+    world.peers.library.fail("down")
+    pending = world.ask(world.request(2, deadlineS=2))
+    world.peers.library.fail("none")
+    accepted = take(world, notice(identifier(world, 2, "putonghua-level")))
+    with world.worker():
+        done = world.until(pending.id, "answered")
+    said = gaps(done)["putonghua-level"].revocation
+    assert (said.notice if said else None) == accepted.id

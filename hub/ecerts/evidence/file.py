@@ -9,7 +9,8 @@ from functools import cached_property
 from hub.ecerts.entries import Evidence, Item
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.planning import Grounds
-from hub.ecerts.solver import Known, Plan, RequirementState, solve
+from hub.ecerts.revocations.store import NoticeRow
+from hub.ecerts.solver import Known, Plan, RequirementState, Standing, solve
 from schemas.evidence import EvidenceRequest
 
 
@@ -23,6 +24,7 @@ class EvidenceFile:
     grounds: Grounds
     documents: Mapping[Evidence, store.DocumentRow]
     known: Mapping[Evidence, Known]
+    revocations: Mapping[str, NoticeRow] = field(default_factory=dict)  # the notices that revoked documents, by id
     opened: Mapping[Evidence, judging.Held] = field(default_factory=dict)  # what is sealed in rows, where it is at hand
 
     @cached_property
@@ -34,6 +36,12 @@ class EvidenceFile:
         changed = replace(self, row=row)
         changed.__dict__["plan"] = self.plan
         return changed
+
+    @property
+    def revoked_by(self) -> set[str]:
+        """The ids of the notices by which documents were revoked here; of what its source called revoked there is none."""
+        revoked = (row for row in self.documents.values() if row.standing == Standing.REVOKED.value)
+        return {row.notice for row in revoked if row.notice is not None}
 
     @property
     def endpoints(self) -> dict[Evidence, str]:

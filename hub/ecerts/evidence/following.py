@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy.engine import Connection
+
 from adapters.contract import CaseEvent, EcertDocument, RetryLater
 from hub.db import AuditEntry, Database, Tx
 from hub.deliveries import store as deliveries
@@ -103,6 +105,11 @@ class FollowUps:
         content = self.vault.seal(judging.to_bytes(answer), document_context(request_id, document))
         return Sealed(judging.content_digest(answer), content, index)
 
+    def named(self, conn: Connection, file: EvidenceFile) -> EvidenceFile:
+        """With the notices that revoked something of it: asked for only where one did."""
+        ids = file.revoked_by
+        return replace(file, revocations=revocations.notices(conn, ids)) if ids - file.revocations.keys() else file
+
     def load(self, tx: Tx, request_id: str) -> EvidenceFile | None:
         """The request, locked."""
         row = store.request(tx.conn, request_id, lock=True)
@@ -184,8 +191,10 @@ class FollowUps:
         What a notice has revoked meanwhile is not handed out, whatever its source said.
         """
         gone = revocations.revoked(tx.conn, relied_on(changed))
-        struck = [_struck(row) if row.identifier_index in gone else row for row in changed]
-        one = self.settled(file, struck, tx.now)
+        struck = [
+            _struck(row, gone[row.identifier_index or ""]) if row.identifier_index in gone else row for row in changed
+        ]
+        one = self.settled(self.named(tx.conn, self.changed(file, struck)), struck, tx.now)
         self.write(tx, one)
         row = one.file.row
         if row.state == EvidenceCaseState.ANSWERED.value:
@@ -326,8 +335,9 @@ def relied_on(rows: Iterable[store.DocumentRow]) -> set[str]:
     return {row.identifier_index for row in rows if row.identifier_index and row.document_sealed is not None}
 
 
-def _struck(row: store.DocumentRow) -> store.DocumentRow:
-    return replace(row, standing=Standing.REVOKED.value, reason=BY_NOTICE, notice=None, document_sealed=None)
+def _struck(row: store.DocumentRow, notice_id: str) -> store.DocumentRow:
+    """``notice`` of what was revoked is the notice that revoked it."""
+    return replace(row, standing=Standing.REVOKED.value, reason=BY_NOTICE, notice=notice_id, document_sealed=None)
 
 
 def _followed(row: store.DocumentRow) -> store.DocumentRow:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic_core import from_json
 
 from hub.ecerts.entries import Evidence, Requirement
 from hub.ecerts.evidence.file import EvidenceFile
+from hub.ecerts.evidence.judging import AFTER_ANSWER
 from hub.ecerts.evidence.planning import anonymous
+from hub.ecerts.evidence.store import DocumentRow
 from hub.ecerts.evidence.words import words_of
 from hub.ecerts.solver import RequirementAnswer, RequirementState, Standing
-from schemas.evidence import EvidenceRequest, FindingView, MissingView, RequirementView, SignerView
+from schemas.evidence import EvidenceRequest, FindingView, MissingView, RequirementView, RevocationView, SignerView
+from schemas.revocations import RevocationReason
 
 MAX_FINDINGS: Final = 8  # a hostile file has as many signatures as it likes
 
@@ -34,6 +38,20 @@ def requirement_view(file: EvidenceFile, one: RequirementAnswer) -> RequirementV
         notices=one.notices,
         missing=missing,
     )
+
+
+def changed_at(file: EvidenceFile) -> datetime | None:
+    """When a notice changed what had been answered; None if none did."""
+    after = {row.notice for row in file.documents.values() if row.reason == AFTER_ANSWER}
+    return max((one.received_at for one in file.revocations.values() if one.id in after), default=None)
+
+
+def _revocation(file: EvidenceFile, row: DocumentRow | None) -> RevocationView | None:
+    notice = file.revocations.get(row.notice or "") if row is not None else None
+    if notice is None:
+        return None
+    reason = RevocationReason(notice.reason)
+    return RevocationView(notice=notice.id, source=notice.source, reason=reason, revoked_at=notice.revoked_at)
 
 
 def _revoked(file: EvidenceFile, rule: Requirement) -> tuple[MissingView, ...]:
@@ -69,6 +87,7 @@ def _gap(file: EvidenceFile, document: Evidence) -> MissingView:
         sha256=report.get("digest_sha256"),
         indication=report.get("indication"),
         findings=_deciding(report, file.request) if report else (),
+        revocation=_revocation(file, row),
     )
 
 

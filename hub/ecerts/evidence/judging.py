@@ -36,6 +36,7 @@ from schemas.transfers import EvidenceState
 
 # what a source's refusal means; every other word: the person hands the document in otherwise
 BY_NOTICE: Final = "revoked-by-notice"
+AFTER_ANSWER: Final = "revoked-after-answer"
 REFUSED_AS: Final = {
     "not-found": Standing.NO_MATCH,
     "revoked": Standing.REVOKED,

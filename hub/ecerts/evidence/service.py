@@ -42,9 +42,9 @@ from schemas.problems import EVIDENCE_UNKNOWN, ITEM_UNKNOWN, HubProblem
 
 @dataclass(frozen=True, slots=True)
 class _Revoked:
-    """Instead of a commit: a notice names some of what the answer would rest on. ``indexes``: of any run of the batch."""
+    """Instead of a commit: notices name some of what the answer would rest on. ``by_index``: of any run of the batch, their ids."""
 
-    indexes: frozenset[str]
+    by_index: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +127,16 @@ class EvidenceService:
             # what is revoked is struck out, and its alternative asked for if there is time
             rows = finish.ready.file.documents
             got |= {
-                document: Got(Standing.REVOKED, BY_NOTICE, report=one.report, checked_at=one.checked_at, made=one.made)
+                document: Got(
+                    Standing.REVOKED, BY_NOTICE, outcome.by_index[index], report=one.report, checked_at=one.checked_at,
+                    made=one.made,
+                )
                 for document, one in got.items()
-                if rows[document].identifier_index in outcome.indexes
-            }
+                if (index := rows[document].identifier_index or "") in outcome.by_index
+            }  # fmt: skip
+            ids = {one.notice for one in got.values() if one.standing is Standing.REVOKED and one.notice is not None}
+            with self._db.read() as conn:
+                file = replace(file, revocations={**file.revocations, **revocations.notices(conn, ids)})
 
     def _finish_of(
         self, file: EvidenceFile, asked: Mapping[Evidence, Question], got: Mapping[Evidence, Got], *, exact: bool
@@ -152,7 +158,7 @@ class EvidenceService:
     def _finish_many(self, tx: Tx, runs: Sequence[_Finish]) -> list[Answered | _Revoked | None]:
         revocations.lock_shared(tx.conn)
         gone = revocations.revoked(tx.conn, set().union(*(run.relied_on for run in runs)))
-        return [_Revoked(gone) if gone & run.relied_on else self._finish(tx, run) for run in runs]
+        return [_Revoked(gone) if gone.keys() & run.relied_on else self._finish(tx, run) for run in runs]
 
     def _finish(self, tx: Tx, run: _Finish) -> Answered | None:
         endpoint_health.note(tx, run.signs, self._breaker, self._node)  # whoever's answer stands: the calls were made
@@ -200,7 +206,8 @@ class EvidenceService:
         with self._db.read() as conn:
             row = store.request(conn, request_id)
             rows = store.documents(conn, request_id)
-        return None if row is None else self._views.open(row, rows, self._items.current())
+            file = None if row is None else self._views.open(row, rows, self._items.current())
+            return None if file is None else self._follow_ups.named(conn, file)
 
     def _answer(self, request_id: str) -> Answered:
         file = self._open(request_id)

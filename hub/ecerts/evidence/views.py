@@ -21,7 +21,7 @@ from hub.ecerts.catalogue import Catalogue
 from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.file import EvidenceFile, handed_out
-from hub.ecerts.evidence.gaps import requirement_view
+from hub.ecerts.evidence.gaps import changed_at, requirement_view
 from hub.ecerts.evidence.planning import Grounds, Planner, by_word
 from hub.ecerts.evidence.rests import Opened, rests_on
 from hub.ecerts.evidence.rules import EvidenceRules
@@ -131,6 +131,7 @@ class Views:
             complete=plan.complete,
             asked_at=row.asked_at,
             answered_at=row.answered_at,
+            changed_at=changed_at(file),
             rests=rests_on(file, held, self.planner.routes),
             requirements=tuple(requirement_view(file, one) for one in plan.answers),
             notices=self._notices(file, used),
