@@ -177,6 +177,7 @@ class MissingView(Canonical):
     who_acts: str = Field(description="由谁处理 who must act: caller, applicant, peer, administrator")
     message_zh: str = Field(description="含义与由谁处理 what it means and who must act, for people")
     message_en: str = Field(description="the same in English")
+    nearest: bool = Field(description="属最接近满足的一种组合 of the alternative that is nearest to being whole")
     followed_up: bool = Field(False, description="枢纽继续询问 the hub goes on asking and will tell")
     checked_at: UtcDatetime | None = Field(None, description="何时查询或核验 when it was asked for or judged")
     sha256: str | None = Field(
@@ -192,10 +193,13 @@ class RequirementView(Canonical):
     title_zh: str
     title_en: str
     required: bool
+    accepts: str = Field(description="可接受材料 what satisfies it: | or, + together, such as degree | diploma")
     satisfied: bool
     by: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()  # extension notices on which it rests
-    missing: tuple[MissingView, ...] = ()
+    missing: tuple[MissingView, ...] = Field(
+        (), description="各种组合的缺口, 最接近的在前 of every alternative, nearest first"
+    )
 
 
 class DocumentView(Canonical):
@@ -220,7 +224,10 @@ class FieldsView(Canonical):
     sha256: str | None = None
     verified_at: UtcDatetime
     notice: str | None = None
-    fields: dict[str, str]
+    fields: dict[str, str] = Field(description="签章覆盖的原文, 一字不改 as sealed, to the letter")
+    dates: dict[str, date] | None = Field(
+        None, description="其中可认读的日期 those of the fields that are days, as YYYY-MM-DD"
+    )
 
 
 class NoticeView(Canonical):

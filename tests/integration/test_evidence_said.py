@@ -196,3 +196,23 @@ def test_what_is_followed_up_and_revoked_meanwhile_names_the_decision(world: Wor
         done = world.until(pending.id, "answered")
     said = gaps(done)["putonghua-level"].revocation
     assert (said.notice if said else None) == accepted.id
+
+
+# --- alternatives, and dates ----------------------------------------------------------------------------------------------------
+
+
+def test_the_gaps_of_every_alternative_are_told_and_which_is_nearest(world: World) -> None:
+    world.consent(REVOKED, types=("id-card", "degree", "putonghua-level"))
+    answer = world.ask(world.request(REVOKED))
+    (education,) = [one for one in answer.requirements if one.name == "education"]
+    assert education.accepts == "degree | diploma"
+    assert [(gap.document, gap.state, gap.nearest) for gap in education.missing] == [
+        ("diploma", "ask-the-person", True),
+        ("degree", "revoked", False),
+    ]
+    whole = world.asked(3)
+    assert {one.accepts for one in whole.requirements} >= {"degree | diploma", "id-card"}
+    # a date leaves as it is sealed, and beside it as a day that a program can read
+    by = {seen.document: seen for seen in whole.fields or ()}
+    assert (by["degree"].dates or {}).keys() == {"issued_on"}
+    assert "issued_on" in by["degree"].fields

@@ -14,7 +14,7 @@ from hub.ecerts.evidence.judging import AFTER_ANSWER
 from hub.ecerts.evidence.planning import anonymous
 from hub.ecerts.evidence.store import DocumentRow
 from hub.ecerts.evidence.words import words_of
-from hub.ecerts.solver import RequirementAnswer, RequirementState, Standing
+from hub.ecerts.solver import USABLE, RequirementAnswer, RequirementState, Standing
 from schemas.evidence import EvidenceRequest, FindingView, MissingView, RequirementView, RevocationView, SignerView
 from schemas.revocations import RevocationReason
 
@@ -25,14 +25,15 @@ def requirement_view(file: EvidenceFile, one: RequirementAnswer) -> RequirementV
     rule = next(requirement for requirement in file.item.requirements if requirement.name == one.name)
     missing: tuple[MissingView, ...] = ()
     if one.state is not RequirementState.SATISFIED:
-        missing = (
-            _being_asked(file, rule) or tuple(_gap(file, gap.evidence) for gap in one.missing) or _revoked(file, rule)
-        )
+        nearest = _being_asked(file, rule) or tuple(gap.evidence for gap in one.missing) or _revoked(file, rule)
+        named = dict.fromkeys((*nearest, *unusable(file, rule)))
+        missing = tuple(_gap(file, document, nearest=document in nearest) for document in named)
     return RequirementView(
         name=one.name,
         title_zh=rule.title_zh,
         title_en=rule.title_en,
         required=one.required,
+        accepts=rule.evidence,
         satisfied=one.state is RequirementState.SATISFIED,
         by=tuple(str(document) for document in one.by) if one.state is RequirementState.SATISFIED else (),
         notices=one.notices,
@@ -54,23 +55,28 @@ def _revocation(file: EvidenceFile, row: DocumentRow | None) -> RevocationView |
     return RevocationView(notice=notice.id, source=notice.source, reason=reason, revoked_at=notice.revoked_at)
 
 
-def _revoked(file: EvidenceFile, rule: Requirement) -> tuple[MissingView, ...]:
-    """What it rested on until a notice came; an alternative that was never asked for is asked for by a new request."""
+def unusable(file: EvidenceFile, rule: Requirement) -> tuple[Evidence, ...]:
+    """The gaps of every alternative, in the catalogue's order; what was never asked for is none."""
     named = dict.fromkeys(document for documents in rule.alternatives for document in sorted(documents))
-    return tuple(_gap(file, one) for one in named if file.known[one].standing is Standing.REVOKED)
+    return tuple(one for one in named if file.known[one].standing not in USABLE)
 
 
-def _being_asked(file: EvidenceFile, rule: Requirement) -> tuple[MissingView, ...]:
+def _revoked(file: EvidenceFile, rule: Requirement) -> tuple[Evidence, ...]:
+    """What it rested on until a notice came; an alternative that was never asked for is asked for by a new request."""
+    return tuple(one for one in unusable(file, rule) if file.known[one].standing is Standing.REVOKED)
+
+
+def _being_asked(file: EvidenceFile, rule: Requirement) -> tuple[Evidence, ...]:
     """The gaps of an alternative that will be whole if what is being asked for comes; empty if there is none."""
     for documents in rule.alternatives:
         rows = {document: file.documents.get(document) for document in sorted(documents)}
         gaps = [d for d in rows if file.known[d].standing not in (Standing.HELD, Standing.DEEMED_VALID)]
         if gaps and all((row := rows[document]) is not None and row.followed_up for document in gaps):
-            return tuple(_gap(file, document) for document in gaps)
+            return tuple(gaps)
     return ()
 
 
-def _gap(file: EvidenceFile, document: Evidence) -> MissingView:
+def _gap(file: EvidenceFile, document: Evidence, *, nearest: bool) -> MissingView:
     known, row = file.known[document], file.documents.get(document)
     followed_up = row is not None and row.followed_up
     said = words_of(known.standing, known.reason, followed_up=followed_up)
@@ -82,6 +88,7 @@ def _gap(file: EvidenceFile, document: Evidence) -> MissingView:
         who_acts=said.who.value,
         message_zh=said.zh,
         message_en=said.en,
+        nearest=nearest,
         followed_up=followed_up,
         checked_at=row.checked_at if row is not None else None,
         sha256=report.get("digest_sha256"),

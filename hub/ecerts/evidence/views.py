@@ -186,6 +186,7 @@ class Views:
                     verified_at=row.checked_at,
                     notice=row.notice,
                     fields=seen,
+                    dates=judging.days_of(seen) or None,
                 )
             )
         return tuple(found)
