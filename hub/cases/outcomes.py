@@ -160,7 +160,7 @@ def _revoked(tx: Tx, finished: Sequence[Finished]) -> frozenset[str]:
     if not indexes:
         return frozenset()
     revocations.lock_shared(tx.conn)
-    return revocations.revoked(tx.conn, indexes)
+    return frozenset(revocations.revoked(tx.conn, indexes))
 
 
 def _judge_person(answer: PersonAnswer) -> EvidenceResult:

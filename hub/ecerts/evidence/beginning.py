@@ -20,9 +20,10 @@ from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.refusals import basis_refused
 from hub.ecerts.entries import Evidence, Item
 from hub.ecerts.evidence import store
+from hub.ecerts.evidence.file import EvidenceFile
 from hub.ecerts.evidence.following import FollowUps
 from hub.ecerts.evidence.planning import anonymous, at_their_libraries, by_role, cited, find_grounds, holder_of
-from hub.ecerts.evidence.views import EvidenceFile, grounds_to_json, request_context
+from hub.ecerts.evidence.views import grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
 from schemas import rules
 from schemas.evidence import BasisKind, EvidenceCaseState, EvidenceRequest, Holder

@@ -20,10 +20,11 @@ from hub.deliveries.model import Finished, Kind, NewDelivery, State
 from hub.ecerts.authorizations.bases import LAPSED, Bases
 from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import judging, store
+from hub.ecerts.evidence.file import EvidenceFile, handed_out
 from hub.ecerts.evidence.judging import BY_NOTICE, Got, Judge, Sealed
 from hub.ecerts.evidence.planning import Question, documents_of, questions
 from hub.ecerts.evidence.uses import uses_of
-from hub.ecerts.evidence.views import Answered, EvidenceFile, Views, document_context, handed_out
+from hub.ecerts.evidence.views import Answered, Views, document_context
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
@@ -110,6 +111,11 @@ class FollowUps:
         content = self.vault.seal(judging.to_bytes(answer), document_context(request_id, document))
         return Sealed(judging.content_digest(answer), content, index)
 
+    def named(self, conn: Connection, file: EvidenceFile) -> EvidenceFile:
+        """With the notices that revoked something of it: asked for only where one did."""
+        ids = file.revoked_by
+        return replace(file, revocations=revocations.notices(conn, ids)) if ids - file.revocations.keys() else file
+
     def load(self, tx: Tx, request_id: str) -> EvidenceFile | None:
         """The request, locked."""
         row = store.request(tx.conn, request_id, lock=True)
@@ -191,8 +197,10 @@ class FollowUps:
         What a notice has revoked meanwhile is not handed out, whatever its source said.
         """
         gone = revocations.revoked(tx.conn, relied_on(changed))
-        struck = [_struck(row) if row.identifier_index in gone else row for row in changed]
-        one = self.settled(file, struck, tx.now)
+        struck = [
+            _struck(row, gone[row.identifier_index or ""]) if row.identifier_index in gone else row for row in changed
+        ]
+        one = self.settled(self.named(tx.conn, self.changed(file, struck)), struck, tx.now)
         self.write(tx, one)
         row = one.file.row
         if row.state == EvidenceCaseState.ANSWERED.value:
@@ -360,8 +368,9 @@ def lapsed_documents(
     }
 
 
-def _struck(row: store.DocumentRow) -> store.DocumentRow:
-    return replace(row, standing=Standing.REVOKED.value, reason=BY_NOTICE, notice=None, document_sealed=None)
+def _struck(row: store.DocumentRow, notice_id: str) -> store.DocumentRow:
+    """``notice`` of what was revoked is the notice that revoked it."""
+    return replace(row, standing=Standing.REVOKED.value, reason=BY_NOTICE, notice=notice_id, document_sealed=None)
 
 
 def _followed(row: store.DocumentRow) -> store.DocumentRow:

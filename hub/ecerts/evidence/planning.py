@@ -46,11 +46,19 @@ class Route(Protocol):
     @property
     def endpoint_id(self) -> str: ...
 
+    @property
+    def system_id(self) -> str: ...
+
+    @property
+    def system_name(self) -> str: ...
+
 
 class Routes(Protocol):
     """Which endpoint serves a region (hub.cases.routing.Directory)."""
 
     def route(self, service: str, region: str) -> Route: ...
+
+    def endpoint(self, endpoint_id: str) -> Route | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,11 @@ from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.beginning import Begin, Beginnings, Begun
 from hub.ecerts.evidence.fetching import Fetcher, standing_of
+from hub.ecerts.evidence.file import EvidenceFile
 from hub.ecerts.evidence.following import FollowUps, Settled, lapsed_documents, relied_on
 from hub.ecerts.evidence.judging import BY_NOTICE, HELD, Got
 from hub.ecerts.evidence.planning import Question, questions
-from hub.ecerts.evidence.views import Answered, EvidenceFile
+from hub.ecerts.evidence.views import Answered
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
@@ -42,9 +43,10 @@ from schemas.problems import EVIDENCE_UNKNOWN, ITEM_UNKNOWN, HubProblem
 
 @dataclass(frozen=True, slots=True)
 class _Struck:
-    """Instead of a commit: what the answer may not rest on. ``indexes``: by a notice, of any run of the batch; ``lapsed``: why."""
+    """Instead of a commit: what the answer may not rest on. ``by_index``: by notices, of any run of the batch, their ids;
+    ``lapsed``: why."""
 
-    indexes: frozenset[str]
+    by_index: Mapping[str, str]
     lapsed: Mapping[Evidence, str]
 
 
@@ -128,10 +130,17 @@ class EvidenceService:
             # what is struck out is replaced by its alternative if there is time
             rows, now = finish.ready.file.documents, self._db.clock()
             got |= {
-                document: Got(Standing.REVOKED, BY_NOTICE, report=one.report, checked_at=one.checked_at, made=one.made)
+                document: Got(
+                    Standing.REVOKED, BY_NOTICE, outcome.by_index[index], report=one.report, checked_at=one.checked_at,
+                    made=one.made,
+                )
                 for document, one in got.items()
-                if rows[document].identifier_index in outcome.indexes
-            }
+                if (index := rows[document].identifier_index or "") in outcome.by_index
+            }  # fmt: skip
+            ids = {one.notice for one in got.values() if one.standing is Standing.REVOKED and one.notice is not None}
+            if ids:
+                with self._db.read() as conn:
+                    file = replace(file, revocations={**file.revocations, **revocations.notices(conn, ids)})
             for document, word in outcome.lapsed.items():
                 made = got[document].made if document in got else None
                 got[document] = Got(Standing.ASK_THE_PERSON, word, checked_at=now, made=made)
@@ -161,7 +170,7 @@ class EvidenceService:
         answers: list[Answered | _Struck | None] = []
         for run in runs:
             lapsed = lapsed_documents(run.ready.file, words) if words else {}
-            struck = lapsed or gone & run.relied_on
+            struck = lapsed or gone.keys() & run.relied_on
             answers.append(_Struck(gone, lapsed) if struck else self._finish(tx, run))
         return answers
 
@@ -211,7 +220,8 @@ class EvidenceService:
         with self._db.read() as conn:
             row = store.request(conn, request_id)
             rows = store.documents(conn, request_id)
-        return None if row is None else self._views.open(row, rows, self._items.current())
+            file = None if row is None else self._views.open(row, rows, self._items.current())
+            return None if file is None else self._follow_ups.named(conn, file)
 
     def _answer(self, request_id: str) -> Answered:
         file = self._open(request_id)

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.bases import Bases
+from hub.ecerts.evidence.file import EvidenceFile, handed_out
 from hub.ecerts.evidence.planning import Question, by_role, cited, documents_of, holder_of
-from hub.ecerts.evidence.views import EvidenceFile, handed_out
 from schemas.evidence import AnswerForm, EvidenceAnswer
 
 Shown = tuple[AnswerForm, tuple[str, ...] | None]
