@@ -120,6 +120,10 @@ def _evidence(word: str) -> Evidence:
     return Evidence(name, Role(role) if role else Role.APPLICANT)
 
 
+def _document(word: str) -> str:
+    return str(_evidence(word))
+
+
 def _expression(text: str) -> str:
     return evidence_text(parse_evidence(text))
 
@@ -143,6 +147,7 @@ BasicCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 Day = Annotated[date, BeforeValidator(_day)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Region = Annotated[str, AfterValidator(_region)]
+DocumentWord = Annotated[str, AfterValidator(_document)]  # one document, as evidence expressions write it
 Limit = Annotated[int, Field(ge=1, le=3650)]
 
 # --- entries --------------------------------------------------------------------------------------------------------------
@@ -183,8 +188,17 @@ class Requirement(Canonical):
         return parse_evidence(self.evidence)
 
 
+def _absent(value: object) -> bool:
+    """Entries of before a column existed are written without it: their digests stay what they were."""
+    return value is None
+
+
 class Item(Versioned):
-    """The standard definition of an item of the smallest granularity, the same everywhere."""
+    """The standard definition of an item of the smallest granularity, the same everywhere.
+
+    ``purposes``: for which it may be asked for, words of the evidence rules; None in entries of before this was written, for any.
+    ``law_covers``: the documents that its legal basis lets the hub fetch without asking the person; None: all of the item.
+    """
 
     kind = "item"
     basic_code: BasicCode
@@ -195,6 +209,8 @@ class Item(Versioned):
     limit_unit: LimitUnit
     requires_consent: bool = True  # false: ``legal_basis`` allows the hub to fetch without asking the person
     legal_basis: Text
+    purposes: tuple[Name, ...] | None = Field(default=None, exclude_if=_absent)
+    law_covers: tuple[DocumentWord, ...] | None = Field(default=None, exclude_if=_absent)
     requirements: tuple[Requirement, ...] = ()
 
     @property
@@ -206,6 +222,31 @@ class Item(Versioned):
         if len({requirement.name for requirement in self.requirements}) != len(self.requirements):
             raise CatalogueError("同一事项的要求重名", "two requirements of the item have one name")
         return self
+
+    @model_validator(mode="after")
+    def _law_covers_its_own_documents(self) -> Item:
+        if self.law_covers is None:
+            return self
+        if self.requires_consent:
+            raise CatalogueError(
+                "需本人同意的事项不填“无需授权的材料”",
+                "an item that needs consent names no documents that the law covers",
+            )
+        asked = {str(one) for part in self.requirements for documents in part.alternatives for one in documents}
+        if strange := sorted(set(self.law_covers) - asked):
+            words = ", ".join(strange)
+            raise CatalogueError(
+                f"“无需授权的材料”中有本事项不要求的材料: {words}",
+                f"the law would cover what the item does not ask for: {words}",
+            )
+        return self
+
+    def may_be_asked_for(self, purpose: str) -> bool:
+        return self.purposes is None or purpose in self.purposes
+
+    def law_allows(self, document: Evidence) -> bool:
+        """Whether the item's own legal basis is enough to fetch this document."""
+        return not self.requires_consent and (self.law_covers is None or str(document) in self.law_covers)
 
 
 class Implementation(Versioned):

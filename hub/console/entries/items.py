@@ -18,8 +18,9 @@ from hub.ecerts.entries import Implementation, Item, parse_evidence
 ITEMS: Final = Listing(
     "items",
     ("code", "state", "title", "level", "organ", "channels", "limit", "version", "effective_from"),
-    ("record", "region", "effective_until", "following", "requires_consent", "legal_basis", "placeholder"),
-)
+    ("record", "region", "effective_until", "following", "requires_consent", "legal_basis", "purposes", "law_covers",
+     "placeholder"),
+)  # fmt: skip
 Titles = dict[str, str]  # by language
 
 
@@ -85,6 +86,7 @@ def _entry(around: Around, code: str) -> Entry:
     if item is not None:
         values |= {"title": titles(item.title_zh, item.title_en), "level": item.level.value}
         values |= {"requires_consent": item.requires_consent, "legal_basis": item.legal_basis}
+        values |= {"purposes": item.purposes, "law_covers": item.law_covers}
     return Entry(ITEMS.name, code, {column: values.get(column) for column in (*ITEMS.columns, *ITEMS.more)})
 
 

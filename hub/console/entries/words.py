@@ -76,6 +76,8 @@ ENTRY_WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "following": ("下一版本生效", "next version from"),
         "requires_consent": ("需本人同意", "needs consent"),
         "legal_basis": ("依据", "legal basis"),
+        "purposes": ("用途", "purposes"),
+        "law_covers": ("无需授权的材料", "covered by law"),
         "placeholder": ("占位编码", "placeholder code"),
         "requirement": ("要求", "requirement"),
         "evidence": ("可接受材料", "accepted evidence"),

@@ -159,8 +159,9 @@ def _basis(
 ) -> Basis | None:
     basis = holder.basis or request.basis
     if basis.kind is BasisKind.LAW:
-        # the catalogue says whether the item's own legal basis is enough; what the caller cites goes into the audit log
-        return None if item.requires_consent else Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
+        # the catalogue says what the item's own legal basis is enough for; what the caller cites goes into the audit log
+        covered = all(item.law_allows(Evidence(one, Role(holder.role.value))) for one in ecert_types_)
+        return Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}") if covered else None
     return bases.find_basis(
         conn,
         holder=holder_of(holder),

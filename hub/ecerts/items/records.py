@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -29,6 +30,8 @@ COLUMNS: Final = {  # key -> Chinese heading; a heading may be either, or "中�
     "limit_unit": "时限单位",
     "requires_consent": "需本人同意",
     "legal_basis": "依据",
+    "purposes": "用途",
+    "law_covers": "无需授权的材料",
     "requirement": "要求",
     "evidence": "可接受材料",
     "required": "必需",
@@ -47,7 +50,8 @@ COLUMNS: Final = {  # key -> Chinese heading; a heading may be either, or "中�
 }
 _COMMON: Final = ("version", "effective_from", "effective_until", "placeholder")
 _USED: Final = {
-    "item": (*_COMMON, "basic_code", "title_zh", "title_en", "level", "limit", "limit_unit", "requires_consent", "legal_basis"),
+    "item": (*_COMMON, "basic_code", "title_zh", "title_en", "level", "limit", "limit_unit", "requires_consent", "legal_basis",
+             "purposes", "law_covers"),
     "requirement": ("basic_code", "version", "requirement", "title_zh", "title_en", "evidence", "required"),
     "implementation": (*_COMMON, "code", "region", "organ", "channels", "limit", "limit_unit"),
     "rule": (*_COMMON, "rule", "rule_kind", "basic_code", "region", "area", "legal_basis"),
@@ -55,7 +59,8 @@ _USED: Final = {
 }  # fmt: skip
 _RECORDS_ZH: Final = {"事项": "item", "要求": "requirement", "实施": "implementation", "规则": "rule", "来源": "source"}
 _YES_NO: Final = {"是": "true", "否": "false", "yes": "true", "no": "false"}
-_LISTS: Final = frozenset({"channels", "fields"})
+_LISTS: Final = frozenset({"channels", "fields", "purposes", "law_covers"})
+ANY_PURPOSE: Final = "*"  # as exports write an item of before purposes were written
 _BOOLEANS: Final = frozenset({"requires_consent", "required", "placeholder"})
 
 M = TypeVar("M")
@@ -139,7 +144,8 @@ def _read_row(read: ReadTable, heading: Sequence[str], row: Row, drafts: dict[tu
     if record == "item" and place in drafts:
         read.fault(row.number, "basic_code", "同一事项同一版本重复", "this version of the item stands twice")
     elif record == "item":
-        drafts[place] = _Draft(row.number, values)
+        named = values.get("purposes", ())  # an item that names none is asked for with none
+        drafts[place] = _Draft(row.number, values | {"purposes": None if named == (ANY_PURPOSE,) else named})
     elif record == "requirement":
         _read_requirement(read, row.number, values, drafts.get(place))
     else:
@@ -198,7 +204,7 @@ def _keep(read: ReadTable, row: int, entry: Entry) -> None:
 
 def _value(key: str, text: str) -> object:
     if key in _LISTS:
-        return tuple(text.replace(",", " ").replace("、", " ").split())
+        return tuple(re.sub("[,，、]", " ", text).split())
     if key in _BOOLEANS:
         return _YES_NO.get(text.lower(), text)
     return text
@@ -242,7 +248,8 @@ def to_rows(entries: Iterable[Entry]) -> Iterator[list[str]]:
     for entry in entries:
         match entry:
             case Item():
-                yield _cells("item", entry.model_dump(by_alias=False, exclude={"requirements"}))
+                values = entry.model_dump(by_alias=False, exclude={"requirements"})
+                yield _cells("item", {"purposes": ANY_PURPOSE} | values)
                 for requirement in entry.requirements:
                     values = requirement.model_dump(by_alias=False)
                     values["requirement"] = values.pop("name")

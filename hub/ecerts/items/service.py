@@ -16,6 +16,7 @@ from typing import Final
 from hub.db import AuditEntry, Database, Tx
 from hub.ecerts.catalogue import Catalogue, shanghai_day
 from hub.ecerts.entries import ANY_ITEM, KINDS, Entry, HandlingRule, Implementation, Item
+from hub.ecerts.evidence.rules import load_rules
 from hub.ecerts.items import store
 from hub.ecerts.items.records import ReadTable, heading, read_entries, to_rows
 from hub.ecerts.items.table_file import CellFault, read_table, write_table
@@ -133,6 +134,8 @@ def _apply(tx: Tx, read: ReadTable, actor: str) -> ImportReport:
             )
             read.fault(read.rows[place], "version", zh, en)
             continue
+        if isinstance(entry, Item):
+            _check_purposes(read, entry)
         changes.added += before is None
         changes.replaced += before is not None
         changes.rows.append(row)
@@ -164,6 +167,17 @@ def _check_whole(read: ReadTable, catalogue: Catalogue) -> None:
             read.fault(row, column, "基本编码没有对应的事项", "no item has this basic code")
         if isinstance(entry, Implementation):
             _check_limit(read, row, entry, items)
+
+
+def _check_purposes(read: ReadTable, item: Item) -> None:
+    """Words of the evidence rules. Only an item that was stored before purposes were written may go without them."""
+    row, known = read.rows[item.kind, item.key, item.version], load_rules().purpose
+    if item.purposes is None:
+        read.fault(row, "purposes", f"新版本须写明用途; 可用: {', '.join(known)}",
+                   f"a new version names its purposes; known are {', '.join(known)}")  # fmt: skip
+    elif unknown := [one for one in item.purposes if one not in known]:
+        read.fault(row, "purposes", f"不认识的用途 {', '.join(unknown)}; 可用: {', '.join(known)}",
+                   f"unknown purpose {', '.join(unknown)}; known are {', '.join(known)}")  # fmt: skip
 
 
 def _check_limit(read: ReadTable, row: int, entry: Implementation, items: Iterable[Item]) -> None:

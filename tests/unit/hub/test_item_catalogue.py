@@ -29,6 +29,7 @@ from hub.ecerts.entries import (
     evidence_text,
     parse_evidence,
 )
+from hub.ecerts.evidence.rules import load_rules
 from hub.ecerts.items.records import COLUMNS, ReadTable, heading, read_entries, to_rows
 from hub.ecerts.items.table_file import TableError, read_table, write_table
 from schemas.numbers import check_item_code, credit_code_check
@@ -169,8 +170,9 @@ def test_the_wider_delegated_region_handles_what_the_narrower_one_has_not_publis
 
 
 def test_a_version_holds_until_the_next_and_until_its_own_end(shipped: Catalogue) -> None:
-    first = shipped.item("370105005001", AT)
-    assert first is not None
+    found = shipped.item("370105005001", AT)
+    assert found is not None
+    first = found.model_copy(update={"version": 1, "effective_from": date(2026, 1, 1)})
     second = first.model_copy(
         update={"version": 2, "effective_from": date(2026, 9, 1), "effective_until": date(2026, 12, 31), "limit": 10}
     )
@@ -221,6 +223,44 @@ def test_every_shipped_code_is_marked_as_a_placeholder(shipped: Catalogue) -> No
     assert all(e.placeholder for e in shipped.entries() if isinstance(e, Item | Implementation | HandlingRule))
 
 
+# --- purposes, and what the law covers ----------------------------------------------------------------------------------------
+
+
+def test_every_shipped_item_names_its_purposes_and_what_the_law_covers(shipped: Catalogue) -> None:
+    items = [entry for entry in shipped.entries() if isinstance(entry, Item)]
+    assert all(item.purposes and set(item.purposes) <= load_rules().purpose.keys() for item in items)
+    hiring = next(item for item in items if item.basic_code == "370105002002")
+    assert hiring.law_covers == ("business-licence@organisation", "identity-check")
+    assert hiring.law_allows(Evidence("identity-check"))
+    assert not hiring.law_allows(Evidence("id-card"))
+    assert not hiring.may_be_asked_for("teacher-qualification")
+    assert not any(item.law_allows(Evidence("id-card")) for item in items)
+
+
+def test_an_item_of_before_purposes_reads_as_before_and_keeps_its_digest(shipped: Catalogue, tmp_path: Path) -> None:
+    """Stored definitions without the columns: any purpose, the law covers all; exported as ``*`` and read again alike."""
+    item = shipped.item("370105002002", AT)
+    assert item is not None
+    definition = item.model_dump(mode="json")
+    del definition["purposes"], definition["lawCovers"]
+    before = Item.model_validate(definition)
+    assert before.model_dump(mode="json") == definition
+    assert before.may_be_asked_for("teacher-qualification")
+    assert before.law_allows(Evidence("id-card"))
+    write_table(tmp_path / "t.csv", heading(), to_rows([before]))
+    assert read_entries(read_table(tmp_path / "t.csv")).entries == [before]
+
+
+def test_an_item_whose_row_names_no_purpose_is_asked_for_with_none(tmp_path: Path) -> None:
+    (item,) = table([ITEM, REQUIREMENT], tmp_path).entries
+    assert isinstance(item, Item)
+    assert item.purposes == ()
+    assert not item.may_be_asked_for("student-registry")
+    (item,) = table([ITEM | {"purposes": "student-registry，school-licensing"}, REQUIREMENT], tmp_path).entries
+    assert isinstance(item, Item)
+    assert item.purposes == ("student-registry", "school-licensing")
+
+
 # --- tables ------------------------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +303,10 @@ FAULTS: list[tuple[list[dict[str, str]], list[tuple[int, str]]]] = [
     ([ITEM | {"effective_until": "2025-01-01"}], [(2, "")]),
     ([ITEM | {"requires_consent": "maybe"}], [(2, "requires_consent")]),
     ([ITEM | {"organ": "x"}], [(2, "organ")]),
+    ([ITEM | {"law_covers": "passport"}], [(2, "law_covers")]),
+    ([ITEM | {"law_covers": "id-card"}, REQUIREMENT], [(2, "")]),  # it needs consent
+    ([ITEM | {"law_covers": "degree", "requires_consent": "no"}, REQUIREMENT], [(2, "")]),
+    ([ITEM | {"law_covers": "id-card", "requires_consent": "no"}, REQUIREMENT], []),
     ([{"record": "thing"}], [(2, "record")]),
     ([ITEM, ITEM], [(3, "basic_code")]),
     ([REQUIREMENT], [(2, "basic_code")]),
