@@ -13,7 +13,7 @@ from typing import Final
 from hub.console.entries.model import PAGE, Around, Details, Entry, EntryPage, Listing, Values
 from hub.ecerts.catalogue import Catalogue, shanghai_day
 from hub.ecerts.entries import Entry as CatalogueEntry
-from hub.ecerts.entries import Implementation, Item, parse_evidence
+from hub.ecerts.entries import Implementation, Item
 
 ITEMS: Final = Listing(
     "items",
@@ -111,11 +111,16 @@ def _item(around: Around, code: str) -> Item | None:
 
 def _requirements(around: Around, code: str) -> list[Values]:
     item = _item(around, code)
+    if item is None:
+        return []
     return [
         {
             "requirement": titles(one.title_zh, one.title_en),
-            "evidence": [[str(document) for document in sorted(part)] for part in parse_evidence(one.evidence)],
+            "evidence": [
+                [f"{document}{item.conditions.get(document) or ''}" for document in sorted(part)]
+                for part in one.alternatives
+            ],
             "required": one.required,
         }
-        for one in (item.requirements if item is not None else ())
+        for one in item.requirements
     ]

@@ -139,6 +139,8 @@ ENTRY_WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "outside-service-hours": ("不在服务时间", "outside its service hours"),
         "gave-up": ("多次询问无果", "given up"),
         "not-authorized": ("未授权", "not authorized"),
+        "condition-unmet": ("不符合事项的条件", "does not meet the item's condition"),
+        "condition-missing": ("证照内没有条件所指的字段", "does not state the field of the condition"),
         "holder-not-named": ("未给出持有人", "its holder is not named"),
         "headings": ("表头不对", "the headings are not right"),
     },

@@ -23,7 +23,7 @@ from hub.ecerts.entries import Evidence, Item, Requirement
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.planning import Grounds, Planner, by_word
 from hub.ecerts.evidence.rules import EvidenceRules
-from hub.ecerts.evidence.words import words_of
+from hub.ecerts.evidence.words import condition_words, words_of
 from hub.ecerts.notices import ExtensionNotices
 from hub.ecerts.presentations.model import FiledRequest
 from hub.ecerts.solver import WHO_ACTS, Known, Plan, RequirementAnswer, RequirementState, Standing, solve
@@ -312,7 +312,8 @@ def _being_asked(file: EvidenceFile, rule: Requirement) -> tuple[MissingView, ..
 def _gap(file: EvidenceFile, document: Evidence) -> MissingView:
     known, row = file.known[document], file.documents.get(document)
     followed_up = row is not None and row.followed_up
-    zh, en = words_of(known.standing, followed_up=followed_up)
+    condition = condition_words(file.item.conditions.get(document), known.reason)
+    zh, en = condition or words_of(known.standing, followed_up=followed_up)
     return MissingView(
         document=str(document),
         state=known.standing.value,

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hub.ecerts.entries import KINDS, CatalogueError, Entry, HandlingRule, Implementation, Item, Requirement, Source
+from hub.ecerts.expressions import at_odds, two_conditions
 from hub.ecerts.items.table_file import CellFault, Row, TableError
 from schemas.parsing import faults_of
 
@@ -181,6 +182,9 @@ def _read_requirement(read: ReadTable, row: int, values: dict[str, object], draf
         return
     if any(requirement.name == other.name for other in draft.requirements):
         read.fault(row, "requirement", "同一事项的要求重名", "two requirements of the item have one name")
+        return
+    if documents := at_odds([*(other.evidence for other in draft.requirements), requirement.evidence]):
+        read.fault(row, "evidence", *two_conditions(documents))
         return
     draft.requirements.append(requirement)
 

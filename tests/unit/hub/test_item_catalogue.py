@@ -30,6 +30,8 @@ from hub.ecerts.entries import (
     parse_evidence,
 )
 from hub.ecerts.evidence.rules import load_rules
+from hub.ecerts.evidence.words import condition_words
+from hub.ecerts.expressions import Condition, canonical, conditions_in
 from hub.ecerts.items.records import COLUMNS, ReadTable, heading, read_entries, to_rows
 from hub.ecerts.items.table_file import TableError, read_table, write_table
 from schemas.numbers import check_item_code, credit_code_check
@@ -80,6 +82,68 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
     except CatalogueError:
         return
     assert parse_evidence(evidence_text(parsed)) == parsed
+    assert canonical(canonical(text)) == canonical(text)
+
+
+CONDITION = Condition("KZ_XL", ("本科", "硕士研究生", "博士研究生"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "degree | diploma[KZ_XL=本科|硕士研究生|博士研究生]",
+        "degree｜diploma［KZ_XL＝本科，硕士研究生、博士研究生］",
+        "degree | diploma 【 KZ_XL = 本科 | 硕士研究生,博士研究生 | 本科 】",
+    ],
+)
+def test_a_document_counts_only_on_its_condition(text: str) -> None:
+    assert parse_evidence(text) == (frozenset({Evidence("degree")}), frozenset({Evidence("diploma")}))
+    assert conditions_in(text) == {Evidence("degree"): None, Evidence("diploma"): CONDITION}
+    assert canonical(text) == "degree | diploma[KZ_XL=本科|硕士研究生|博士研究生]"
+
+
+@pytest.mark.parametrize(
+    ("inside", "unmet"),
+    [
+        ({"KZ_XL": "本科"}, None),
+        ({"KZ_XL": " 硕士研究生 "}, None),
+        ({"KZ_XL": "普通高中"}, "condition-unmet"),
+        ({"KZ_XW": "本科"}, "condition-missing"),
+        ({}, "condition-missing"),
+    ],
+)
+def test_a_condition_is_met_by_what_is_sealed_inside(inside: dict[str, str], unmet: str | None) -> None:
+    assert CONDITION.unmet(inside) == unmet
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("id-card | (degree", "(degree"),
+        ("id-card@uncle", "uncle"),
+        ("diploma[KZ_XL=本科", "diploma[KZ_XL=本科"),
+        ("diploma[KZ_XL]", "diploma[KZ_XL]"),
+        ("diploma[holder_code=1]", "holder_code"),
+        ("diploma[KZ_XL=本科||专科]", "diploma"),
+        ("diploma[KZ_XL=本科] | diploma + degree", "diploma"),
+        ("identity-check[KZ_XL=本科]", "identity-check"),
+    ],
+)
+def test_what_is_wrong_in_an_expression_is_named(text: str, named: str) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        parse_evidence(text)
+    assert named in caught.value.zh
+    assert named in caught.value.en
+
+
+def test_conditions_are_words_a_person_can_read() -> None:
+    zh, en = condition_words(CONDITION, "condition-unmet") or ("", "")
+    assert "学历层次 (KZ_XL)" in zh
+    assert "本科、硕士研究生、博士研究生" in zh
+    assert "level of education (KZ_XL)" in en
+    assert "KZ_QT" in (condition_words(Condition("KZ_QT", ("甲",)), "condition-missing") or ("",))[0]
+    assert condition_words(CONDITION, "expired") is None
+    assert condition_words(None, "condition-unmet") is None
 
 
 # --- who handles what -------------------------------------------------------------------------------------------------------
@@ -313,6 +377,12 @@ FAULTS: list[tuple[list[dict[str, str]], list[tuple[int, str]]]] = [
     ([ITEM, REQUIREMENT, REQUIREMENT], [(4, "requirement")]),
     ([ITEM, REQUIREMENT | {"evidence": "passport"}], [(3, "evidence")]),
     ([ITEM, REQUIREMENT | {"requirement": ""}], [(3, "requirement")]),
+    ([ITEM, REQUIREMENT | {"evidence": "diploma[KZ_XL=本科]"},
+      REQUIREMENT | {"evidence": "diploma[KZ_XL=专科] | degree", "requirement": "other"}], [(4, "evidence")]),
+    ([ITEM, REQUIREMENT | {"evidence": "diploma[KZ_XL=本科]"},
+      REQUIREMENT | {"evidence": "diploma", "requirement": "other"}], [(4, "evidence")]),
+    ([ITEM, REQUIREMENT | {"evidence": "diploma[KZ_XL=本科]"},
+      REQUIREMENT | {"evidence": "id-card | diploma[KZ_XL=本科]", "requirement": "other"}], []),
     ([ITEM | {"title_zh": "=HYPERLINK()"}], [(2, "title_zh")]),
     ([ITEM | {"title_zh": "甲" * 3000}], [(2, "title_zh")]),
     ([{"record": "implementation", "code": "1" * 31, "effective_from": "2026-01-01", "region": "379999", "organ": "某局",
