@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
+from hub import tables as t
 from hub.commands import items as command
-from hub.db import Database
+from hub.db import Database, Tx
 from hub.ecerts.items import service, store
 from hub.ecerts.items.records import heading, to_rows
 from hub.ecerts.items.service import ItemCatalogue
@@ -97,6 +100,55 @@ def test_what_one_row_cannot_show_is_checked_too(database: Database, tmp_path: P
     assert [f.column for f in items.import_file(orphan, actor=ACTOR).faults] == ["code"]
     with database.read() as conn:
         assert len(store.load(conn)) == 62
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "said"),
+    [
+        ({"endpoint": "nowhere"}, "endpoint", "没有此端点"),
+        ({"endpoint": "registry-only"}, "endpoint", "registry"),
+        ({"service": "registry"}, "service", "ecert-library"),
+        ({"endpoint": "library"}, None, ""),
+        ({}, None, ""),
+    ],
+)
+def test_a_source_is_one_that_can_be_asked(
+    database: Database, tmp_path: Path, change: dict[str, str], column: str | None, said: str
+) -> None:
+    items = ItemCatalogue(database)
+    items.import_example(actor=ACTOR)
+
+    def register(tx: Tx) -> None:
+        tx.conn.execute(sa.insert(t.systems).values(id="s", name="s", enabled=True, created_at=tx.now))
+        for name, serves in ("registry-only", "registry"), ("library", "ecert-library"):
+            tx.conn.execute(
+                sa.insert(t.endpoints).values(
+                    id=name, system_id="s", adapter="a", service=serves, region="370000", base_url="https://127.0.0.1",
+                    max_concurrency=1, timeout_s=5, created_at=tx.now,
+                )
+            )  # fmt: skip
+
+    database.write(register)
+    ahead = {"version": 2, "effective_from": datetime(2030, 1, 1).date()}
+    report = items.import_file(changed(items, tmp_path / "a.csv", "id-card/370000", **ahead, **change), actor=ACTOR)
+    assert [fault.column for fault in report.faults] == ([column] if column else [])
+    assert all(said in fault.reason_zh for fault in report.faults)
+
+
+def test_rows_are_checked_together_while_other_cells_have_faults(database: Database, tmp_path: Path) -> None:
+    """One round of mending: what the table says as a whole is told beside each cell's fault, and nothing that only follows."""
+    items = ItemCatalogue(database)
+    items.export_file(tmp_path / "head.csv")
+    with as_file(files("hub.ecerts") / "data" / "items.csv") as path:
+        text = path.read_text(encoding="utf-8-sig")
+    text = text.replace(",province,30,", ",province,thirty,", 1)  # row 2: its implementation is told nothing of it
+    text = text.replace("teacher-qualification,,", "teacher-training,,", 2)
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    faults = items.import_file(tmp_path / "t.csv", actor=ACTOR).faults
+    assert {fault.column for fault in faults} == {"limit", "purposes"}
+    assert [fault.row for fault in faults if fault.column == "limit"] == [2]
+    assert ["teacher-training" in fault.reason_zh for fault in faults if fault.column == "purposes"] == [True]
+    assert items.current().items(datetime.now(UTC)) == []
 
 
 @pytest.fixture(scope="module")

@@ -64,6 +64,14 @@ _LISTS: Final = frozenset({"channels", "fields", "purposes", "law_covers"})
 ANY_PURPOSE: Final = "*"  # as exports write an item of before purposes were written
 _BOOLEANS: Final = frozenset({"requires_consent", "required", "placeholder"})
 
+_CURES: Final = {  # what is meant, where the schema only says that the form is wrong
+    "basic_code": (
+        "应为 12 位数字: 在 Excel 中将单元格设为文本, 再填编码",
+        "12 digits: make the cell text in Excel first",
+    ),
+    **dict.fromkeys(_BOOLEANS, ("填 yes 或 no (是或否)", "write yes or no")),
+}
+
 M = TypeVar("M")
 Place = tuple[str, str, int]  # kind, key, version
 
@@ -75,6 +83,7 @@ class ReadTable:
     entries: list[Entry] = field(default_factory=list)
     rows: dict[Place, int] = field(default_factory=dict)
     faults: list[CellFault] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)  # basic codes of items that stand in the table and could not be read
 
     def fault(self, row: int, column: str, zh: str, en: str) -> None:
         if len(self.faults) < MAX_FAULTS:
@@ -88,6 +97,7 @@ class _Draft:
     row: int
     values: dict[str, object]
     requirements: list[Requirement] = field(default_factory=list)
+    whole: bool = True  # false: a requirement below it has a fault, which is told there
 
 
 def read_entries(rows: Iterable[Row]) -> ReadTable:
@@ -138,6 +148,8 @@ def _read_row(read: ReadTable, heading: Sequence[str], row: Row, drafts: dict[tu
     for key in strange:
         read.fault(row.number, key, f"{record} 记录不使用此列", f"a record of {record} does not use this column")
     if strange:
+        if record == "item":
+            read.unread.add(cells.get("basic_code", ""))
         return
     values: dict[str, object] = {key: _value(key, text) for key, text in cells.items()}
     version = cells.get("version", "1")
@@ -171,6 +183,9 @@ def _cells_of(read: ReadTable, heading: Sequence[str], row: Row) -> dict[str, st
 
 
 def _read_requirement(read: ReadTable, row: int, values: dict[str, object], draft: _Draft | None) -> None:
+    if not re.fullmatch("[0-9]{12}", str(values.get("basic_code", ""))):
+        read.fault(row, "basic_code", *_CURES["basic_code"])
+        return
     if draft is None:
         zh, en = "上方没有此事项此版本的 item 记录", "no item of this code and version stands above"
         read.fault(row, "basic_code", zh, en)
@@ -179,11 +194,14 @@ def _read_requirement(read: ReadTable, row: int, values: dict[str, object], draf
     content["name"] = values.get("requirement", "")
     requirement = _valid(read, row, lambda: Requirement.model_validate(content))
     if requirement is None:
+        draft.whole = False
         return
     if any(requirement.name == other.name for other in draft.requirements):
+        draft.whole = False
         read.fault(row, "requirement", "同一事项的要求重名", "two requirements of the item have one name")
         return
     if documents := at_odds([*(other.evidence for other in draft.requirements), requirement.evidence]):
+        draft.whole = False
         read.fault(row, "evidence", *two_conditions(documents))
         return
     draft.requirements.append(requirement)
@@ -191,9 +209,18 @@ def _read_requirement(read: ReadTable, row: int, values: dict[str, object], draf
 
 def _finish_item(read: ReadTable, draft: _Draft) -> None:
     values = {**draft.values, "requirements": tuple(draft.requirements)}
+    if not draft.whole:
+        values["law_covers"] = None  # which may name what the faulty requirement asks for
     item = _valid(read, draft.row, lambda: Item.model_validate(values))
-    if item is not None:
+    if item is not None and draft.whole and not item.requirements:
+        zh = "事项没有任何要求: 在其下方逐行列出 requirement 记录"
+        read.fault(
+            draft.row, "requirement", zh, "the item asks for nothing: list its requirements in the rows below it"
+        )
+    elif item is not None and draft.whole:
         _keep(read, draft.row, item)
+        return
+    read.unread.add(str(draft.values.get("basic_code", "")))
 
 
 def _keep(read: ReadTable, row: int, entry: Entry) -> None:
@@ -230,6 +257,8 @@ def _told(detail: ErrorDetails) -> tuple[str, str, str]:
     own = detail.get("ctx", {}).get("error")
     if isinstance(own, CatalogueError):
         return column, own.zh, own.en
+    if column in _CURES and detail["type"] != "missing":
+        return column, *_CURES[column]
     found = faults_of([detail])[0]
     return column, f"{found.reason_zh}: {found.cure_zh}", f"{found.reason_en}: {found.cure_en}"
 

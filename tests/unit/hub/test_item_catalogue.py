@@ -367,12 +367,13 @@ FAULTS: list[tuple[list[dict[str, str]], list[tuple[int, str]]]] = [
     ([ITEM | {"effective_until": "2025-01-01"}], [(2, "")]),
     ([ITEM | {"requires_consent": "maybe"}], [(2, "requires_consent")]),
     ([ITEM | {"organ": "x"}], [(2, "organ")]),
+    ([ITEM], [(2, "requirement")]),  # it asks for nothing
     ([ITEM | {"law_covers": "passport"}], [(2, "law_covers")]),
     ([ITEM | {"law_covers": "id-card"}, REQUIREMENT], [(2, "")]),  # it needs consent
     ([ITEM | {"law_covers": "degree", "requires_consent": "no"}, REQUIREMENT], [(2, "")]),
     ([ITEM | {"law_covers": "id-card", "requires_consent": "no"}, REQUIREMENT], []),
     ([{"record": "thing"}], [(2, "record")]),
-    ([ITEM, ITEM], [(3, "basic_code")]),
+    ([ITEM, REQUIREMENT, ITEM], [(4, "basic_code")]),
     ([REQUIREMENT], [(2, "basic_code")]),
     ([ITEM, REQUIREMENT, REQUIREMENT], [(4, "requirement")]),
     ([ITEM, REQUIREMENT | {"evidence": "passport"}], [(3, "evidence")]),
@@ -404,6 +405,23 @@ def test_each_fault_is_told_by_row_and_column(
     assert all(fault.reason_zh and fault.reason_en for fault in read.faults)
 
 
+@pytest.mark.parametrize(
+    ("row", "column", "cure"),
+    [
+        (ITEM | {"basic_code": "3.70105E+11"}, "basic_code", "12 位数字"),
+        (ITEM | {"basic_code": "37019900001"}, "basic_code", "设为文本"),
+        (REQUIREMENT | {"basic_code": "3.70105E+11"}, "basic_code", "12 位数字"),
+        (ITEM | {"requires_consent": "maybe"}, "requires_consent", "填 yes 或 no"),
+    ],
+)
+def test_what_is_wrong_in_a_cell_is_told_with_its_cure(
+    row: dict[str, str], column: str, cure: str, tmp_path: Path
+) -> None:
+    (fault,) = table([row], tmp_path).faults
+    assert fault.column == column
+    assert cure in fault.reason_zh
+
+
 @pytest.mark.parametrize("column", ["effective_from", "effective_until"])
 @pytest.mark.parametrize(
     "text", ["2026-02-30", "2026-1-5", "2026/01/05", "20260105", "46027", "0", "2026-W01-1", "即日起"]
@@ -419,14 +437,16 @@ def test_dates_of_a_workbook_are_dates_and_the_number_behind_one_is_told(tmp_pat
     book = Workbook()
     sheet = book.active
     assert sheet is not None
-    sheet.append(list(ITEM))
+    columns = list(dict.fromkeys([*ITEM, *REQUIREMENT]))
+    sheet.append(columns)
     sheet.append([*(ITEM | {"effective_from": datetime(2026, 1, 5)}).values()])
+    sheet.append([REQUIREMENT.get(column, "") for column in columns])
     sheet.append([*(ITEM | {"basic_code": "370199000002", "effective_from": 46027}).values()])
     book.save(tmp_path / "t.xlsx")
     read = read_entries(read_table(tmp_path / "t.xlsx"))
     assert [entry.effective_from for entry in read.entries] == [date(2026, 1, 5)]
     assert [(fault.row, fault.column, "YYYY-MM-DD" in fault.reason_zh) for fault in read.faults] == [
-        (3, "effective_from", True)
+        (4, "effective_from", True)
     ]
 
 
