@@ -109,7 +109,8 @@ def revoked(
     try:
         check_text_names_nobody(source)
     except FieldError as error:
-        raise fail(*_said("--source", error.rule)) from None
+        zh, en = _said("--source", error.rule)
+        raise fail(zh, en) from None
     with open_hub() as hub:
         follow_ups = case_rooms(hub.settings, hub.db, hub.vault).evidence.follow_ups
         text = "\n".join((*sorted(identifiers), reason, source))
