@@ -290,9 +290,11 @@ EVIDENCE_BASIS_REFUSED = _kind(
 )  # fmt: skip
 EVIDENCE_PURPOSE_REFUSED = _kind(
     "evidence-purpose-refused", 403, _ADMIN, False,
-    zh=("用途未为本系统登记", "请管理员用 hub evidence allow 登记用途"),
-    en=("The purpose is not registered for this system",
-        "Ask the administrator to register it with hub evidence allow"),
+    zh=("用途未为本系统登记, 或不是该事项的用途",
+        "detail 为 not-of-this-item 的, 改用事项目录为该事项列出的用途; 其余请管理员用 hub evidence allow 登记用途"),
+    en=("The purpose is not registered for this system, or not one of the item's",
+        "Where the detail is not-of-this-item, use a purpose that the catalogue lists for the item; else ask the administrator to "
+        "register it with hub evidence allow"),
 )  # fmt: skip
 EVIDENCE_THROTTLED = _kind(
     "evidence-throttled", 429, _CALLER, True,

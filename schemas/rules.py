@@ -180,8 +180,9 @@ BIRTH_DATE_FUTURE = _rule(
 )  # fmt: skip
 PERSONAL_NUMBER = _rule(
     "personal-number",
-    zh=("含有公民身份号码: 该编号以明文留存于日志和列表", "改用贵系统自己的流水号或办件编号"),
-    en=("holds a resident ID number: this number is kept in clear, in logs and lists", "use a number of your own system's"),
+    zh=("含有公民身份号码或手机号码: 此处内容以明文留存于日志和列表", "改用贵系统自己的流水号、办件编号或决定书文号"),
+    en=("holds a resident ID number or a mobile number: what stands here is kept in clear, in logs and lists",
+        "use a number of your own system's, or that of the decision"),
 )  # fmt: skip
 SEX_MISMATCH = _rule(
     "sex-mismatch",

@@ -8,6 +8,8 @@ from datetime import datetime
 from certs.policy import NAMED, load_policy
 from certs.report import Report
 from certs.verify import verify
+from hub.ecerts.check import opened
+from hub.ecerts.revocations.status import Notices, with_status
 from hub.ecerts.trust import TrustFolder
 
 AT_ONCE = 2  # files that are verified at the same time in one process: each may be 64 MiB and keep a core busy
@@ -18,10 +20,11 @@ class VerifierBusy(Exception):
 
 
 class Verifier:
-    """Shared by REST and the console. ``default`` is the setting HUB_POLICY."""
+    """Shared by REST and the console. ``default`` is the setting HUB_POLICY; ``notices``: those that the hub has, if it has any."""
 
-    def __init__(self, trust: TrustFolder, default: str) -> None:
+    def __init__(self, trust: TrustFolder, default: str, notices: Notices | None = None) -> None:
         self._trust = trust
+        self._notices = notices
         self._policies = {name: load_policy(name) for name in (*NAMED, default)}
         self._places = threading.BoundedSemaphore(AT_ONCE)
         self.default = default
@@ -33,6 +36,9 @@ class Verifier:
         if not self._places.acquire(timeout=10):
             raise VerifierBusy
         try:
-            return verify(document, policy=chosen, at=at, trust=self._trust.store(), fetchers=self._trust.fetchers())
+            package = opened(document)
+            trust, fetchers = self._trust.store(), self._trust.fetchers()
+            report = verify(document, policy=chosen, at=at, trust=trust, fetchers=fetchers, package=package)
+            return report if self._notices is None else with_status(report, package, self._notices, at)
         finally:
             self._places.release()

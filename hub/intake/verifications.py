@@ -48,6 +48,20 @@ _REPORT: Final[dict[str, Any]] = {
             "additionalProperties": False,
         },
         "signers": {"type": "array", "items": {"type": "object"}},
+        "notes": {
+            "type": "array",
+            "description": "What decides nothing: status-not-asked, revoked-later",
+            "items": {
+                "type": "object",
+                "required": ["code", "detail_zh", "detail_en"],
+                "properties": {
+                    "code": {"type": "string"},
+                    "detail_zh": {"type": "string"},
+                    "detail_en": {"type": "string"},
+                    "data": {"type": "object", "additionalProperties": {"type": "string"}},
+                },
+            },
+        },
         "findings": {
             "type": "array",
             "items": {

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from hub import tables as t
 from hub.audit.chain import verify_chain
 from hub.db import Database, Tx
-from hub.ecerts.collect.ending import EventType.COLLECTION_ENDED
 from hub.ecerts.collect.purging import UNTAKEN, purge
+from schemas.events import EventType
 from tests.conftest import AUDIT_KEY
 from tests.integration import collect_world, killing
 from tests.integration.collect_world import Library, World, caller, table, values

@@ -40,6 +40,7 @@ from schemas.problems import (
 )
 
 GRACE_S: Final = 15  # beyond its deadline a run may still commit; then another may take the request over
+NOT_OF_THIS_ITEM: Final = "not-of-this-item"
 log = structlog.get_logger(__name__)
 
 
@@ -100,6 +101,12 @@ class Beginnings:
             return self._again(tx, one, seen)
         if not past.allowed or request.purpose not in self._rules.purpose:
             return HubProblem(EVIDENCE_PURPOSE_REFUSED, request.purpose)
+        if not one.item.may_be_asked_for(request.purpose):
+            named = one.item.purposes or ()
+            note = ("、".join(named) or "该事项未列用途, 请枢纽管理员补充事项目录",
+                    ", ".join(named) or "the item lists none: the hub's administrator adds them to the catalogue")  # fmt: skip
+            wrong = fault("/purpose", rules.NOT_IN_LIST, note=note)
+            return HubProblem(EVIDENCE_PURPOSE_REFUSED, NOT_OF_THIS_ITEM, faults=[wrong])
         if request.callback and not store.events_endpoint(tx.conn, request.callback, caller.system_id):
             note = ("本系统登记的事件接收端", "an events endpoint of your own system")
             return HubProblem(MESSAGE_INVALID, faults=[fault("/callback", rules.NOT_IN_LIST, note=note)])

@@ -17,6 +17,7 @@ from hub.ecerts.authorizations.bases import Bases, Basis
 from hub.ecerts.catalogue import Catalogue
 from hub.ecerts.entries import RECORDS, Evidence, Item, Role, Source, parse_evidence
 from hub.ecerts.evidence.rules import EvidenceRules, load_rules
+from hub.ecerts.expressions import Condition
 from hub.ecerts.presentations.model import presentation_of
 from hub.ecerts.solver import Known, Standing
 from hub.logs import MASK, mask
@@ -71,6 +72,7 @@ class Question:
     holder: m.Holder
     body: Canonical  # EcertQuery, PersonQuery or EnrolmentQuery: what the answer is compared with
     presented: PresentedQuery | None = None  # the holder showed a code of the library: it is asked by that instead
+    condition: Condition | None = None  # what a field inside the certificate must say for it to count
 
     @property
     def asked(self) -> Canonical:
@@ -182,8 +184,9 @@ def _basis(
 ) -> Basis | None:
     basis = holder.basis or request.basis
     if basis.kind is BasisKind.LAW:
-        # the catalogue says whether the item's own legal basis is enough; what the caller cites goes into the audit log
-        return None if item.requires_consent else Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
+        # the catalogue says what the item's own legal basis is enough for; what the caller cites goes into the audit log
+        covered = all(item.law_allows(Evidence(one, Role(holder.role.value))) for one in ecert_types_)
+        return Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}") if covered else None
     return bases.find_basis(
         conn,
         holder=holder_of(holder),
@@ -264,7 +267,8 @@ def questions(
         if shown is not None and isinstance(body, EcertQuery):
             kind = Kind.EVIDENCE_PRESENTED
             presented = PresentedQuery(reference=shown.reference, type_code=body.type_code, use_cause=body.use_cause)
-        asked[document] = Question(document, endpoints[document], kind, holder_of(holder), body, presented)
+        condition = item.conditions.get(document)
+        asked[document] = Question(document, endpoints[document], kind, holder_of(holder), body, presented, condition)
     return asked
 
 
