@@ -226,7 +226,11 @@ def describe(app: FastAPI) -> None:
 
 
 def install_problems(app: FastAPI, gate: Gate) -> None:
-    """Addresses and methods that do not exist below ``/v1`` and ``/soap`` are refused as problems too."""
+    """Addresses and methods that do not exist below ``/v1`` and ``/soap`` are refused as problems too.
+
+    So is one with a slash too many: the redirect of Starlette would be followed with a signature over the former address.
+    """
+    app.router.redirect_slashes = False
 
     async def refuse(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):

@@ -138,6 +138,17 @@ def test_no_such_address_or_method(hub: RunningHub) -> None:
     assert response.headers["allow"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/transfers/", "/v1/transfers/case_1/", "/v1/decisions/", "/soap/v1/exchange/", "/soap/v1/exchange/?wsdl"],
+)
+def test_a_trailing_slash_is_another_address(hub: RunningHub, caller: HttpCaller, path: str) -> None:
+    """A redirect would be followed with a signature over the address before it, and refused as signature-invalid."""
+    for method in ("GET", "POST"):
+        refused(caller.send(method, path), 404, "operation-unknown")
+        refused(httpx.request(method, hub.url + path), 404, "operation-unknown")
+
+
 def test_pages_follow_a_cursor_that_nobody_can_make(hub: RunningHub, caller: HttpCaller) -> None:
     for _ in range(5):
         assert caller.send("POST", "/v1/transfers", transfer()).status_code == 202
