@@ -51,7 +51,10 @@ DEFAULT_JSON_LIMITS: Final = JsonLimits()
 def parse_json(model: type[M], data: bytes, *, limits: JsonLimits = DEFAULT_JSON_LIMITS) -> M:
     """``data`` as a ``model``; raises HubProblem: message-too-large, message-unreadable or message-invalid with faults."""
     if len(data) > limits.max_bytes:
-        raise HubProblem(problems.MESSAGE_TOO_LARGE, f"{len(data)} bytes, at most {limits.max_bytes}")
+        raise HubProblem(
+            problems.MESSAGE_TOO_LARGE,
+            said=(f"{len(data)} 字节, 至多 {limits.max_bytes} 字节", f"{len(data)} bytes, at most {limits.max_bytes}"),
+        )
     text = _decode(data)
     _check_structure(text, limits)
     try:
@@ -59,13 +62,14 @@ def parse_json(model: type[M], data: bytes, *, limits: JsonLimits = DEFAULT_JSON
     except ValidationError as error:
         details = _details(error)
         if any(detail["type"] == "json_invalid" for detail in details):  # what json.loads lets pass: lone surrogates
-            raise HubProblem(problems.MESSAGE_UNREADABLE, "not valid JSON") from None
+            raise HubProblem(problems.MESSAGE_UNREADABLE, said=("不是有效的 JSON", "not valid JSON")) from None
         raise invalid(faults_of(details)) from None
 
 
 def invalid(faults: Sequence[FieldFault]) -> HubProblem:
     """The refusal of a message that can be read but breaks the schema."""
-    return HubProblem(problems.MESSAGE_INVALID, f"{len(faults)} fault(s)", faults=faults[:MAX_FAULTS])
+    said = (f"{len(faults)} 处差错", f"{len(faults)} fault(s)")
+    return HubProblem(problems.MESSAGE_INVALID, said=said, faults=faults[:MAX_FAULTS])
 
 
 def validation_faults(error: ValidationError) -> tuple[FieldFault, ...]:
@@ -146,7 +150,10 @@ def _decode(data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")  # RFC 8259, 8.1: a byte order mark may be ignored
     except UnicodeDecodeError as error:
-        raise HubProblem(problems.MESSAGE_UNREADABLE, f"not UTF-8 at byte {error.start + 1}") from None
+        raise HubProblem(
+            problems.MESSAGE_UNREADABLE,
+            said=(f"第 {error.start + 1} 字节不是 UTF-8", f"not UTF-8 at byte {error.start + 1}"),
+        ) from None
 
 
 def _check_structure(text: str, limits: JsonLimits) -> None:
@@ -162,8 +169,11 @@ def _check_structure(text: str, limits: JsonLimits) -> None:
             "检查该处的语法",
             "check the syntax there",
         )
-        detail = f"not valid JSON at line {error.lineno} column {error.colno}"
-        raise HubProblem(problems.MESSAGE_UNREADABLE, detail, faults=[where]) from None
+        said = (
+            f"第 {error.lineno} 行第 {error.colno} 列不是有效的 JSON",
+            f"not valid JSON at line {error.lineno} column {error.colno}",
+        )
+        raise HubProblem(problems.MESSAGE_UNREADABLE, said=said, faults=[where]) from None
     except RecursionError:
         raise _too_deep(limits) from None
     except _Unusable as error:
@@ -173,7 +183,8 @@ def _check_structure(text: str, limits: JsonLimits) -> None:
 
 
 def _too_deep(limits: JsonLimits) -> HubProblem:
-    return HubProblem(problems.MESSAGE_TOO_LARGE, f"nested deeper than {limits.max_depth} levels")
+    said = (f"嵌套超过 {limits.max_depth} 层", f"nested deeper than {limits.max_depth} levels")
+    return HubProblem(problems.MESSAGE_TOO_LARGE, said=said)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

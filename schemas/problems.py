@@ -54,17 +54,22 @@ class FieldFault:
 
 
 class HubProblem(Exception):
-    """A refusal that is told to the caller: the kind, a detail without personal data, and faults by field."""
+    """A refusal that is told to the caller: the kind, a detail without personal data, and faults by field.
+
+    ``detail`` is the same in every language: a stable word, a name, an id. A sentence is ``said`` (zh, en) and is told after it.
+    """
 
     def __init__(
         self,
         kind: ProblemKind,
         detail: str = "",
+        said: tuple[str, str] = ("", ""),
         *,
         faults: Sequence[FieldFault] = (),
         retry_after_s: int | None = None,
     ) -> None:
-        super().__init__(f"{kind.code}: {detail}" if detail else kind.code)
+        self.detail_zh, self.detail_en = (": ".join(part for part in (detail, text) if part) for text in said)
+        super().__init__(f"{kind.code}: {self.detail_en}" if self.detail_en else kind.code)
         self.kind = kind
         self.detail = detail
         self.faults = tuple(faults)

@@ -208,10 +208,11 @@ async def _receive(request: Request, file: IO[bytes], largest: int) -> None:
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise HubProblem(MESSAGE_UNREADABLE, f"body-timeout: nothing came for {QUIET_S:.0f} s") from None
+            said = (f"{QUIET_S:.0f} 秒内没有收到数据", f"nothing came for {QUIET_S:.0f} s")
+            raise HubProblem(MESSAGE_UNREADABLE, "body-timeout", said) from None
         size += len(part)
         if size > largest:
-            raise HubProblem(MESSAGE_TOO_LARGE, f"at most {largest} bytes")
+            raise HubProblem(MESSAGE_TOO_LARGE, said=(f"至多 {largest} 字节", f"at most {largest} bytes"))
         await asyncio.to_thread(file.write, part)
 
 

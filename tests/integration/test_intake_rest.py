@@ -87,7 +87,8 @@ def test_identity_refusals(hub: RunningHub, caller: HttpCaller) -> None:
     stranger = HttpCaller(hub, caller.key, "nobody-knows-me")
     refused(stranger.send("POST", "/v1/transfers", body), 401, "caller-unknown", "key-unknown")
     old = datetime.now(UTC) - timedelta(minutes=10)
-    refused(caller.send("POST", "/v1/transfers", body, created=old), 401, "signature-refused", "signature-stale")
+    told = refused(caller.send("POST", "/v1/transfers", body, created=old), 401, "signature-refused", "signature-stale")
+    assert told["detail"] == "signature-stale: 早于 300 秒前"
     ahead = datetime.now(UTC) + timedelta(minutes=10)
     refused(caller.send("POST", "/v1/transfers", body, created=ahead), 401, "signature-refused", "signature-future")
     request = caller.signed("POST", "/v1/transfers", body)
@@ -120,7 +121,7 @@ def test_message_refusals(caller: HttpCaller) -> None:
     refused(caller.send("POST", post, b"{"), 400, "message-unreadable")
     refused(caller.send("POST", post, b"\xff\xfe"), 400, "message-unreadable")
     refused(caller.send("POST", post, b"[" * 300 + b"]" * 300), 413, "message-too-large")
-    refused(caller.send("POST", post, b" " * 70_000), 413, "message-too-large", "at most")
+    refused(caller.send("POST", post, b" " * 70_000), 413, "message-too-large", "至多")
     text = caller.send("POST", post, b"{}", headers={"content-type": "text/plain"})
     refused(text, 415, "media-type-refused")
     broken = transfer(student={**transfer()["student"], "idNumber": "370102201503070013"})

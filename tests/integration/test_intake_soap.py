@@ -172,6 +172,19 @@ def test_structure_faults(hub: RunningHub, partner: Identity, version: str) -> N
         assert (mismatch.code, (mismatch.detail or "").split(":")[0]) == ("operation-unknown", "action-mismatch")
 
 
+@VERSIONS
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("zh", "报文无法解析: soap-malformed: 根元素不是 SOAP Envelope"),
+        ("en", "The message cannot be read: soap-malformed: the root is no SOAP Envelope"),
+    ],
+)
+def test_the_text_of_a_fault_is_in_one_language(hub: RunningHub, version: str, language: str, text: str) -> None:
+    root = etree.fromstring(post(hub, b"<nothing/>", version, **{"accept-language": language}).content)
+    assert (root.findtext(".//faultstring") or root.findtext(f".//{{{version}}}Text")) == text
+
+
 def test_a_message_against_the_schema_is_told_line_path_and_reason(hub: RunningHub, partner: Identity) -> None:
     payload = submit_element()
     student = payload.find("{*}student")

@@ -155,7 +155,9 @@ class Beginnings:
             for document, how in known.items()
         }
         if not store.add_request(tx.conn, row, list(documents.values())):
-            return HubProblem(HUB_BUSY, "another node takes the same message", retry_after_s=1)
+            return HubProblem(
+                HUB_BUSY, said=("另一节点正在受理同一报文", "another node takes the same message"), retry_after_s=1
+            )
         bases = sorted({f"{basis.kind.value}:{basis.reference}" for basis in grounds.values()})
         detail = {
             "messageId": request.message_id,
