@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -22,6 +22,7 @@ from schemas.rules import SHAPES, FieldError, Rule
 M = TypeVar("M", bound=BaseModel)
 
 MAX_FAULTS: Final = 50  # more would help nobody
+_PLACE: Final = re.compile(r"at line (\d+) column (\d+)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _PATTERNS: Final = {shape.anchored: shape for shape in SHAPES.values()}
 _RULE_BY_TYPE: Final = {
@@ -61,8 +62,9 @@ def parse_json(model: type[M], data: bytes, *, limits: JsonLimits = DEFAULT_JSON
         return model.model_validate_json(text, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         details = _details(error)
-        if any(detail["type"] == "json_invalid" for detail in details):  # what json.loads lets pass: lone surrogates
-            raise HubProblem(problems.MESSAGE_UNREADABLE, said=("不是有效的 JSON", "not valid JSON")) from None
+        for detail in details:
+            if detail["type"] == "json_invalid":  # what json.loads lets pass: lone surrogates
+                raise _refused_by_pydantic(str(detail["ctx"]["error"])) from None
         raise invalid(faults_of(details)) from None
 
 
@@ -148,32 +150,35 @@ class _Unusable(Exception):
 
 def _decode(data: bytes) -> str:
     try:
+        if not json.detect_encoding(data).startswith("utf-8"):
+            raise _unreadable(rules.ENCODING, 1, 1)
         return data.decode("utf-8-sig")  # RFC 8259, 8.1: a byte order mark may be ignored
     except UnicodeDecodeError as error:
-        raise HubProblem(
-            problems.MESSAGE_UNREADABLE,
-            said=(f"第 {error.start + 1} 字节不是 UTF-8", f"not UTF-8 at byte {error.start + 1}"),
-        ) from None
+        lines = error.object[: error.start].decode().split("\n")
+        raise _unreadable(rules.ENCODING, len(lines), len(lines[-1]) + 1) from None
+
+
+def _unreadable(rule: Rule, line: int, column: int, *, note: tuple[str, str] = ("", "")) -> HubProblem:
+    said = (f"第 {line} 行第 {column} 列{rule.zh}", f"{rule.en} at line {line} column {column}")
+    where = replace(fault("", rule, note=note), line=line, column=column)
+    return HubProblem(problems.MESSAGE_UNREADABLE, said=said, faults=[where])
+
+
+def _refused_by_pydantic(text: str) -> HubProblem:
+    """``text`` is jiter's own and quotes nothing: what is wrong and its place."""
+    place = _PLACE.search(text)
+    line, column = (int(place[1]), int(place[2])) if place else (1, 1)
+    if "hex escape" in text:
+        note = ("\\u 转义的代理项须成对", "surrogates in \\u escapes go in pairs")
+        return _unreadable(rules.ENCODING, line, column, note=note)
+    return _unreadable(rules.JSON_MALFORMED, line, column)
 
 
 def _check_structure(text: str, limits: JsonLimits) -> None:
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=len, parse_float=len)
     except json.JSONDecodeError as error:
-        where = FieldFault(
-            "",
-            "不是有效的 JSON",
-            "not valid JSON",
-            error.lineno,
-            error.colno,
-            "检查该处的语法",
-            "check the syntax there",
-        )
-        said = (
-            f"第 {error.lineno} 行第 {error.colno} 列不是有效的 JSON",
-            f"not valid JSON at line {error.lineno} column {error.colno}",
-        )
-        raise HubProblem(problems.MESSAGE_UNREADABLE, said=said, faults=[where]) from None
+        raise _unreadable(rules.JSON_MALFORMED, error.lineno, error.colno) from None
     except RecursionError:
         raise _too_deep(limits) from None
     except _Unusable as error:

@@ -39,8 +39,8 @@ class ProblemKind:
 class FieldFault:
     """One fault in a message: where it is, what is wrong, and the cure.
 
-    ``path`` is the XPath by local names (SOAP) or a JSON pointer (REST); ``line`` and ``column`` are 1-based, None for JSON
-    bodies. ``rule`` is the stable word of docs/protocol/fields.md.
+    ``path`` is the XPath by local names (SOAP) or a JSON pointer (REST); ``line`` and ``column`` are 1-based (of JSON, only what
+    cannot be read has them). ``rule`` is the stable word of docs/protocol/fields.md.
     """
 
     path: str

@@ -42,9 +42,8 @@ _MISC: Final = re.compile(rb"(?:\s+|<!--.*?-->|<\?(?!xml[\s?]).*?\?>)*+", re.DOT
 class UnsafeXml(Exception):
     """A document is not well formed, or is more than we are ready to parse.
 
-    ``reason`` is a stable word: xml-too-large, xml-encoding, xml-doctype, xml-too-deep, xml-too-many-elements,
-    xml-too-many-attributes, xml-too-many-namespaces, xml-malformed. The detail (``zh``, ``en``) never quotes the document; ``line``
-    counts from 1 and is 0 where there is none.
+    ``reason`` is a stable word and has its rule, with a cure, in :mod:`schemas.rules`. The detail (``zh``, ``en``) never
+    quotes the document; ``line`` counts from 1 and is 0 where there is none.
     """
 
     def __init__(self, reason: str, detail: Said, line: int = 0) -> None:
@@ -113,10 +112,12 @@ def _as_utf8(data: bytes) -> bytes:
 def _recode(data: bytes, encoding: str) -> bytes:
     try:
         return data if encoding == "utf-8" and data.isascii() else data.decode(encoding).encode("utf-8")
-    except UnicodeError:
-        raise UnsafeXml(
-            "xml-encoding", (f"含有不是 {encoding.upper()} 的字节", f"bytes that are not {encoding.upper()}")
-        ) from None
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode(encoding, "ignore")
+    except UnicodeEncodeError as error:  # half a surrogate pair that the codec lets pass
+        before = error.object[: error.start]
+    said = (f"含有不是 {encoding.upper()} 的字节", f"bytes that are not {encoding.upper()}")
+    raise UnsafeXml("xml-encoding", said, before.count("\n") + 1)
 
 
 def _check_prolog(text: bytes) -> None:

@@ -134,6 +134,13 @@ async def read_message(gate: Gate, exchange: Exchange, model: type[M]) -> M:
     headers = exchange.request.headers
     media_type, _, parameters = headers.get("content-type", "").partition(";")
     charset = parameters.strip().lower().replace('"', "")
+    if (
+        media_type.strip().lower() == "application/json"
+        and charset.startswith("charset=")
+        and charset != "charset=utf-8"
+    ):
+        where = fault("header:content-type", rules.ENCODING)
+        raise HubProblem(MEDIA_TYPE_REFUSED, "charset", ("只收 utf-8", "only utf-8 is taken"), faults=[where])
     if media_type.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
         raise HubProblem(MEDIA_TYPE_REFUSED)
     if headers.get("content-encoding", "identity").lower() != "identity":

@@ -6,7 +6,7 @@ Clauses: SOAP 1.1 (W3C Note 2000) 4 and 6, SOAP 1.2 part 1 (2007) 5 and part 2, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from lxml import etree
@@ -15,15 +15,16 @@ from certs.xml.tokens import WSSE
 from certs.xml.wsse import SOAP_1_1, SOAP_1_2
 from hub.intake.limits import MAX_XML_DEPTH
 from schemas.faults import ExchangeFault, Language
+from schemas.parsing import fault
 from schemas.problems import (
     DOCTYPE_REFUSED,
     MEDIA_TYPE_REFUSED,
     MESSAGE_TOO_LARGE,
     MESSAGE_UNREADABLE,
-    FieldFault,
     HubProblem,
     ProblemKind,
 )
+from schemas.rules import RULES
 from schemas.safe_xml import UnsafeXml, XmlLimits, parse
 from schemas.xml_documents import fault_to_xml
 
@@ -146,8 +147,8 @@ def _parse(body: bytes, max_bytes: int) -> etree._Element:
         return parse(body, limits=XmlLimits(max_bytes=max_bytes + 64, max_depth=MAX_XML_DEPTH, max_elements=2_000))
     except UnsafeXml as error:
         kind = _KIND_BY_REASON.get(error.reason, MESSAGE_UNREADABLE)
-        faults = [FieldFault("/", error.reason, error.reason, line=error.line, rule=error.reason)] if error.line else []
-        raise HubProblem(kind, error.reason, (error.zh, error.en), faults=faults) from None
+        where = replace(fault("/", RULES[error.reason]), line=error.line or None)
+        raise HubProblem(kind, error.reason, (error.zh, error.en), faults=[where]) from None
 
 
 def _check_headers(header: etree._Element, version: str) -> bool:

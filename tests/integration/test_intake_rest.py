@@ -150,6 +150,20 @@ def test_a_trailing_slash_is_another_address(hub: RunningHub, caller: HttpCaller
         refused(httpx.request(method, hub.url + path), 404, "operation-unknown")
 
 
+@pytest.mark.parametrize("charset", ["GB18030", '"gbk"', "utf-16"])
+def test_a_charset_other_than_utf_8_is_told(caller: HttpCaller, charset: str) -> None:
+    headers = {"content-type": f"application/json; charset={charset}"}
+    told = refused(caller.send("POST", "/v1/transfers", b"{}", headers=headers), 415, "media-type-refused", "charset: ")
+    assert "utf-8" in str(told["detail"])
+    assert isinstance(told["faults"], list)
+    (fault,) = told["faults"]
+    assert (fault["path"], fault["rule"]) == ("header:content-type", "encoding")
+    assert 'encoding="GB18030"' in fault["cure"]
+    for good in ("utf-8", '"UTF-8"'):
+        headers = {"content-type": f"application/json; charset={good}"}
+        refused(caller.send("POST", "/v1/transfers", b"{}", headers=headers), 422, "message-invalid")
+
+
 def test_pages_follow_a_cursor_that_nobody_can_make(hub: RunningHub, caller: HttpCaller) -> None:
     for _ in range(5):
         assert caller.send("POST", "/v1/transfers", transfer()).status_code == 202
