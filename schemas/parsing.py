@@ -23,7 +23,10 @@ M = TypeVar("M", bound=BaseModel)
 
 MAX_FAULTS: Final = 50  # more would help nobody
 _PLACE: Final = re.compile(r"at line (\d+) column (\d+)")
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_NAME: Final = re.compile(
+    r"(?!\w{0,40}[0-9]{6})[A-Za-z_][A-Za-z0-9_]{0,39}"
+)  # with six digits it may be a number of somebody
+_CONSTANT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
 _PATTERNS: Final = {shape.anchored: shape for shape in SHAPES.values()}
 _RULE_BY_TYPE: Final = {
     "missing": rules.MISSING,
@@ -139,13 +142,16 @@ def _pointer(parts: Sequence[str]) -> str:
 # --- the text itself ------------------------------------------------------------------------------------------------------
 
 
-class _Unusable(Exception):
-    """Raised inside json's hooks, which know no place; caught below."""
+class _Doubled(Exception):
+    """Raised inside json's hook, which knows no place; caught below."""
 
-    def __init__(self, rule: Rule, name: str) -> None:
-        super().__init__(rule.code)
-        self.rule = rule
+    def __init__(self, name: str) -> None:
+        super().__init__()
         self.name = name
+
+
+class _Constant(Exception):
+    """NaN or an Infinity, which Python's json takes."""
 
 
 def _decode(data: bytes) -> str:
@@ -181,10 +187,20 @@ def _check_structure(text: str, limits: JsonLimits) -> None:
         raise _unreadable(rules.JSON_MALFORMED, error.lineno, error.colno) from None
     except RecursionError:
         raise _too_deep(limits) from None
-    except _Unusable as error:
-        raise invalid([fault(f"/{safe_name(error.name)}", error.rule)]) from None
+    except _Doubled as error:
+        raise invalid([fault(f"/{safe_name(error.name)}", rules.DUPLICATE_FIELD)]) from None
+    except _Constant:
+        raise invalid([_constant(text)]) from None
     if _depth_exceeds(value, limits.max_depth):
         raise _too_deep(limits)
+
+
+def _constant(text: str) -> FieldFault:
+    """The first one outside a string: up to it the text is JSON."""
+    start = next(found.start() for found in _CONSTANT.finditer(text) if found[1])
+    note = ("NaN、Infinity 不是 JSON 的数", "NaN and Infinity are no numbers of JSON")
+    line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+    return replace(fault("", rules.WRONG_TYPE, note=note), line=line, column=column)
 
 
 def _too_deep(limits: JsonLimits) -> HubProblem:
@@ -198,13 +214,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise _Unusable(rules.DUPLICATE_FIELD, name)
+                raise _Doubled(name)
             seen.add(name)
     return value
 
 
 def _no_constant(_: str) -> NoReturn:
-    raise _Unusable(rules.WRONG_TYPE, "?")
+    raise _Constant
 
 
 def _depth_exceeds(value: object, limit: int) -> bool:

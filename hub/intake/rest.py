@@ -7,7 +7,7 @@ sender is known.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
@@ -28,10 +28,9 @@ from hub.intake.operations import Operations
 from hub.intake.problems import preferred_language, problem_response
 from schemas import rules
 from schemas.base import Canonical
-from schemas.parsing import fault, parse_json
+from schemas.parsing import fault, invalid, parse_json, safe_name
 from schemas.problems import (
     MEDIA_TYPE_REFUSED,
-    MESSAGE_INVALID,
     METHOD_NOT_ALLOWED,
     OPERATION_UNKNOWN,
     HubProblem,
@@ -43,7 +42,6 @@ M = TypeVar("M", bound=Canonical)
 Work = Callable[[Exchange], Awaitable[Response]]
 
 PAGE_DEFAULT, PAGE_MAX = 20, 100
-_PAGE_PARAMETERS = frozenset({"cursor", "limit", "state"})
 
 
 def create_router(gate: Gate, operations: Operations, cursors: Cursors) -> APIRouter:
@@ -65,7 +63,7 @@ def create_router(gate: Gate, operations: Operations, cursors: Cursors) -> APIRo
     async def get_page(exchange: Exchange) -> Response:
         await admit_without_body(gate, exchange)
         caller = caller_of(exchange)
-        cursor, limit, state = _page_parameters(exchange.request)
+        cursor, limit, state = _page_parameters(exchange)
         scope = f"{caller.system_id}\n{state or ''}"
         before = cursors.read(cursor, scope=scope) if cursor is not None else None
         items, next_before = await operations.list_transfers(caller, before=before, limit=limit, state=state)
@@ -111,7 +109,7 @@ def add_route(
     """One documented operation behind the gate; other rooms' routers use it too."""
 
     async def endpoint(request: Request) -> Response:
-        return await gate.run(Exchange(request, document.operation_id), work, render_problem)
+        return await gate.run(Exchange(request, document.operation_id, document.query), work, render_problem)
 
     router.add_api_route(
         path,
@@ -147,6 +145,7 @@ async def read_message(gate: Gate, exchange: Exchange, model: type[M]) -> M:
         raise HubProblem(MEDIA_TYPE_REFUSED, "content-encoding")
     body = await gate.read(exchange)
     await gate.admit(exchange)
+    query_of(exchange)
     if len(body) > INLINE_BYTES:
         return await asyncio.to_thread(parse_json, model, body)
     return parse_json(model, body)
@@ -156,6 +155,7 @@ async def admit_without_body(gate: Gate, exchange: Exchange) -> None:
     """A GET with a body is read as well: its signature covers it."""
     await gate.read(exchange)
     await gate.remember(await gate.admit(exchange))
+    query_of(exchange)
 
 
 def caller_of(exchange: Exchange) -> Caller:
@@ -164,22 +164,22 @@ def caller_of(exchange: Exchange) -> Caller:
     return exchange.identity.caller
 
 
-def _page_parameters(request: Request) -> tuple[str | None, int, CaseState | None]:
-    given = query_of(request, _PAGE_PARAMETERS)
+def _page_parameters(exchange: Exchange) -> tuple[str | None, int, CaseState | None]:
+    given = query_of(exchange)
     state = given.get("state")
     if state is not None and state not in set(CaseState):
         raise parameter_fault("state", "、".join(CaseState), ", ".join(CaseState), rules.NOT_IN_LIST)
     return given.get("cursor"), page_limit(given), CaseState(state) if state is not None else None
 
 
-def query_of(request: Request, known: Collection[str]) -> QueryParams:
-    """The query, in which every parameter is known and stands once."""
-    given = request.query_params
-    for name in given:
-        if name not in known:
-            raise parameter_fault("?", "、".join(sorted(known)), ", ".join(sorted(known)), rules.UNKNOWN_FIELD)
-        if len(given.getlist(name)) != 1:
-            raise parameter_fault(name, "", "", rules.DUPLICATE_FIELD)
+def query_of(exchange: Exchange) -> QueryParams:
+    """The query, in which every parameter is one of the operation's and stands once; HubProblem with every one that is not so."""
+    given, known = exchange.request.query_params, sorted(exchange.query)
+    names = ("、".join(known), ", ".join(known)) if known else ("此操作没有查询参数", "this operation has none")
+    faults = [fault(f"query:{safe_name(name)}", rules.UNKNOWN_FIELD, note=names) for name in given if name not in known]
+    faults += [fault(f"query:{name}", rules.DUPLICATE_FIELD) for name in known if len(given.getlist(name)) > 1]
+    if faults:
+        raise invalid(faults)
     return given
 
 
@@ -194,7 +194,7 @@ def page_limit(given: QueryParams) -> int:
 
 def parameter_fault(name: str, zh: str, en: str, rule: Rule) -> HubProblem:
     """``zh`` and ``en`` say what the parameter must be: the end of the cure."""
-    return HubProblem(MESSAGE_INVALID, faults=[fault(f"query:{name}", rule, note=(zh, en))])
+    return invalid([fault(f"query:{name}", rule, note=(zh, en))])
 
 
 def answer(model: Canonical, status: int = 200, headers: dict[str, str] | None = None) -> Response:

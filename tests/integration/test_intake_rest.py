@@ -184,7 +184,13 @@ def test_pages_follow_a_cursor_that_nobody_can_make(hub: RunningHub, caller: Htt
     refused(stranger.send("GET", f"/v1/transfers?cursor={cursor}"), 400, "page-cursor-invalid")
     refused(caller.send("GET", "/v1/transfers?limit=0"), 422, "message-invalid")
     refused(caller.send("GET", "/v1/transfers?state=lost"), 422, "message-invalid")
-    refused(caller.send("GET", "/v1/transfers?pages=3"), 422, "message-invalid")
+    several = refused(caller.send("GET", "/v1/transfers?pages=3&limit=1&limit=2"), 422, "message-invalid")
+    assert isinstance(several["faults"], list)
+    assert [(fault["path"], fault["rule"]) for fault in several["faults"]] == [
+        ("query:pages", "unknown-field"),
+        ("query:limit", "duplicate-field"),
+    ]
+    assert "cursor、limit、state" in several["faults"][0]["cure"]
 
 
 def test_case_ids_that_cannot_be_are_unknown(caller: HttpCaller) -> None:

@@ -107,6 +107,23 @@ def test_no_input_is_a_fault_of_ours(caller: tuple[str, Signed]) -> None:
                 assert mode is GenerationMode.NEGATIVE
 
 
+def test_no_operation_takes_a_query_parameter_that_it_does_not_document(caller: tuple[str, Signed]) -> None:
+    url, signed = caller
+    paths = requests.get(f"{url}/openapi.json", timeout=20).json()["paths"]
+    operations = [(method, path, one) for path, methods in paths.items() for method, one in methods.items()]
+    assert len(operations) > 15
+    for method, path, operation in operations:
+        media = next(iter(operation.get("requestBody", {}).get("content", {})), None)
+        answer = requests.request(
+            method, url + path.replace("{", "").replace("}", "") + "?foo=1&370102201503070012=1&foo=2",
+            data=b"{}" if media else None, headers={"Content-Type": media} if media else {}, auth=signed, timeout=20,
+        )  # fmt: skip
+        assert (answer.status_code, answer.json()["code"]) == (422, "message-invalid"), (path, answer.text)
+        told = {(fault["path"], fault["rule"]) for fault in answer.json()["faults"]}
+        assert {("query:foo", "unknown-field"), ("query:?", "unknown-field")} <= told
+        assert "422" in operation["responses"], path
+
+
 def test_the_caller_is_really_known(caller: tuple[str, Signed]) -> None:
     """Else the test above would only ever see refused signatures."""
     assert requests.get(f"{caller[0]}/v1/transfers", auth=caller[1], timeout=20).status_code == 200

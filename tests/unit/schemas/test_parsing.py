@@ -90,6 +90,21 @@ def test_another_encoding_is_told_with_its_line_and_what_to_do(data: bytes, line
         assert 'encoding="GB18030"' in str(cure)
 
 
+@pytest.mark.parametrize(
+    ("data", "line", "column"),
+    [
+        (b'{"reason": NaN}', 1, 12),
+        (b'{\n "caseId": "NaN \\" NaN",\n "reason": [1, -Infinity]}', 3, 16),
+        (b"Infinity", 1, 1),
+    ],
+)
+def test_a_number_that_json_has_not_is_told_with_its_place(data: bytes, line: int, column: int) -> None:
+    (fault,) = refusal(data).faults
+    assert (fault.path, fault.rule, fault.line, fault.column) == ("", "wrong-type", line, column)
+    assert "NaN" in str(fault.cure_zh)
+    assert "NaN" in str(fault.cure_en)
+
+
 @pytest.mark.parametrize("data", [b'{"reason": }', b"", b'{"reason": 1' + b"1" * 5000 + b"}"])
 def test_what_is_no_json_has_its_rule(data: bytes) -> None:
     (fault,) = refusal(data).faults
@@ -105,6 +120,7 @@ def test_what_is_no_json_has_its_rule(data: bytes) -> None:
         ({"reason": ["x"]}, "/reason", "wrong-type"),
         ({"case_id": "c"}, "/case_id", "unknown-field"),
         ({SECRET: "c"}, "/?", "unknown-field"),
+        ({"G" + SECRET: "c"}, "/?", "unknown-field"),
         ({"messageId": SECRET + " "}, "/messageId", "wrong-format"),
         ({"reason": SECRET * 40}, "/reason", "too-long"),
     ],
