@@ -47,6 +47,20 @@ class FieldError(ValueError):
         self.note = note
 
 
+# What the models' engine and XSD call ``\p{…}``, spelled out for those that lack it: Python's re, ECMA-262 without its u flag.
+_CLASSES: Final = {
+    r"\p{Z}": r"\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
+    r"\p{Cc}": r"\u0000-\u001f\u007f-\u009f",
+}
+
+
+def portable(pattern: str) -> str:
+    """``pattern`` for readers of the published document: the same language, in ASCII, without classes of Unicode."""
+    for name, characters in _CLASSES.items():
+        pattern = pattern.replace(name, characters)
+    return "".join(char if char.isascii() else f"\\u{ord(char):04x}" for char in pattern)
+
+
 RULES: Final[dict[str, Rule]] = {}
 SHAPES: Final[dict[str, Shape]] = {}
 

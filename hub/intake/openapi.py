@@ -15,6 +15,7 @@ from schemas.base import Canonical
 from schemas.faults import ExchangeFault
 from schemas.fields import MessageId, Text
 from schemas.problems import HubProblem, ProblemKind
+from schemas.rules import portable
 from schemas.transfers import CaseState, Decision, TransferAccepted, TransferRequest, TransferView
 
 
@@ -270,4 +271,14 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(generated["$defs"])
     components["securitySchemes"] = dict(_SECURITY_SCHEMES)
-    return document
+    return {key: _portable(value) for key, value in document.items()}
+
+
+def _portable(node: Any) -> Any:
+    """The patterns as every engine reads them."""
+    if isinstance(node, dict):
+        return {
+            key: portable(value) if key == "pattern" and isinstance(value, str) else _portable(value)
+            for key, value in node.items()
+        }
+    return [_portable(child) for child in node] if isinstance(node, list | tuple) else node

@@ -24,7 +24,7 @@ from hub.ecerts.evidence.planning import anonymous, at_their_libraries, cited, f
 from hub.ecerts.evidence.views import EvidenceFile, grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
 from schemas import rules
-from schemas.evidence import BasisKind, EvidenceCaseState, EvidenceRequest, Holder
+from schemas.evidence import BasisKind, EvidenceCaseState, EvidenceHolder, EvidenceRequest
 from schemas.parsing import fault
 from schemas.problems import (
     EVIDENCE_BASIS_REFUSED,
@@ -105,7 +105,7 @@ class Beginnings:
             found = self._bases.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
             if found is None:
                 return HubProblem(EVIDENCE_BASIS_REFUSED, "authorization-not-usable")
-            holder = Holder(name=found.name, code=found.code, code_type=found.code_type)
+            holder = EvidenceHolder(name=found.name, code=found.code, code_type=found.code_type)
             request = request.model_copy(update={"subject": holder})
             index = self._bases.holder_index(found)
             past = self._past(tx, one, index)
@@ -228,7 +228,7 @@ class Beginnings:
         use = m.DataUse(
             at=tx.now,
             system_id=one.caller.system_id,
-            basis=m.BasisKind(basis.kind.value),
+            basis=basis.kind,
             basis_reference="-",
             case_id=request.case_reference,
             purpose=request.purpose,

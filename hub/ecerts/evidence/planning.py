@@ -23,7 +23,7 @@ from hub.logs import MASK, mask
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertQuery, UseCause
-from schemas.evidence import AnswerForm, BasisKind, EvidenceRequest, Holder
+from schemas.evidence import AnswerForm, BasisKind, EvidenceHolder, EvidenceRequest
 from schemas.problems import HubProblem
 
 IDENTITY_CHECK, ID_CARD = "identity-check", "id-card"
@@ -64,12 +64,12 @@ class Question:
         return self.presented or self.body
 
 
-def holder_of(holder: Holder) -> m.Holder:
+def holder_of(holder: EvidenceHolder) -> m.Holder:
     """The same holder as authorizations know it; checked when the message came in."""
     return m.Holder.model_construct(name=holder.name, code_type=holder.code_type, code=holder.code)
 
 
-def cited(request: EvidenceRequest, holder: Holder) -> str | None:
+def cited(request: EvidenceRequest, holder: EvidenceHolder) -> str | None:
     """The ground that the caller named for this holder, with any number that could be a person's and the holders' names masked."""
     reference = (holder.basis or request.basis).reference
     return None if reference is None else anonymous(request, reference)
@@ -94,11 +94,11 @@ def _documents(expressions: tuple[str, ...]) -> tuple[Evidence, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def holder_for(request: EvidenceRequest, document: Evidence) -> Holder | None:
+def holder_for(request: EvidenceRequest, document: Evidence) -> EvidenceHolder | None:
     return by_role(request).get(document.role)
 
 
-def by_role(request: EvidenceRequest) -> dict[str, Holder]:
+def by_role(request: EvidenceRequest) -> dict[str, EvidenceHolder]:
     """The holders by the word of their role, which is the same in the message and in the catalogue."""
     return {holder.role.value: holder for holder in request.holders}
 
@@ -121,7 +121,7 @@ def find_grounds(
     found: dict[Evidence, Basis] = {}
     wanted, holders = documents_of(item), by_role(request)
 
-    def basis_of(holder: Holder, types: tuple[str, ...]) -> Basis | None:
+    def basis_of(holder: EvidenceHolder, types: tuple[str, ...]) -> Basis | None:
         return _basis(bases, conn, request, holder, item, system_id, at, types)
 
     for role, holder in holders.items():
@@ -151,7 +151,7 @@ def _basis(
     bases: Bases,
     conn: Connection,
     request: EvidenceRequest,
-    holder: Holder,
+    holder: EvidenceHolder,
     item: Item,
     system_id: str,
     at: datetime,
@@ -160,7 +160,7 @@ def _basis(
     basis = holder.basis or request.basis
     if basis.kind is BasisKind.LAW:
         # the catalogue says whether the item's own legal basis is enough; what the caller cites goes into the audit log
-        return None if item.requires_consent else Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
+        return None if item.requires_consent else Basis(BasisKind.LAW, f"{item.basic_code}@{item.version}")
     return bases.find_basis(
         conn,
         holder=holder_of(holder),
@@ -256,7 +256,7 @@ def at_their_libraries(
 
 
 def _body(
-    kind: Kind, request: EvidenceRequest, item: Item, document: Evidence, holder: Holder, basis: Basis
+    kind: Kind, request: EvidenceRequest, item: Item, document: Evidence, holder: EvidenceHolder, basis: Basis
 ) -> Canonical:
     if kind is Kind.EVIDENCE_PERSON:
         return PersonQuery(
