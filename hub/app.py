@@ -174,7 +174,8 @@ class Hub:
         self.app.include_router(differences_router(console, self.db, self.reconciler))
         self.app.include_router(verify_router(console, self.db, verifier, max_document=largest))
         self.app.mount("/console/static", static_files())
-        self.app.add_api_route("/", _to_console, include_in_schema=False)
+        for typed in ("/", "/console/"):
+            self.app.add_api_route(typed, _to_console, include_in_schema=False)
 
     def start(self) -> None:
         """Begin to deliver, to probe and to keep house, as the role says."""

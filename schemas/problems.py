@@ -39,8 +39,8 @@ class ProblemKind:
 class FieldFault:
     """One fault in a message: where it is, what is wrong, and the cure.
 
-    ``path`` is the XPath by local names (SOAP) or a JSON pointer (REST); ``line`` and ``column`` are 1-based, None for JSON
-    bodies. ``rule`` is the stable word of docs/protocol/fields.md.
+    ``path`` is the XPath by local names (SOAP) or a JSON pointer (REST); ``line`` and ``column`` are 1-based (of JSON, only what
+    cannot be read has them). ``rule`` is the stable word of docs/protocol/fields.md.
     """
 
     path: str
@@ -54,18 +54,23 @@ class FieldFault:
 
 
 class HubProblem(Exception):
-    """A refusal that is told to the caller: the kind, a detail without personal data, and faults by field."""
+    """A refusal that is told to the caller: the kind, a detail without personal data, and faults by field.
+
+    ``detail`` is the same in every language: a stable word, a name, an id. A sentence is ``said`` (zh, en) and is told after it.
+    """
 
     def __init__(
         self,
         kind: ProblemKind,
         detail: str = "",
+        said: tuple[str, str] = ("", ""),
         *,
         faults: Sequence[FieldFault] = (),
         retry_after_s: int | None = None,
         who: WhoActs | None = None,
     ) -> None:
-        super().__init__(f"{kind.code}: {detail}" if detail else kind.code)
+        self.detail_zh, self.detail_en = (": ".join(part for part in (detail, text) if part) for text in said)
+        super().__init__(f"{kind.code}: {self.detail_en}" if self.detail_en else kind.code)
         self.kind = kind
         self.detail = detail
         self.faults = tuple(faults)

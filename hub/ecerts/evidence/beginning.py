@@ -26,7 +26,7 @@ from hub.ecerts.evidence.planning import anonymous, at_their_libraries, by_role,
 from hub.ecerts.evidence.views import grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
 from schemas import rules
-from schemas.evidence import BasisKind, EvidenceCaseState, EvidenceRequest, Holder
+from schemas.evidence import BasisKind, EvidenceCaseState, EvidenceHolder, EvidenceRequest
 from schemas.parsing import fault
 from schemas.problems import (
     EVIDENCE_BASIS_REFUSED,
@@ -114,7 +114,7 @@ class Beginnings:
             shown = self._bases.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
             if shown is None:
                 return basis_refused("authorization-not-usable")
-            holder = Holder(name=shown.name, code=shown.code, code_type=shown.code_type)
+            holder = EvidenceHolder(name=shown.name, code=shown.code, code_type=shown.code_type)
             request = request.model_copy(update={"subject": holder})
             index = self._bases.holder_index(shown)
             past = self._past(tx, one, index)
@@ -165,7 +165,9 @@ class Beginnings:
             for document, how in known.items()
         }
         if not store.add_request(tx.conn, row, list(documents.values())):
-            return HubProblem(HUB_BUSY, "another node takes the same message", retry_after_s=1)
+            return HubProblem(
+                HUB_BUSY, said=("另一节点正在受理同一报文", "another node takes the same message"), retry_after_s=1
+            )
         bases = sorted({f"{basis.kind.value}:{basis.reference}" for basis in grounds.values()})
         detail = {
             "messageId": request.message_id,
@@ -250,7 +252,7 @@ class Beginnings:
         use = m.DataUse(
             at=tx.now,
             system_id=one.caller.system_id,
-            basis=m.BasisKind(basis.kind.value),
+            basis=basis.kind,
             basis_reference="-",
             case_id=request.case_reference,
             purpose=request.purpose,
