@@ -27,6 +27,7 @@ from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.revocations.relying import TellCases, no_cases
 from hub.ecerts.solver import Known, RequirementState, Standing, solve
+from hub.ecerts.validity import Validity
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.base import Canonical
@@ -37,6 +38,9 @@ REVOKED_EVENT: Final = "evidence.revoked"
 EVENT_PREFIX: Final = "cn.sd.edu.exchange."
 GAVE_UP: Final = "gave-up"  # the deliveries have ended without an answer; an operator may still try again
 ACTOR: Final = "node"
+_ENDED: Final = frozenset(
+    {GAVE_UP, Validity.NOT_YET.value}
+)  # a certificate does not begin sooner for being asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +345,7 @@ def _followed(row: store.DocumentRow) -> store.DocumentRow:
 
 
 def _may_come(row: store.DocumentRow | None) -> bool:
-    if row is None or row.endpoint_id is None or row.followed_up or row.reason == GAVE_UP:
+    if row is None or row.endpoint_id is None or row.followed_up or row.reason in _ENDED:
         return False
     waits = (Standing.AVAILABLE.value, Standing.UNREACHABLE.value, Standing.PENDING.value)
     return row.standing in waits and not (row.reason or "").startswith("source-")

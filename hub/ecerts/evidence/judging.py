@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -25,10 +24,10 @@ from certs.ofd.metadata import read_ecert_fields
 from certs.render import report_to_json
 from hub.deliveries.breaker import Sign
 from hub.deliveries.model import Word
-from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.evidence.planning import Question
 from hub.ecerts.solver import Standing
+from hub.ecerts.validity import Validity, end_of, validity
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, EnrolmentRecord, PersonMatch
@@ -46,7 +45,7 @@ REFUSED_AS: Final = {
 Held = EcertDocument | PersonAnswer | EnrolmentRecord  # what an answer can rest on
 HELD: Final = (EcertDocument, PersonAnswer, EnrolmentRecord)
 _STATUS_AS: Final = {EcertStatus.REVOKED: Standing.REVOKED, EcertStatus.EXPIRED: Standing.EXPIRED}
-_DAY: Final = re.compile(r"([0-9]{4})\D?([0-9]{1,2})\D?([0-9]{1,2})\D?", re.ASCII)
+_PERIOD_AS: Final = {Validity.NOT_YET: Standing.PENDING, Validity.UNREADABLE: Standing.NOT_VERIFIED}
 
 
 class Notices(Protocol):
@@ -133,9 +132,12 @@ class Judge:
         if verdict.state is not EvidenceState.SATISFIED:
             standing = _STATUS_AS.get(document.status, Standing.NOT_VERIFIED)
             return Got(standing, verdict.reason, report=report, checked_at=at)
-        ended = end_of(document, verdict.inside)
-        if not expired and (ended is None or shanghai_day(at) <= ended):
+        found = validity(verdict.inside, document.metadata, at)
+        if not expired and found is Validity.IN_FORCE:
             return Got(Standing.HELD, answer=document, report=report, checked_at=at)
+        if not expired and found in _PERIOD_AS:
+            return Got(_PERIOD_AS[found], found.value, report=report, checked_at=at)
+        ended = end_of(verdict.inside, document.metadata)
         notice = self.notices.deemed_valid(question.document.type, region, ended, at) if ended is not None else None
         if notice is None:
             return Got(Standing.EXPIRED, "expired", report=report, checked_at=at)
@@ -170,18 +172,6 @@ def same_certificate(kept: EcertMetadata, now: EcertStanding) -> bool:
     return (
         now.status is EcertStatus.VALID and kept.identifier is not None and kept.identifier == now.metadata.identifier
     )
-
-
-def end_of(document: EcertDocument, inside: Mapping[str, str]) -> date | None:
-    """The last day of validity: as sealed in the file (``inside``), else as the source says. None: for ever, or not to be read."""
-    text = inside.get("valid_until") or document.metadata.valid_until or ""
-    found = _DAY.fullmatch(text.strip())
-    if found is None:
-        return None
-    try:
-        return date(*(int(part) for part in found.groups()))
-    except ValueError:
-        return None
 
 
 # --- as it is sealed ------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from hub.ecerts.evidence.words import words_of
 from hub.ecerts.notices import ExtensionNotices
 from hub.ecerts.presentations.model import FiledRequest
 from hub.ecerts.solver import WHO_ACTS, Known, Plan, RequirementAnswer, RequirementState, Standing, solve
+from hub.ecerts.validity import end_of
 from hub.vault import Vault
 from hub.working_days import SHANGHAI
 from schemas.evidence import (
@@ -238,7 +239,7 @@ class Views:
         for document in used:
             held = self._open_document(file, document)
             if isinstance(held, EcertDocument) and file.known[document].notice is None:
-                last = judging.end_of(held, judging.fields_of(held))
+                last = end_of(judging.fields_of(held), held.metadata)
                 ends += [last] if last else []
         for day in ends:  # nobody may rely on it longer than on what it rests on
             until = min(until, datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=SHANGHAI))
