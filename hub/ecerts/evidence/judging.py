@@ -44,7 +44,7 @@ REFUSED_AS: Final = {
 }
 Held = EcertDocument | PersonAnswer | EnrolmentRecord  # what an answer can rest on
 HELD: Final = (EcertDocument, PersonAnswer, EnrolmentRecord)
-_STATUS_AS: Final = {EcertStatus.REVOKED: Standing.REVOKED, EcertStatus.EXPIRED: Standing.EXPIRED}
+_STATUS_AS: Final = {f"status-{EcertStatus.REVOKED}": Standing.REVOKED}  # said only of a file whose seal has held
 _PERIOD_AS: Final = {Validity.NOT_YET: Standing.PENDING, Validity.UNREADABLE: Standing.NOT_VERIFIED}
 
 
@@ -130,7 +130,7 @@ class Judge:
         if verdict.retry:
             return Got(Standing.PENDING, verdict.reason, ask_again=True, report=report, checked_at=at)
         if verdict.state is not EvidenceState.SATISFIED:
-            standing = _STATUS_AS.get(document.status, Standing.NOT_VERIFIED)
+            standing = _STATUS_AS.get(verdict.reason or "", Standing.NOT_VERIFIED)
             return Got(standing, verdict.reason, report=report, checked_at=at)
         found = validity(verdict.inside, document.metadata, at)
         if not expired and found is Validity.IN_FORCE:

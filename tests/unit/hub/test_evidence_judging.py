@@ -81,3 +81,15 @@ def test_an_end_that_cannot_be_read_is_not_for_ever() -> None:
 def test_before_its_first_day_a_certificate_is_not_relied_on() -> None:
     assert judged(Found(), valid_from="2030-01-01") == ("pending-at-the-issuer", "not-yet-valid", False)
     assert judged(Found(), valid_from="2026-09-01") == ("held", None, True)
+
+
+@pytest.mark.parametrize("status", [EcertStatus.EXPIRED, EcertStatus.REVOKED, EcertStatus.VALID])
+@pytest.mark.parametrize("reason", ["hash-failure", "sig-crypto-failure", "indeterminate-no-poe", "holder-mismatch"])
+def test_a_file_that_may_not_be_relied_on_proves_no_status(status: EcertStatus, reason: str) -> None:
+    assert judged(Found(reason), status=status) == ("not-verified", reason, False)
+
+
+def test_a_status_counts_where_the_seal_held() -> None:
+    assert judged(Found("status-revoked"), status=EcertStatus.REVOKED) == ("revoked", "status-revoked", False)
+    assert judged(Found("status-suspended"), status=EcertStatus.SUSPENDED)[0] == "not-verified"
+    assert judged(Found(), status=EcertStatus.EXPIRED, valid_until="2020-01-01") == ("expired", "expired", False)
