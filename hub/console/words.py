@@ -239,6 +239,8 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "no-consent": ("没有持有人同意", "there is no consent"),
         "no-such-consent": ("所引同意不适用", "the consent that was named does not apply"),
         "no-authorization": ("没有持有人授权", "there is no authorization"),
+        "consent-withdrawn": ("该编号的同意已撤销", "the consent of this reference was taken back"),
+        "consent-ended": ("该编号的同意已期满", "the consent of this reference has ended"),
         "consent-required": ("该事项须持有人同意", "the item needs the holder's consent"),
         "authorization-not-usable": ("授权不可用", "the authorization cannot be used"),
         "presentation-used": ("亮证已使用", "the shown code was used"),
