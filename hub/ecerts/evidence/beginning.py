@@ -147,6 +147,7 @@ class Beginnings:
             purge_at=tx.now + timedelta(seconds=self._rules.times.answer_keep_s + self._rules.times.follow_up_s),
             grounds=grounds_to_json(grounds),
             request_sealed=sealed,
+            item_version=one.item.version,
         )
         documents = {
             document: store.DocumentRow(

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from adapters.contract import CaseEvent, EcertDocument, RetryLater
@@ -38,6 +39,7 @@ REVOKED_EVENT: Final = "evidence.revoked"
 EVENT_PREFIX: Final = "cn.sd.edu.exchange."
 GAVE_UP: Final = "gave-up"  # the deliveries have ended without an answer; an operator may still try again
 ACTOR: Final = "node"
+AGAIN_AFTER: Final = timedelta(hours=1)  # what could not be handed over is tried again
 _ENDED: Final = frozenset(
     {GAVE_UP, Validity.NOT_YET.value}
 )  # a certificate does not begin sooner for being asked again
@@ -109,7 +111,15 @@ class FollowUps:
     def load(self, tx: Tx, request_id: str) -> EvidenceFile | None:
         """The request, locked."""
         row = store.request(tx.conn, request_id, lock=True)
-        return None if row is None else self.views.open(row, store.documents(tx.conn, row.id), self.items.current())
+        return None if row is None else self.open(row, store.documents(tx.conn, row.id))
+
+    def open(self, row: store.RequestRow, documents: Sequence[store.DocumentRow]) -> EvidenceFile | None:
+        """See :meth:`Views.open`; with the catalogue read anew where another node may have imported the version just now."""
+        file = self.views.open(row, documents, self.items.current())
+        if file is None and row.request_sealed is not None:
+            self.items.forget()
+            file = self.views.open(row, documents, self.items.current())
+        return file
 
     # --- asking again -----------------------------------------------------------------------------------------------------
 
@@ -155,14 +165,19 @@ class FollowUps:
         """Requests whose process died while it fetched: their documents become deliveries. Gives how many."""
         done = 0
         for row in store.orphans(tx.conn, tx.now, limit=limit):
-            file = self.views.open(row, store.documents(tx.conn, row.id), self.items.current())
-            if file is None:  # what was sealed of it has been dropped: nobody can be answered any more
-                store.update_request(tx.conn, row.id, {"state": EvidenceCaseState.ANSWERED.value})
-                continue
-            self.settle(tx, file, [])
-            tx.audit.append(AuditEntry(ACTOR, "evidence.hand-over", row.id, "pending"))
-            done += 1
+            if tx.apart(partial(self._hand_over, tx, row), "evidence.hand-over", row.id):
+                done += 1
+            else:  # one that cannot be handed over must not stand before the others at the next round
+                store.update_request(tx.conn, row.id, {"owned_until": tx.now + AGAIN_AFTER})
         return done
+
+    def _hand_over(self, tx: Tx, row: store.RequestRow) -> None:
+        file = self.open(row, store.documents(tx.conn, row.id))
+        if file is None:  # what was sealed of it has been dropped: nobody can be answered any more
+            store.update_request(tx.conn, row.id, {"state": EvidenceCaseState.ANSWERED.value})
+            return
+        self.settle(tx, file, [])
+        tx.audit.append(AuditEntry(ACTOR, "evidence.hand-over", row.id, "pending"))
 
     def settled(self, file: EvidenceFile, changed: Sequence[store.DocumentRow], at: datetime) -> Settled:
         """What comes of changed documents, with what else is asked for. Writes nothing: it may be made before the commit."""
@@ -284,7 +299,7 @@ class FollowUps:
         with self.db.read() as conn:
             row = store.request(conn, case_id)
             documents = store.documents(conn, case_id)
-        file = None if row is None else self.views.open(row, documents, self.items.current())
+        file = None if row is None else self.open(row, documents)
         if file is None:
             return None  # its time has passed: nobody waits for it
         document = next(one for one in file.documents if str(one) == subject)

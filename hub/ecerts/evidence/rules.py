@@ -67,6 +67,15 @@ class EvidenceRules(_Part):
     keep_s: Mapping[str, Count]
     purpose: Mapping[str, Purpose]
 
+    def fields_of(self, purpose: str) -> Mapping[str, tuple[str, ...]]:
+        """What may be seen; for a purpose that the rules no longer have, nothing."""
+        known = self.purpose.get(purpose)
+        return {} if known is None else known.fields
+
+    def documents_of(self, purpose: str) -> tuple[str, ...]:
+        known = self.purpose.get(purpose)
+        return () if known is None else known.documents
+
     @model_validator(mode="after")
     def _types_are_known(self) -> EvidenceRules:
         known = ecert_types().keys() | RECORDS.keys()

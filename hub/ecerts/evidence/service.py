@@ -199,7 +199,7 @@ class EvidenceService:
         with self._db.read() as conn:
             row = store.request(conn, request_id)
             rows = store.documents(conn, request_id)
-        return None if row is None else self._views.open(row, rows, self._items.current())
+        return None if row is None else self._follow_ups.open(row, rows)
 
     def _answer(self, request_id: str) -> Answered:
         file = self._open(request_id)

@@ -39,6 +39,7 @@ class RequestRow:
     purge_at: datetime
     grounds: str
     request_sealed: bytes | None
+    item_version: int | None = None  # none: asked before versions were kept
 
 
 @dataclass(frozen=True, slots=True)

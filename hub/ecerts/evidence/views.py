@@ -103,7 +103,20 @@ def grounds_to_json(grounds: Grounds) -> str:
 
 
 def _grounds_from_json(text: str, words: Mapping[str, Evidence]) -> dict[Evidence, Basis]:
-    return {words[word]: Basis(BasisKind(kind), reference) for word, (kind, reference) in json.loads(text).items()}
+    found = json.loads(text).items()
+    return {words[word]: Basis(BasisKind(kind), reference) for word, (kind, reference) in found if word in words}
+
+
+def asked_item(catalogue: Catalogue, code: str, at: datetime, version: int | None, documents: set[str]) -> Item | None:
+    """The definition that a request was asked under, which must have just the documents of its rows.
+
+    The day does not tell: a later version may have taken effect on it. Without a version (asked before they were kept) the newest
+    that fits.
+    """
+    for item in catalogue.item_versions(code, at):
+        if version in (None, item.version) and by_word(item).keys() == documents:
+            return item
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +132,14 @@ class Views:
     def open(
         self, row: store.RequestRow, documents: Sequence[store.DocumentRow], catalogue: Catalogue
     ) -> EvidenceFile | None:
-        """None if what was sealed of it has been dropped, or its item is not in the catalogue any more."""
-        item = catalogue.item(row.item_code, row.asked_at)
+        """None if what was sealed of it has been dropped, or its item as it was asked for is not in the catalogue."""
+        names = {one.document for one in documents}
+        item = asked_item(catalogue, row.item_code, row.asked_at, row.item_version, names)
         if row.request_sealed is None or item is None:
             return None
         request = FiledRequest.model_validate_json(self.vault.open(row.request_sealed, request_context(row.id)))
         words = by_word(item)
-        rows = {words[one.document]: one for one in documents if one.document in words}
+        rows = {words[one.document]: one for one in documents}
         known = {}
         for document, one in rows.items():
             source = catalogue.source(document.type, row.region, row.asked_at)
@@ -149,7 +163,7 @@ class Views:
                 id=row.id, message_id=row.message_id, state=state, complete=False, asked_at=row.asked_at
             )
         used = handed_out(plan)
-        may_leave = self.rules.purpose[row.purpose].documents
+        may_leave = self.rules.documents_of(row.purpose)
         whole = [one for one in used if one.type in may_leave]
         parts = [one for one in used if one not in whole] if form is AnswerForm.DOCUMENTS else []
         parts = used if form is AnswerForm.FIELDS else parts
@@ -197,7 +211,7 @@ class Views:
         return tuple(found)
 
     def _fields(self, file: EvidenceFile, used: Sequence[Evidence]) -> tuple[FieldsView, ...]:
-        allowed = self.rules.purpose[file.row.purpose].fields
+        allowed = self.rules.fields_of(file.row.purpose)
         found = []
         for document in used:
             row, answer = file.documents[document], self._open_document(file, document)
