@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy.engine import Connection
 
@@ -17,6 +18,8 @@ from hub.ecerts.presentations.model import Presented
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.problems import HubProblem
+
+SAME_FOR: Final = timedelta(days=1)  # so long a refusal that comes again is no new one in the holder's list
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,15 @@ class Bases:
             values["item_code"] = values.pop("item")
             rows.append({**values, "basis": use.basis.value, "id": new_id("use"), "holder_index": index})
         store.add_uses(tx.conn, rows)
+
+    def record_refusal(self, tx: Tx, holder_index: str, use: m.DataUse) -> None:
+        """For the holder to see; one that comes again within a while is counted at the first."""
+        same: store.Values = {
+            "system_id": use.system_id, "basis": use.basis.value, "purpose": use.purpose, "item_code": use.item,
+            "outcome": use.outcome, "cited": use.cited,
+        }  # fmt: skip
+        if not store.repeat_use(tx.conn, holder_index, same, tx.now - SAME_FOR):
+            self.record_uses(tx, [(holder_index, use)])
 
 
 def open_holder(vault: Vault, row: store.AuthorizationRow) -> m.Holder:

@@ -207,6 +207,7 @@ class DataUse(Canonical):
     item: str | None = None
     digest: str | None = None  # SHA-256 of what was handed out
     cited: str | None = None  # the clause, consent or authorization that the caller named
+    times: int = 1  # of a refusal that came again within a day; ``at`` and ``caseId`` are the first's
 
 
 class UsePage(Canonical):

@@ -21,10 +21,11 @@ from hub.ecerts.entries import Item
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.following import FollowUps
 from hub.ecerts.evidence.planning import anonymous, at_their_libraries, cited, find_grounds, holder_of
+from hub.ecerts.evidence.rules import PARTS
 from hub.ecerts.evidence.views import EvidenceFile, grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
 from schemas import rules
-from schemas.evidence import BasisKind, EvidenceCaseState, EvidenceRequest, Holder
+from schemas.evidence import ORGANISATION_TYPES, BasisKind, EvidenceCaseState, EvidenceRequest, Holder, HolderKind
 from schemas.parsing import fault
 from schemas.problems import (
     EVIDENCE_BASIS_REFUSED,
@@ -92,8 +93,8 @@ class Beginnings:
 
     def _one(self, tx: Tx, one: Begin) -> Begun | HubProblem:
         request, caller = one.request, one.caller
-        index = "" if request.subject is None else self._bases.holder_index(holder_of(request.subject))
-        past = self._past(tx, one, index)
+        named = self._named(request)
+        past = self._past(tx, one, named)
         if past.seen is not None and (seen := store.request(tx.conn, past.seen)) is not None:
             return self._again(tx, one, seen)
         if not past.allowed or request.purpose not in self._rules.purpose:
@@ -102,20 +103,23 @@ class Beginnings:
             note = ("本系统登记的事件接收端", "an events endpoint of your own system")
             return HubProblem(MESSAGE_INVALID, faults=[fault("/callback", rules.NOT_IN_LIST, note=note)])
         if request.subject is None:
-            found = self._bases.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
-            if found is None:
-                return HubProblem(EVIDENCE_BASIS_REFUSED, "authorization-not-usable")
-            holder = Holder(name=found.name, code=found.code, code_type=found.code_type)
-            request = request.model_copy(update={"subject": holder})
-            index = self._bases.holder_index(found)
-            past = self._past(tx, one, index)
-        if (throttled := self._throttle(tx, caller.system_id, index, past)) is not None:
-            return throttled
+            if (throttled := self._throttle(tx, caller.system_id, past)) is not None:  # before anything is said of it
+                return self._noted(tx, one, named, throttled)
+            filled = self._with_subject(tx, one)
+            if isinstance(filled, HubProblem):
+                return self._noted(tx, one, named, filled)
+            request = filled
+            named = self._named(request)
+            past = self._past(tx, one, named)
+        if (throttled := self._throttle(tx, caller.system_id, past)) is not None:
+            return self._noted(tx, one, named, throttled)
         grounds = find_grounds(
             self._bases, tx.conn, request=request, item=one.item, system_id=caller.system_id, at=tx.now
         )
+        index = self._index(request.subject) if request.subject is not None else ""
         if not grounds:
-            return self._without_basis(tx, one, request, index)
+            return self._noted(tx, one, named, self._without_basis(tx, one, request, index))
+        store.note_subjects(tx.conn, caller.system_id, named, self._bucket(tx), counted=True)
         known, endpoints = self._planner.known(request, one.item, self._follow_ups.items.current(), grounds, tx.now)
         presented = self._bases.use_presentations(
             tx, grounds.values(), message_id=request.message_id, system_id=caller.system_id
@@ -176,13 +180,45 @@ class Beginnings:
         file = EvidenceFile(row, request, one.item, grounds, documents, known)
         return Begun(one.request_id, one.owner, file, store.endpoints(tx.conn, set(endpoints.values())))
 
-    def _past(self, tx: Tx, one: Begin, subject_index: str) -> store.Past:
-        limits, now = self._rules.limits, tx.now
+    def _named(self, request: EvidenceRequest) -> list[str]:
+        """Every holder that the message names, whatever the role: each of them counts."""
+        return sorted({self._index(holder) for holder in request.holders})
+
+    def _index(self, holder: Holder) -> str:
+        return self._bases.holder_index(holder_of(holder))
+
+    def _with_subject(self, tx: Tx, one: Begin) -> EvidenceRequest | HubProblem:
+        """The message with the holder whose authorization or presentation it rests on, who is the applicant."""
+        found = self._bases.holder_of(tx.conn, one.request.basis.reference or "", one.caller.system_id, tx.now)
+        if found is None:
+            return HubProblem(EVIDENCE_BASIS_REFUSED, "authorization-not-usable")
+        kind = HolderKind.ORGANISATION if found.code_type in ORGANISATION_TYPES else HolderKind.PERSON
+        holder = Holder(kind=kind, name=found.name, code=found.code, code_type=found.code_type)
+        if holder.role in {other.role for other in one.request.others}:
+            note = (
+                "已由授权给出持有人, 不能再有同一角色",
+                "the authorization names the holder: nobody else has that role",
+            )
+            return HubProblem(MESSAGE_INVALID, faults=[fault("/others", rules.NOT_IN_LIST, note=note)])
+        return one.request.model_copy(update={"subject": holder})
+
+    def _bucket(self, tx: Tx) -> int:
+        return store.bucket_of(tx.now, self._rules.limits.bucket)
+
+    def _past(self, tx: Tx, one: Begin, named: Sequence[str]) -> store.Past:
+        bucket = self._bucket(tx)
         return store.past(
-            tx.conn, one.caller.system_id, one.request.message_id, one.request.purpose, subject_index,
-            bucket=store.bucket_of(now, timedelta(seconds=limits.window_s)) - 5, minute=now - timedelta(minutes=1),
-            since=now - timedelta(seconds=limits.subject_window_s),
+            tx.conn, one.caller.system_id, one.request.message_id, one.request.purpose, named, now=tx.now,
+            bucket=bucket - PARTS + 1, since=bucket - self._rules.limits.subject_buckets + 1,
         )  # fmt: skip
+
+    def _noted(self, tx: Tx, one: Begin, named: Sequence[str], problem: HubProblem) -> HubProblem:
+        """A refusal counts as a question; one beyond a limit tells nothing, and would only make the limit last."""
+        refused = problem.kind is not EVIDENCE_THROTTLED
+        store.note_subjects(tx.conn, one.caller.system_id, named, self._bucket(tx), counted=refused)
+        if refused:
+            store.note_refused(tx.conn, one.caller.system_id, tx.now)
+        return problem
 
     def _again(self, tx: Tx, one: Begin, seen: store.RequestRow) -> Begun | HubProblem:
         """The same message: its answer, or the run of a process that has died is taken over."""
@@ -199,11 +235,10 @@ class Beginnings:
         tx.audit.append(AuditEntry(actor, "evidence.request", seen.id, "taken-over", {"digest": one.digest}))
         return Begun(seen.id, one.owner)
 
-    def _throttle(self, tx: Tx, system_id: str, subject_index: str, past: store.Past) -> HubProblem | None:
-        """Limits of the caller and of the subject, and the detector of enumeration: many holders, one caller."""
+    def _throttle(self, tx: Tx, system_id: str, past: store.Past) -> HubProblem | None:
+        """Limits of the caller and of the holders, and the detector of enumeration: many holders, one caller."""
         limits, now = self._rules.limits, tx.now
         window = timedelta(seconds=limits.window_s)
-        store.note_subject(tx.conn, system_id, subject_index, store.bucket_of(now, window))
         if (subjects := past.subjects) > limits.subjects:
             if store.note_throttled(tx.conn, system_id, subjects, now, now + window / 6):
                 detail = {"subjects": str(subjects), "window": str(limits.window_s)}
@@ -236,5 +271,5 @@ class Beginnings:
             item=request.item_code,
             cited=anonymous(request, basis.reference) if basis.reference else None,
         )
-        self._bases.record_uses(tx, [(subject_index, use)])
+        self._bases.record_refusal(tx, subject_index, use)
         return HubProblem(EVIDENCE_BASIS_REFUSED, word)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hub.ecerts.entries import RECORDS
 from schemas.ecert_types import ecert_types
 
+PARTS: Final = 6
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -28,6 +30,16 @@ class Limits(_Part):
     caller_requests: Count  # a minute
     subject_requests: Count
     subject_window_s: Count
+
+    @property
+    def bucket(self) -> timedelta:
+        """Holders are counted by sixths of the window."""
+        return timedelta(seconds=self.window_s) / PARTS
+
+    @property
+    def subject_buckets(self) -> int:
+        """How many of them a holder's own window takes."""
+        return max(1, round(self.subject_window_s / self.bucket.total_seconds()))
 
 
 class CodeLimits(_Part):

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import partial
 
 from adapters.contract import Deadline
@@ -31,6 +30,7 @@ from hub.ecerts.evidence.fetching import Fetcher, standing_of
 from hub.ecerts.evidence.following import FollowUps, Settled, relied_on
 from hub.ecerts.evidence.judging import BY_NOTICE, HELD, Got
 from hub.ecerts.evidence.planning import Question, questions
+from hub.ecerts.evidence.rules import PARTS
 from hub.ecerts.evidence.views import Answered, EvidenceFile
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.solver import Standing
@@ -215,8 +215,9 @@ class EvidenceService:
 
     def purge(self) -> int:
         """A chore: drop what may not be kept any longer. Gives how many answers."""
-        window = timedelta(seconds=self._rules.limits.window_s)
-        return self._db.write(lambda tx: store.purge(tx.conn, tx.now, store.bucket_of(tx.now, window) - 6))
+        limits = self._rules.limits
+        parts = max(PARTS, limits.subject_buckets)
+        return self._db.write(lambda tx: store.purge(tx.conn, tx.now, store.bucket_of(tx.now, limits.bucket) - parts))
 
     def close(self) -> None:
         self._fetcher.close()
