@@ -110,6 +110,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "collect.done": ("归集批次办结", "a batch has ended"),
         "collect.repair": ("归集差异重新报送", "differences sent again"),
         "collect.adopt": ("归集差异认可", "differences adopted"),
+        "keeping.purge": ("清除已过保留期的数据", "data purged that was kept long enough"),
         "collect.purge": ("归集清除", "collected batches purged"),
         "login.begin": ("持有人登录开始", "login of a holder begun"),
         "authorization.issue": ("生成授权码", "authorization code issued"),

@@ -56,6 +56,8 @@ class Times(_Part):
     follow_up_s: Count
     predicate_s: Count
     revoked_keep_s: Count
+    request_keep_s: Count
+    uses_keep_s: Count
 
 
 class Purpose(_Part):
@@ -95,6 +97,13 @@ class EvidenceRules(_Part):
         named |= {one for purpose in self.purpose.values() for one in purpose.documents}
         if unknown := named - known:
             raise ValueError(f"unknown evidence types: {', '.join(sorted(unknown))}")
+        return self
+
+    @model_validator(mode="after")
+    def _requests_outlast_reliance(self) -> EvidenceRules:
+        longest = max((purpose.relied_days for purpose in self.purpose.values()), default=0)
+        if self.times.request_keep_s < longest * 86_400:
+            raise ValueError("request_keep_s: whoever relies on an answer could not be told of a revocation any more")
         return self
 
 

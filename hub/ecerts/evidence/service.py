@@ -16,13 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
+from typing import Final
 
 from adapters.contract import Deadline
 from hub.access.callers import Caller, Service
 from hub.db import AuditEntry, Database, Tx
 from hub.deliveries import endpoint_health
+from hub.deliveries import store as deliveries
 from hub.deliveries.breaker import BreakerPolicy, Sign
+from hub.deliveries.model import Kind
 from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.beginning import Begin, Beginnings, Begun
@@ -37,6 +41,9 @@ from hub.ecerts.solver import Standing
 from hub.ids import new_id
 from schemas.evidence import EvidenceRequest
 from schemas.problems import EVIDENCE_UNKNOWN, ITEM_UNKNOWN, HubProblem
+
+KINDS: Final = (Kind.EVIDENCE_ECERT, Kind.EVIDENCE_PERSON, Kind.EVIDENCE_ENROLMENT, Kind.EVIDENCE_PRESENTED)
+PURGED_AT_ONCE: Final = 200  # answers of one commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +220,23 @@ class EvidenceService:
         """A chore: take up requests whose process died. Gives how many."""
         return self._db.write(self._follow_ups.hand_over)
 
-    def purge(self) -> int:
-        """A chore: drop what may not be kept any longer. Gives how many answers."""
-        limits = self._rules.limits
-        parts = max(PARTS, limits.subject_buckets)
-        return self._db.write(lambda tx: store.purge(tx.conn, tx.now, store.bucket_of(tx.now, limits.bucket) - parts))
+    def purge(self, *, now: datetime | None = None) -> int:
+        """A chore: drop what may not be kept any longer, so many answers in each commit. Gives how many answers."""
+        now, limits = now or self._db.clock(), self._rules.limits
+        bucket = store.bucket_of(now, limits.bucket) - max(PARTS, limits.subject_buckets)
+        self._db.write(lambda tx: store.purge(tx.conn, now, bucket))
+
+        def drop(tx: Tx) -> int:
+            ids = store.ended(tx.conn, now, PURGED_AT_ONCE)
+            if ids:
+                store.drop_sealed(tx.conn, ids)
+                deliveries.forget(tx, ids, KINDS)
+            return len(ids)
+
+        count = 0
+        while dropped := self._db.write(drop):
+            count += dropped
+        return count
 
     def close(self) -> None:
         self._fetcher.close()

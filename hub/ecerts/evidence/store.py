@@ -322,20 +322,26 @@ def note_throttled(conn: Connection, system_id: str, subjects: int, now: datetim
     return True
 
 
-def purge(conn: Connection, now: datetime, bucket: int) -> int:
-    """Drop what was sealed of answers whose time has passed, kept documents, and old counts; gives how many answers."""
-    done = sa.select(r.c.id).where(r.c.purge_at < now, r.c.request_sealed.is_not(None))
-    conn.execute(sa.update(d).where(d.c.request_id.in_(done)).values(document_sealed=None))
-    dropped = conn.execute(
-        sa.update(r)
-        .where(r.c.purge_at < now, r.c.request_sealed.is_not(None))
-        .values(request_sealed=None, predicate=None)
-    ).rowcount
+def ended(conn: Connection, now: datetime, limit: int) -> list[str]:
+    """Answers whose time has passed; one that a delivery is asking for right now waits for the next round."""
+    x = t.deliveries
+    asking = sa.exists().where(x.c.case_id == r.c.id, x.c.state == sa.literal_column("'attempting'"))
+    query = sa.select(r.c.id).where(r.c.purge_at < now, r.c.request_sealed.is_not(None), ~asking)
+    return list(conn.execute(query.order_by(r.c.purge_at).limit(limit)).scalars())
+
+
+def drop_sealed(conn: Connection, ids: Sequence[str]) -> None:
+    """What was sealed of these answers."""
+    conn.execute(sa.update(d).where(d.c.request_id.in_(ids)).values(document_sealed=None))
+    conn.execute(sa.update(r).where(r.c.id.in_(ids)).values(request_sealed=None, predicate=None))
+
+
+def purge(conn: Connection, now: datetime, bucket: int) -> None:
+    """Drop kept documents and old counts."""
     conn.execute(sa.delete(k).where(k.c.keep_until < now))
     conn.execute(sa.delete(q).where(q.c.bucket < bucket))
     conn.execute(sa.delete(n).where(n.c.minute < minute_of(now) - 1))
     conn.execute(sa.delete(t.throttled_callers).where(t.throttled_callers.c.until < now))
-    return dropped
 
 
 # --- who may what, and where -----------------------------------------------------------------------------------------------
