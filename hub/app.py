@@ -46,6 +46,7 @@ from hub.ecerts.collect.reconciling.compare import Reconciler
 from hub.ecerts.collect.revoked import notices_by
 from hub.ecerts.evidence.assembly import EvidenceParts, evidence_parts
 from hub.ecerts.evidence.revoking import Revocations
+from hub.ecerts.evidence.rules import load_rules
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.logins.service import Logins
 from hub.ecerts.revocations.status import notices_of
@@ -65,6 +66,8 @@ from hub.intake.evidence import evidence_router
 from hub.intake.presentations_rest import presentations_router
 from hub.intake.revocations_rest import revocations_router
 from hub.intake.soap import AnswerSigner
+from hub.keeping.purging import Keeping
+from hub.keeping.purging import purge as purge_kept
 from hub.opening import open_database, open_vault
 from hub.own_keys import OwnKeys
 from hub.vault import Vault
@@ -140,6 +143,7 @@ class Hub:
                 Chore("presentations", LIMITS_EVERY_S, self.presentations.keep_house),
                 Chore("presentations-purge", HOURLY_S, self.presentations.purge),
                 Chore("logins-purge", HOURLY_S, self.logins.purge),
+                Chore("keeping", HOURLY_S, self._purge_kept, waits_s=FIRST_S),
                 Chore("collect-purge", HOURLY_S, self._purge_collected, waits_s=FIRST_S),
                 Chore("collect-reconcile", HOURLY_S, self._reconcile, waits_s=FIRST_S),
                 Chore("anchor", ANCHOR_EVERY_S, self._anchor, waits_s=ANCHOR_EVERY_S),
@@ -212,6 +216,17 @@ class Hub:
 
     def _purge_collected(self) -> None:
         purge(self.db, timedelta(days=self.settings.collect_keep_days), f"node:{self.settings.node}")
+
+    def _purge_kept(self) -> None:
+        settings, times = self.settings, load_rules().times
+        keeping = Keeping(
+            bodies=timedelta(days=settings.body_keep_days),
+            attempts=timedelta(days=settings.attempt_keep_days),
+            events=timedelta(days=settings.event_keep_days),
+            requests=timedelta(seconds=times.request_keep_s),
+            uses=timedelta(seconds=times.uses_keep_s),
+        )
+        purge_kept(self.db, keeping, f"node:{settings.node}")
 
     def _anchor(self) -> None:
         with self.db.read() as conn:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -74,6 +75,26 @@ class Tx:
     audit: list[AuditEntry] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
     wake_workers: bool = False  # set when a delivery became due: workers of every node are told once it is committed
+
+    def apart(self, act: Callable[[], object], action: str, object_id: str) -> bool:
+        """Do one thing of several that must not stop the others; false if it failed: it is undone, logged and audited.
+
+        A database that cannot now is nobody's own fault: that is raised.
+        """
+        audit, hints, wake = len(self.audit), len(self.after_commit), self.wake_workers
+        try:
+            with self.conn.begin_nested():
+                act()
+        except Exception as error:
+            if isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and is_transient(error)):
+                raise
+            del self.audit[audit:], self.after_commit[hints:]
+            self.wake_workers = wake
+            where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)][-4:]
+            log.critical("bug", action=action, object=object_id, error=type(error).__name__, where=where)
+            self.audit.append(AuditEntry("node", action, object_id, "failed", {"error": type(error).__name__}))
+            return False
+        return True
 
 
 BatchOperation = Callable[[Tx, Sequence[I]], Sequence[R]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from datetime import datetime
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [
@@ -18,6 +19,12 @@ _last = 0
 def new_id(prefix: str) -> str:
     """``case_01jd…``: 48 bits of milliseconds and 80 random bits; safe in a URL. Those of one process sort in order of birth."""
     number = _next()
+    return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])}"
+
+
+def first_id(prefix: str, at: datetime) -> str:
+    """Every id of this prefix that was made before sorts before it."""
+    number = max(0, int(at.timestamp() * 1000)) << _RANDOM_BITS
     return f"{prefix}_{''.join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])}"
 
 

@@ -165,6 +165,14 @@ def replace_many(conn: Connection, table: sa.Table, rows: Sequence[Record]) -> N
         pass
 
 
+def add_many(conn: Connection, table: sa.Table, rows: Sequence[Record], counter: str) -> None:
+    """Insert rows; of those that are there ``counter`` grows by what the row says."""
+    keys = ", ".join(f'"{column.name}"' for column in table.primary_key)
+    suffix = f' ON CONFLICT ({keys}) DO UPDATE SET "{counter}" = "{table.name}"."{counter}" + excluded."{counter}"'
+    for _ in _inserted(conn, table, rows, suffix):
+        pass
+
+
 @lru_cache(maxsize=64)
 def _replacing(table: sa.Table, kind: tuple[str, ...] | type) -> str:
     key = [column.name for column in table.primary_key]

@@ -254,9 +254,9 @@ AUTHORIZATION_THROTTLED = _kind(
 )  # fmt: skip
 CONSENT_CONFLICT = _kind(
     "consent-conflict", 409, _CALLER, False,
-    zh=("该同意编号已登记过内容不同的同意", "内容有变时撤销原同意, 用新的 reference 登记"),
-    en=("This reference was registered for a different consent",
-        "Revoke the former consent and register the new one under a new reference"),
+    zh=("该同意编号已登记过内容不同、已撤销或已期满的同意", "内容有变时撤销原同意; 用新的 reference 登记"),
+    en=("This reference was registered for a different consent, or for one that was taken back or has ended",
+        "Revoke the former consent if it has changed, and register the new one under a new reference"),
 )  # fmt: skip
 
 LOGIN_REQUIRED = _kind(

@@ -128,7 +128,7 @@ def verify_timestamp(
     if not hmac.compare_digest(info.imprint, digest(info.digest_name, stamped)):
         zh, en = "时间戳盖的不是这份数据", "the timestamp is over other data"
         return refused(SubIndication.HASH_FAILURE, "RFC 3161 2.4.2", zh, en, info)
-    if info.time > now + SKEW:
+    if info.time - now > SKEW:
         zh, en = "时间戳晚于验证时间", "the timestamp lies after the time of verification"
         return refused(SubIndication.TIMESTAMP_ORDER_FAILURE, "ETSI EN 319 102-1 5.5.4", zh, en, info)
     # 3. signature

@@ -181,11 +181,11 @@ def _signing_time(
         stamp = _timestamp(value.timestamp, (value.signature,), context)
         findings.extend(stamp.findings, of="signature")
         proven = stamp.time if stamp.indication is Indication.PASSED else None
-    if claimed is not None and claimed > context.at + SKEW:
+    if claimed is not None and claimed - context.at > SKEW:  # no sum: the time asked for may be the last there is
         zh, en = "签章时间晚于验证时间", "the stated time of signing lies in the future"
         findings.failed(Axis.VALIDITY, SubIndication.NOT_YET_VALID, _SIGN, zh, en, signed_at=claimed.isoformat())
     if proven is not None:
-        if claimed is not None and claimed > proven + SKEW:
+        if claimed is not None and claimed - proven > SKEW:
             zh, en = "声称的签章时间晚于时间戳", "the stated time of signing is later than its timestamp"
             findings.unsure(Axis.TIMESTAMP, SubIndication.TIMESTAMP_ORDER_FAILURE, _SIGN, zh, en)
         return proven, True

@@ -328,13 +328,13 @@ class RevocationCheck:
 
     def _fresh(self, what: str, this_update: datetime, next_update: datetime | None) -> bool:
         """In force at ``now``, and where the policy bounds the age, not older than that."""
-        if this_update > self.now + SKEW:
+        if this_update - self.now > SKEW:
             self.why.append(f"{what}: issued after the time of verification")
             return False
         if next_update is not None and next_update < self.now:
             self.why.append(f"{what}: out of date since {next_update:%Y-%m-%dT%H:%M:%SZ}")
             return False
-        if self.max_age is not None and this_update < self.now - self.max_age:
+        if self.max_age is not None and self.now - this_update > self.max_age:
             self.why.append(f"{what}: older than the policy allows")
             return False
         if next_update is None and self.max_age is None:

@@ -19,6 +19,7 @@ from hub.ecerts.check import EcertChecker
 from hub.ecerts.evidence.judging import BY_NOTICE
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
+from hub.ecerts.validity import Validity, validity
 from schemas.base import Canonical
 from schemas.ecerts import EcertQuery, EnrolmentRecord, EnrolmentStatus, PersonMatch
 from schemas.events import EventType
@@ -71,6 +72,11 @@ class EvidenceOutcomes:
         verdict = self._checker.check(document, query, now)
         if verdict.retry:
             raise RetryLater(verdict.reason or "indeterminate")
+        state, reason = verdict.state, verdict.reason
+        if state is EvidenceState.SATISFIED:
+            found = validity(verdict.inside, document.metadata, now)
+            if found is not Validity.IN_FORCE:  # whatever its source calls it
+                state, reason = EvidenceState.REFUSED, found.value
         digest = hashlib.sha256(document.content).hexdigest()
         context = f"evidence:{case.id}:{requirement}"
         summary = AttachedEcert(
@@ -83,10 +89,10 @@ class EvidenceOutcomes:
             report_digest=digest,
         )
         identifier = document.metadata.identifier or verdict.inside.get("identifier")
-        passed = verdict.report.indication is Indication.PASSED and verdict.state is EvidenceState.SATISFIED
+        passed = verdict.report.indication is Indication.PASSED and state is EvidenceState.SATISFIED
         return EvidenceResult(
-            state=verdict.state,
-            reason=verdict.reason,
+            state=state,
+            reason=reason,
             report=json.dumps(report_to_json(verdict.report), ensure_ascii=False),
             content_sha256=digest,
             media_type=document.media_type,

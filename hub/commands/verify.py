@@ -24,6 +24,7 @@ from hub.commands.settings import read_settings
 from hub.commands.telling import fail, refusal
 from hub.ecerts.trust import TrustFolder
 from hub.working_days import SHANGHAI
+from schemas.told import Told
 
 TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
 EXIT = {Indication.PASSED: 0, Indication.FAILED: 1, Indication.INDETERMINATE: 2}
@@ -58,7 +59,10 @@ def verify(
         chosen = load_policy(policy or settings.policy)
     except BadConfiguration as error:
         raise refusal(error, code=3) from None
-    moment = datetime.now(UTC) if at is None else (at if at.tzinfo else at.replace(tzinfo=SHANGHAI)).astimezone(UTC)
+    try:
+        moment = datetime.now(UTC) if at is None else (at if at.tzinfo else at.replace(tzinfo=SHANGHAI)).astimezone(UTC)
+    except OverflowError:  # the first hours of year 1 in Shandong
+        raise refusal(Told("没有此时刻", "there is no such time"), code=3) from None
     for file in files:
         report = verify_document(
             _read(file), policy=chosen, at=moment, trust=folder.store(), fetchers=folder.fetchers()

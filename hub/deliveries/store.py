@@ -112,6 +112,23 @@ def cancel_queued(
     return {(Kind(row.kind), row.subject) for row in rows if not row.in_doubt}
 
 
+def forget(tx: Tx, case_ids: Sequence[str], kinds: Sequence[Kind]) -> None:
+    """The data that these asked for is dropped: what waits is not asked any more, and what they carried goes.
+
+    ``kinds``: those that end with it; of other kinds (notices) only what ended loses its body.
+    """
+    d = t.deliveries
+    waits = [State.QUEUED.value, State.SUSPENDED.value]
+    of = (d.c.case_id.in_(case_ids), d.c.kind.in_([kind.value for kind in kinds]), d.c.state.in_(waits))
+    ids = list(tx.conn.execute(sa.select(d.c.id).where(*of).order_by(d.c.id).with_for_update()).scalars())
+    if ids:
+        values = {"state": State.REFUSED.value, "finished_at": tx.now, "last_error": "case-ended"}
+        tx.conn.execute(sa.update(d).where(d.c.id.in_(ids), d.c.state.in_(waits)).values(values))
+        tx.audit.extend(AuditEntry("node", "delivery.cancel", one, State.REFUSED.value) for one in ids)
+    ended = [State.DELIVERED.value, State.REFUSED.value]
+    tx.conn.execute(sa.update(d).where(d.c.case_id.in_(case_ids), d.c.state.in_(ended)).values(body_sealed=b""))
+
+
 # --- operators ----------------------------------------------------------------------------------------------------------
 
 

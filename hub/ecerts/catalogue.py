@@ -104,6 +104,13 @@ class Catalogue:
         found = self._current(Item.kind, code if len(code) == 12 else code[19:31], shanghai_day(at))
         return found if isinstance(found, Item) else None
 
+    def item_versions(self, code: str, at: datetime) -> list[Item]:
+        """Every definition that had begun at ``at``, the newest first, whether it has ended or not."""
+        if not _CODE.fullmatch(code):
+            return []
+        day, versions = shanghai_day(at), self.versions(Item.kind, code if len(code) == 12 else code[19:31])
+        return [one for one in reversed(versions) if isinstance(one, Item) and one.effective_from <= day]
+
     def items(self, at: datetime) -> list[Item]:
         """Those in effect, by basic code."""
         day = shanghai_day(at)

@@ -70,7 +70,7 @@ def counts(conn: Connection, column: SealedColumn) -> dict[bytes, int]:
     """How many values rest under each header (cipher and key)."""
     start = _start(column, HEADER_BYTES).label("start")
     number = sa.func.count().label("number")
-    found = conn.execute(sa.select(start, number).where(column.column.is_not(None)).group_by(start))
+    found = conn.execute(sa.select(start, number).where(_filled(column)).group_by(start))
     return {bytes(row.start): row.number for row in found}
 
 
@@ -78,7 +78,9 @@ def resting_otherwise(
     conn: Connection, column: SealedColumn, header: bytes, after: Sequence[object], limit: int
 ) -> list[SealedValue]:
     """The next values that do not begin with the header, in the order of the primary key, from behind the key ``after``."""
-    statement = sa.select(*column.key, column.column.label("sealed")).where(_start(column, HEADER_BYTES) != header)
+    statement = sa.select(*column.key, column.column.label("sealed")).where(
+        _filled(column), _start(column, HEADER_BYTES) != header
+    )
     if after:
         place = [sa.literal(value, part.type) for value, part in zip(after, column.key, strict=True)]
         statement = statement.where(sa.tuple_(*column.key) > sa.tuple_(*place))
@@ -98,6 +100,11 @@ def replace(conn: Connection, column: SealedColumn, old: SealedValue, sealed: by
     same_value = _start(column, _UNIQUE_BYTES) == old.sealed[:_UNIQUE_BYTES]
     statement = sa.update(column.column.table).where(*same_row, same_value).values({column.column.name: sealed})
     return conn.execute(statement).rowcount == 1
+
+
+def _filled(column: SealedColumn) -> sa.ColumnElement[bool]:
+    """Not what was dropped: NULL, or empty where a column has no NULL."""
+    return sa.func.length(column.column) > 0
 
 
 def _start(column: SealedColumn, size: int) -> sa.ColumnElement[bytes]:

@@ -23,6 +23,7 @@ from hub.tables.ecerts import (
     data_uses,
     extension_notices,
     logins,
+    refused_questions,
     subject_queries,
 )
 from hub.tables.endpoint import endpoints
@@ -71,6 +72,7 @@ __all__ = [
     "operators",
     "presentations",
     "reconciliations",
+    "refused_questions",
     "revocation_notices",
     "revoked_ecerts",
     "rights",

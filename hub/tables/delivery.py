@@ -26,7 +26,7 @@ deliveries = Table(
     Column("last_error", String(200)),
     Column("created_at", UtcTime, nullable=False),
     Column("finished_at", UtcTime),
-    Column("body_sealed", LargeBinary, nullable=False),
+    Column("body_sealed", LargeBinary, nullable=False),  # empty once it is ended and was kept long enough
     # the two hot paths: what is due, and what is leased (see docs/decisions/0005-claiming.md)
     Index(
         "ix_deliveries_due", "endpoint_id", "due_at", "id",
@@ -35,6 +35,11 @@ deliveries = Table(
     Index(
         "ix_deliveries_leased", "endpoint_id", "lease_until",
         postgresql_where=text("state = 'attempting'"), sqlite_where=text("state = 'attempting'"),
+    ),
+    Index(  # what hub.keeping empties
+        "ix_deliveries_body", "finished_at",
+        postgresql_where=text("length(body_sealed) > 0 AND finished_at IS NOT NULL"),
+        sqlite_where=text("length(body_sealed) > 0 AND finished_at IS NOT NULL"),
     ),
     Index(
         "ix_deliveries_suspended", "endpoint_id", "id",

@@ -105,6 +105,7 @@ data_uses = Table(  # what a holder's data was used for, as the holder may see i
     Column("form", String(16)),  # documents | fields | predicate; none where nothing of it left
     Column("fields", Text),  # JSON: the names of the fields that were shown
     Column("on_behalf_sealed", LargeBinary),  # the child's name, where its guardian's word was the basis
+    Column("times", Integer, nullable=False, default=1),  # of a refusal that came again within a while
     Index("ix_data_uses_holder_index_id", "holder_index", "id"),
 )
 
@@ -114,5 +115,16 @@ subject_queries = Table(  # whose data each caller asked for lately: the enumera
     Column("system_id", String(64), primary_key=True),
     Column("bucket", BigInteger, primary_key=True),  # whole windows since 1970
     Column("subject_index", String(64), primary_key=True),
+    Column("questions", Integer, nullable=False, default=1),  # in it, refused ones too; those beyond a limit are none
     Index("ix_subject_queries_bucket", "bucket"),
+    Index("ix_subject_queries_subject_index_bucket", "subject_index", "bucket"),
+)
+
+refused_questions = Table(  # of each caller, for want of a ground: they make no request that could be counted
+    "refused_questions",
+    metadata,
+    Column("system_id", String(64), primary_key=True),
+    Column("minute", BigInteger, primary_key=True),  # since 1970
+    Column("questions", Integer, nullable=False),
+    Index("ix_refused_questions_minute", "minute"),
 )

@@ -50,6 +50,7 @@ evidence_requests = Table(
     Column("purge_at", UtcTime, nullable=False, index=True),  # then everything sealed of it is dropped
     Column("grounds", Text, nullable=False),  # JSON by role: consent, authorization or clause, and the types it covers
     Column("request_sealed", LargeBinary),
+    Column("item_version", Integer),  # the definition that it was asked under; a version in effect never changes
     UniqueConstraint("system_id", "message_id"),
     Index("ix_evidence_requests_subject_index_asked_at", "subject_index", "asked_at"),
     Index("ix_evidence_requests_system_id_asked_at", "system_id", "asked_at"),

@@ -55,13 +55,20 @@ def word(answer: object) -> str:
     return answer.detail
 
 
-def test_a_code_is_redeemed_once_and_the_same_message_gets_the_same_answer(service: Authorizations) -> None:
+def test_a_code_is_redeemed_once_and_the_same_message_gets_the_same_answer(
+    service: Authorizations, db: Database
+) -> None:
     code = issued(service).code_shown
     first = redeem(service, code)
     assert isinstance(first, m.AuthorizationRedeemed)
     assert (first.holder_name, first.scope) == ("王建国", SCOPE)
     assert NUMBER not in first.model_dump_json()
     assert redeem(service, code) == first
+    with db.read() as conn:  # both name the holder to the counter: both are in the log
+        query = sa.select(t.audit.c.outcome, t.audit.c.object).where(t.audit.c.action == "authorization.redeem")
+        assert [tuple(row) for row in conn.execute(query)] == [
+            ("redeemed", first.authorization_id), ("repeated", first.authorization_id),
+        ]  # fmt: skip
     assert word(redeem(service, code, "m-2")) == "redeemed-already"
     other = Caller("other", "k3", Method.TLS, RIGHTS)
     assert word(redeem(service, code, "m-1", caller=other)) == "redeemed-already"
@@ -176,6 +183,28 @@ def test_a_consent_holds_within_its_scope_and_time(service: Authorizations, db: 
     assert basis(service, db, authorization_id="auth_x") is None, "what was named is not replaced"
     service.revoke_consent(PORTAL, registered.consent_id, HOLDER)
     assert basis(service, db) is None
+    assert conflict(service, request) == "consent-withdrawn"  # "registered" would be untrue: nothing rests on it
+
+
+def conflict(service: Authorizations, request: m.ConsentRequest) -> str:
+    with pytest.raises(HubProblem) as caught:
+        service.register_consent(PORTAL, request)
+    (fault,) = caught.value.faults
+    assert (caught.value.kind.code, fault.path) == ("consent-conflict", "/reference")
+    assert "reference" in (fault.cure_zh or "")
+    return caught.value.detail
+
+
+def test_a_consent_that_has_ended_is_not_registered_again(service: Authorizations, clock: Clock) -> None:
+    ends_at = clock.now + timedelta(days=30)
+    request = m.ConsentRequest(holder=HOLDER, scope=SCOPE, reference="c-1", given_at=clock.now, ends_at=ends_at)
+    service.register_consent(PORTAL, request)
+    clock.now = ends_at
+    assert conflict(service, request) == "consent-ended"
+    fresh = request.model_copy(
+        update={"reference": "c-2", "given_at": clock.now, "ends_at": ends_at + timedelta(days=1)}
+    )
+    assert service.register_consent(PORTAL, fresh).consent_id
 
 
 def test_a_record_can_be_allowed_like_a_certificate(service: Authorizations, db: Database, clock: Clock) -> None:

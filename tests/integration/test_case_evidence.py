@@ -69,6 +69,24 @@ def test_a_genuine_document_that_says_something_else_ends_the_case(
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("valid_until", "2020-12-31 23:59:59", "validity-ended"),
+        ("valid_until", "2020年12月31日止", "validity-ended"),
+        ("valid_until", "见背面", "validity-unreadable"),
+        ("valid_from", "2099-01-01", "not-yet-valid"),
+    ],
+)
+def test_a_certificate_outside_its_own_validity_ends_the_case(
+    world: World, field: str, value: str, reason: str
+) -> None:
+    request = world.request()
+    case_id = world.submit(request).case_id
+    world.finish(case_id, Kind.ECERT, "household", world.document(request, "household-register", **{field: value}))
+    assert world.view(case_id).outcome_reason == f"evidence household: {reason}"
+
+
+@pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"status": EnrolmentStatus.SUSPENDED}, "enrolment-suspended"),

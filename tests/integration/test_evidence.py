@@ -289,7 +289,7 @@ def test_nothing_personal_stands_in_clear(world: World) -> None:
         assert held["name"] not in text, table.name
     with world.db.read() as conn:
         assert len(conn.execute(sa.select(t.evidence_documents.c.document_sealed)).all()) > 0
-    world.db.write(lambda tx: store.purge(tx.conn, tx.now + timedelta(days=30), 0))
+    assert world.service.purge(now=world.db.clock() + timedelta(days=30)) == 1
     assert all(row.document_sealed is None for row in world.rows(t.evidence_documents))
     with pytest.raises(HubProblem):
         world.service.read(world.caller(), answer.id)

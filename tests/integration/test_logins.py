@@ -163,6 +163,19 @@ def test_the_same_consent_with_the_same_login_gets_its_answer(world: World, iden
     assert word(lambda: world.register_consent(proof, "c-2")) == "login-used"
 
 
+def test_a_consent_that_was_taken_back_is_not_registered_again_and_uses_no_login(
+    world: World, identity: Identity, db: Database
+) -> None:
+    registered = world.register_consent(world.proof(identity))
+    proof = world.proof(identity)
+    world.authorizations.revoke_consent(PORTAL, registered.consent_id, HOLDER, checked(world, proof))
+    again = world.proof(identity)
+    before = unused(db)
+    assert problem(lambda: world.register_consent(again), "consent-conflict").detail == "consent-withdrawn"
+    assert unused(db) == before
+    assert world.register_consent(again, "c-2").consent_id != registered.consent_id
+
+
 # --- whose login it is --------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from hub.access.callers import Service
 from hub.access.endpoints import EndpointSpec, add_endpoint
 from hub.audit.chain import AuditChain
 from hub.db import Database, Tx
-from hub.ecerts.evidence import revoking, store
+from hub.ecerts.evidence import revoking
 from hub.ecerts.evidence.judging import Got
 from hub.ecerts.evidence.revoking import Revocations
 from schemas import problems as p
@@ -226,7 +226,7 @@ def test_an_answer_counts_until_its_purpose_has_run_out(world: World, purged: bo
     world.asked(10, callback="hook")
     world.asked(11)
     if purged:
-        world.db.write(lambda tx: store.purge(tx.conn, tx.now + timedelta(days=30), 0))
+        world.service.purge(now=world.db.clock() + timedelta(days=30))
     age(world, days - 1)
     assert take(world, notice(identifier(world, 10))).systems_told == 1
     age(world, days + 1)

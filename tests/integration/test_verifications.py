@@ -190,6 +190,14 @@ def test_what_is_asked_in_the_query(place: Place) -> None:
         refused(place.post(document, query), 422, "message-invalid")
 
 
+def test_the_ends_of_the_calendar_are_times_too(place: Place) -> None:
+    for at in ("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"):
+        answer = place.post(world().signed(), f"?at={at}")
+        assert (answer.status_code, answer.json()["indication"] == "PASSED") == (200, False), answer.text
+    for at in ("9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00%2B08:00"):  # there is no such time
+        refused(place.post(world().signed(), f"?at={at}"), 422, "message-invalid")
+
+
 def test_each_refusal(place: Place) -> None:
     refused(place.post(b""), 422, "message-invalid")
     refused(place.post(b"x", **{"content-type": "application/json"}), 415, "media-type-refused")

@@ -28,7 +28,7 @@ TABLES: Final = (
     TableListing("evidence-requests",
                  ("id", "state", "answer", "asked_at", "system_id", "item_code", "region", "purpose", "message_id",
                   "answered_at"),
-                 table=t.evidence_requests, tell=telling.evidence),
+                 table=t.evidence_requests, tell=telling.evidence, told_from=("item_version",)),
     TableListing("collections",
                  ("id", "state", "received_at", "finished_at", "system_id", "region", "endpoint_id", "form", "rows_read",
                   "percent", "reason", "message_id"),

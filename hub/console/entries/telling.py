@@ -16,6 +16,7 @@ from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.entries import Item
 from hub.ecerts.evidence import store as evidence_store
 from hub.ecerts.evidence.planning import by_word
+from hub.ecerts.evidence.views import asked_item
 from hub.ecerts.presentations import model as presentations
 from hub.ecerts.solver import Known, RequirementState, Standing, solve
 from schemas.evidence import EvidenceCaseState
@@ -98,7 +99,9 @@ def evidence(conn: Connection, rows: list[RowMapping], around: Around) -> list[V
     documents = evidence_store.standings(conn, [row["id"] for row in rows])
     told: list[Values] = []
     for row in rows:
-        item = around.catalogue.item(row["item_code"], row["asked_at"])
+        names = {name for name, _ in documents.get(row["id"], ())}
+        item = asked_item(around.catalogue, row["item_code"], row["asked_at"], row["item_version"], names)
+        item = item or around.catalogue.item(row["item_code"], row["asked_at"])  # as well as can be told
         if row["state"] == EvidenceCaseState.OPEN.value or item is None:
             told.append({"answer": None})
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Table
@@ -37,6 +37,7 @@ _NOT_KEPT: Final = (
     "outcome_en",
 )  # or not in clear
 LAPSED: Final = frozenset({WITHDRAWN, ENDED})
+SAME_FOR: Final = timedelta(days=1)  # so long a refusal that comes again is no new one in the holder's list
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,15 @@ class Bases:
             }
             rows.append({**values, **kept})
         store.add_uses(tx.conn, rows)
+
+    def record_refusal(self, tx: Tx, holder_index: str, use: m.DataUse) -> None:
+        """For the holder to see; one that comes again within a while is counted at the first."""
+        same: store.Values = {
+            "system_id": use.system_id, "basis": use.basis.value, "purpose": use.purpose, "item_code": use.item,
+            "outcome": use.outcome, "cited": use.cited,
+        }  # fmt: skip
+        if not store.repeat_use(tx.conn, holder_index, same, tx.now - SAME_FOR):
+            self.record_uses(tx, [(holder_index, use)])
 
 
 def use_context(use_id: str) -> str:

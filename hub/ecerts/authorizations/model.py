@@ -229,6 +229,7 @@ class DataUse(Canonical):
     purpose_en: str | None = None
     outcome_zh: str | None = None
     outcome_en: str | None = None
+    times: int = 1  # of a refusal that came again within a day; ``at`` and ``caseId`` are the first's
 
 
 class UsePage(Canonical):

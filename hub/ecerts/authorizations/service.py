@@ -40,6 +40,7 @@ from schemas.problems import (
     HUB_BUSY,
     MESSAGE_INVALID,
     MESSAGE_REPLAYED,
+    FieldFault,
     HubProblem,
 )
 
@@ -57,6 +58,14 @@ _NO_CHILD: Final = fault(
         "公民身份号码所示未满 18 周岁的人; 成年人由本人授权",
         "somebody under 18 by a resident ID number; an adult allows it in person",
     ),
+)
+
+_NEW_REFERENCE: Final = FieldFault(
+    "/reference",
+    "此编号的同意已撤销或已期满",
+    "the consent of this reference was taken back or has ended",
+    cure_zh="由持有人重新同意, 用新的 reference 登记",
+    cure_en="the holder agrees anew: register it under a new reference",
 )
 
 
@@ -198,10 +207,11 @@ class Authorizations:
         self, tx: Tx, row: store.AuthorizationRow | None, one: _Redemption, guessing: Guessing
     ) -> m.AuthorizationRedeemed | HubProblem:
         right_code = row is not None and hmac.compare_digest(row.code_hash, one.code_hash)
+        actor = f"system:{one.system_id}"
         by = None if row is None else (row.redeemed_by, row.redeemed_as)
         if row is not None and right_code and row.revoked_at is None and by == (one.system_id, one.request.message_id):
+            tx.audit.append(AuditEntry(actor, "authorization.redeem", row.id, "repeated"))
             return self._redeemed(row)  # the answer to its redemption was lost on the way
-        actor = f"system:{one.system_id}"
         if (throttled := guessing.refusal(one.system_id)) is not None:
             tx.audit.append(AuditEntry(actor, "authorization.redeem", "-", throttled.detail))
             return throttled
@@ -247,7 +257,9 @@ class Authorizations:
     def register_consent(
         self, caller: Caller, request: m.ConsentRequest, login: VerifiedLogin | None = None
     ) -> m.ConsentRegistered:
-        """The same consent under the same reference again gets the same answer; another one HubProblem(CONSENT_CONFLICT).
+        """The same consent under the same reference again gets the same answer; HubProblem(CONSENT_CONFLICT) for another one,
+
+        and for one on which nothing rests any more.
 
         So does the same consent with the same login, although it was used: the first answer was lost on its way.
         """
@@ -280,6 +292,11 @@ class Authorizations:
             same = ("holder_index", "on_behalf_index", "scope", "given_at", "ends_at")
             if row is None or any(getattr(row, name) != values[name] for name in same):
                 raise HubProblem(CONSENT_CONFLICT)
+            if row.revoked_at is not None or row.ends_at <= tx.now:  # to say "registered" would be untrue
+                withdrawn = row.revoked_at is not None
+                raise HubProblem(
+                    CONSENT_CONFLICT, "consent-withdrawn" if withdrawn else "consent-ended", faults=[_NEW_REFERENCE]
+                )
             if row.login_id is None or row.login_id != how.columns["login_id"]:
                 _use(tx, how, row.id)
             return m.ConsentRegistered(consent_id=row.id, ends_at=row.ends_at)

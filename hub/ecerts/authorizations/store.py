@@ -230,6 +230,15 @@ def add_uses(conn: Connection, rows: Sequence[Values]) -> None:
     insert_many(conn, t.data_uses, rows)
 
 
+def repeat_use(conn: Connection, holder_index: str, values: Values, since: datetime) -> bool:
+    """Whether the same was written of the holder since: then it counts once more there. ``values``: what makes it the same."""
+    u = t.data_uses
+    same = [u.c[name].is_not_distinct_from(value) for name, value in values.items()]
+    last = sa.select(sa.func.max(u.c.id)).where(u.c.holder_index == holder_index, u.c.at > since, *same)
+    changed = conn.execute(sa.update(u).where(u.c.id == last.scalar_subquery()).values(times=u.c.times + 1))
+    return changed.rowcount == 1
+
+
 def uses_of(conn: Connection, holder_index: str, *, before: str | None, limit: int) -> list[sa.RowMapping]:
     """Newest first; ids sort by time."""
     u = t.data_uses

@@ -15,7 +15,7 @@ from hub.deliveries.places import Places
 from hub.ecerts.authorizations.bases import Bases
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.evidence.fetching import Fetcher
-from hub.ecerts.evidence.following import EVIDENCE_KINDS, FollowUps
+from hub.ecerts.evidence.following import KINDS, FollowUps
 from hub.ecerts.evidence.judging import Judge
 from hub.ecerts.evidence.planning import Planner, Routes
 from hub.ecerts.evidence.rules import EvidenceRules, load_rules
@@ -42,7 +42,7 @@ class EvidenceParts:
     @property
     def handlers(self) -> Handlers:
         """Who hears of the deliveries of this service."""
-        return dict.fromkeys(EVIDENCE_KINDS, self.follow_ups)
+        return dict.fromkeys(KINDS, self.follow_ups)
 
     def service(
         self, adapters: AdapterCache, *, breaker: BreakerPolicy = DEFAULT_BREAKER, node: str = "node"

@@ -23,10 +23,18 @@ from hub.ecerts.evidence import store
 from hub.ecerts.evidence.file import EvidenceFile
 from hub.ecerts.evidence.following import FollowUps
 from hub.ecerts.evidence.planning import anonymous, at_their_libraries, by_role, cited, find_grounds, holder_of
+from hub.ecerts.evidence.rules import PARTS
 from hub.ecerts.evidence.views import grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
 from schemas import rules
-from schemas.evidence import BasisKind, EvidenceCaseState, EvidenceHolder, EvidenceRequest
+from schemas.evidence import (
+    ORGANISATION_TYPES,
+    BasisKind,
+    EvidenceCaseState,
+    EvidenceHolder,
+    EvidenceRequest,
+    HolderKind,
+)
 from schemas.parsing import fault
 from schemas.problems import (
     EVIDENCE_BASIS_REFUSED,
@@ -95,37 +103,31 @@ class Beginnings:
 
     def _one(self, tx: Tx, one: Begin) -> Begun | HubProblem:
         request, caller = one.request, one.caller
-        index = "" if request.subject is None else self._bases.holder_index(holder_of(request.subject))
-        past = self._past(tx, one, index)
+        named = self._named(request)
+        past = self._past(tx, one, named)
         if past.seen is not None and (seen := store.request(tx.conn, past.seen)) is not None:
             return self._again(tx, one, seen)
-        if not past.allowed or request.purpose not in self._rules.purpose:
-            return HubProblem(EVIDENCE_PURPOSE_REFUSED, request.purpose)
-        if not one.item.may_be_asked_for(request.purpose):
-            named = one.item.purposes or ()
-            note = ("、".join(named) or "该事项未列用途, 请枢纽管理员补充事项目录",
-                    ", ".join(named) or "the item lists none: the hub's administrator adds them to the catalogue")  # fmt: skip
-            wrong = fault("/purpose", rules.NOT_IN_LIST, note=note)
-            return HubProblem(EVIDENCE_PURPOSE_REFUSED, NOT_OF_THIS_ITEM, faults=[wrong])
-        if request.callback and not store.events_endpoint(tx.conn, request.callback, caller.system_id):
-            note = ("本系统登记的事件接收端", "an events endpoint of your own system")
-            return HubProblem(MESSAGE_INVALID, faults=[fault("/callback", rules.NOT_IN_LIST, note=note)])
+        if (wrong := self._misasked(tx, one, past)) is not None:
+            return wrong
         if request.subject is None:
-            shown = self._bases.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
-            if shown is None:
-                return basis_refused("authorization-not-usable")
-            holder = EvidenceHolder(name=shown.name, code=shown.code, code_type=shown.code_type)
-            request = request.model_copy(update={"subject": holder})
-            index = self._bases.holder_index(shown)
-            past = self._past(tx, one, index)
-        if (throttled := self._throttle(tx, caller.system_id, index, past)) is not None:
-            return throttled
+            if (throttled := self._throttle(tx, caller.system_id, past)) is not None:  # before anything is said of it
+                return self._noted(tx, one, named, throttled)
+            filled = self._with_subject(tx, one)
+            if isinstance(filled, HubProblem):
+                return self._noted(tx, one, named, filled)
+            request = filled
+            named = self._named(request)
+            past = self._past(tx, one, named)
+        if (throttled := self._throttle(tx, caller.system_id, past)) is not None:
+            return self._noted(tx, one, named, throttled)
         found = find_grounds(
             self._bases, tx.conn, request=request, item=one.item, system_id=caller.system_id, at=tx.now
         )
         grounds = found.grounds
+        index = self._index(request.subject) if request.subject is not None else ""
         if not grounds:
-            return self._without_basis(tx, one, request, index, found.refused)
+            return self._noted(tx, one, named, self._without_basis(tx, one, request, index, found.refused))
+        store.note_subjects(tx.conn, caller.system_id, named, self._bucket(tx), counted=True)
         known, endpoints = self._planner.known(request, one.item, self._follow_ups.items.current(), found, tx.now)
         presented = self._bases.use_presentations(
             tx, grounds.values(), message_id=request.message_id, system_id=caller.system_id
@@ -157,6 +159,7 @@ class Beginnings:
             purge_at=tx.now + timedelta(seconds=self._rules.times.answer_keep_s + self._rules.times.follow_up_s),
             grounds=grounds_to_json(grounds),
             request_sealed=sealed,
+            item_version=one.item.version,
         )
         documents = {
             document: store.DocumentRow(
@@ -194,13 +197,61 @@ class Beginnings:
         file = EvidenceFile(row, request, one.item, grounds, documents, known)
         return Begun(one.request_id, one.owner, file, store.endpoints(tx.conn, set(endpoints.values())))
 
-    def _past(self, tx: Tx, one: Begin, subject_index: str) -> store.Past:
-        limits, now = self._rules.limits, tx.now
+    def _misasked(self, tx: Tx, one: Begin, past: store.Past) -> HubProblem | None:
+        """What no ground and no waiting changes: the purpose, and where to tell the answer."""
+        request, caller = one.request, one.caller
+        if not past.allowed or request.purpose not in self._rules.purpose:
+            return HubProblem(EVIDENCE_PURPOSE_REFUSED, request.purpose)
+        if not one.item.may_be_asked_for(request.purpose):
+            purposes = one.item.purposes or ()
+            note = ("、".join(purposes) or "该事项未列用途, 请枢纽管理员补充事项目录",
+                    ", ".join(purposes) or "the item lists none: the hub's administrator adds them to the catalogue")  # fmt: skip
+            wrong = fault("/purpose", rules.NOT_IN_LIST, note=note)
+            return HubProblem(EVIDENCE_PURPOSE_REFUSED, NOT_OF_THIS_ITEM, faults=[wrong])
+        if request.callback and not store.events_endpoint(tx.conn, request.callback, caller.system_id):
+            note = ("本系统登记的事件接收端", "an events endpoint of your own system")
+            return HubProblem(MESSAGE_INVALID, faults=[fault("/callback", rules.NOT_IN_LIST, note=note)])
+        return None
+
+    def _named(self, request: EvidenceRequest) -> list[str]:
+        """Every holder that the message names, whatever the role: each of them counts."""
+        return sorted({self._index(holder) for holder in request.holders})
+
+    def _index(self, holder: EvidenceHolder) -> str:
+        return self._bases.holder_index(holder_of(holder))
+
+    def _with_subject(self, tx: Tx, one: Begin) -> EvidenceRequest | HubProblem:
+        """The message with the holder whose authorization or presentation it rests on, who is the applicant."""
+        found = self._bases.holder_of(tx.conn, one.request.basis.reference or "", one.caller.system_id, tx.now)
+        if found is None:
+            return basis_refused("authorization-not-usable")
+        kind = HolderKind.ORGANISATION if found.code_type in ORGANISATION_TYPES else HolderKind.PERSON
+        holder = EvidenceHolder(kind=kind, name=found.name, code=found.code, code_type=found.code_type)
+        if holder.role in {other.role for other in one.request.others}:
+            note = (
+                "已由授权给出持有人, 不能再有同一角色",
+                "the authorization names the holder: nobody else has that role",
+            )
+            return HubProblem(MESSAGE_INVALID, faults=[fault("/others", rules.NOT_IN_LIST, note=note)])
+        return one.request.model_copy(update={"subject": holder})
+
+    def _bucket(self, tx: Tx) -> int:
+        return store.bucket_of(tx.now, self._rules.limits.bucket)
+
+    def _past(self, tx: Tx, one: Begin, named: Sequence[str]) -> store.Past:
+        bucket = self._bucket(tx)
         return store.past(
-            tx.conn, one.caller.system_id, one.request.message_id, one.request.purpose, subject_index,
-            bucket=store.bucket_of(now, timedelta(seconds=limits.window_s)) - 5, minute=now - timedelta(minutes=1),
-            since=now - timedelta(seconds=limits.subject_window_s),
+            tx.conn, one.caller.system_id, one.request.message_id, one.request.purpose, named, now=tx.now,
+            bucket=bucket - PARTS + 1, since=bucket - self._rules.limits.subject_buckets + 1,
         )  # fmt: skip
+
+    def _noted(self, tx: Tx, one: Begin, named: Sequence[str], problem: HubProblem) -> HubProblem:
+        """A refusal counts as a question; one beyond a limit tells nothing, and would only make the limit last."""
+        refused = problem.kind is not EVIDENCE_THROTTLED
+        store.note_subjects(tx.conn, one.caller.system_id, named, self._bucket(tx), counted=refused)
+        if refused:
+            store.note_refused(tx.conn, one.caller.system_id, tx.now)
+        return problem
 
     def _again(self, tx: Tx, one: Begin, seen: store.RequestRow) -> Begun | HubProblem:
         """The same message: its answer, or the run of a process that has died is taken over."""
@@ -217,11 +268,10 @@ class Beginnings:
         tx.audit.append(AuditEntry(actor, "evidence.request", seen.id, "taken-over", {"digest": one.digest}))
         return Begun(seen.id, one.owner)
 
-    def _throttle(self, tx: Tx, system_id: str, subject_index: str, past: store.Past) -> HubProblem | None:
-        """Limits of the caller and of the subject, and the detector of enumeration: many holders, one caller."""
+    def _throttle(self, tx: Tx, system_id: str, past: store.Past) -> HubProblem | None:
+        """Limits of the caller and of the holders, and the detector of enumeration: many holders, one caller."""
         limits, now = self._rules.limits, tx.now
         window = timedelta(seconds=limits.window_s)
-        store.note_subject(tx.conn, system_id, subject_index, store.bucket_of(now, window))
         if (subjects := past.subjects) > limits.subjects:
             if store.note_throttled(tx.conn, system_id, subjects, now, now + window / 6):
                 detail = {"subjects": str(subjects), "window": str(limits.window_s)}
@@ -261,4 +311,4 @@ class Beginnings:
             item=request.item_code,
             cited=anonymous(request, basis.reference) if basis.reference else None,
         )
-        self._bases.record_uses(tx, [(index, use)])
+        self._bases.record_refusal(tx, index, use)

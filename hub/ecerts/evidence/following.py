@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from sqlalchemy.engine import Connection
@@ -30,6 +31,7 @@ from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.revocations.relying import TellCases, no_cases
 from hub.ecerts.solver import Known, RequirementState, Standing, solve
+from hub.ecerts.validity import Validity
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.base import Canonical
@@ -38,7 +40,7 @@ from schemas.evidence import AnswerForm, EvidenceAnswer, EvidenceCaseState
 
 GAVE_UP: Final = "gave-up"  # the deliveries have ended without an answer; an operator may still try again
 ACTOR: Final = "node"
-EVIDENCE_KINDS: Final = (Kind.EVIDENCE_ECERT, Kind.EVIDENCE_PERSON, Kind.EVIDENCE_ENROLMENT, Kind.EVIDENCE_PRESENTED)
+KINDS: Final = (Kind.EVIDENCE_ECERT, Kind.EVIDENCE_PERSON, Kind.EVIDENCE_ENROLMENT, Kind.EVIDENCE_PRESENTED)
 _MAY_COME: Final = {
     Standing.AVAILABLE,
     Standing.UNREACHABLE,
@@ -46,6 +48,10 @@ _MAY_COME: Final = {
     Standing.HELD,
     Standing.DEEMED_VALID,
 }  # of a document that was not handed out yet
+AGAIN_AFTER: Final = timedelta(hours=1)  # what could not be handed over is tried again
+_ENDED: Final = frozenset(
+    {GAVE_UP, Validity.NOT_YET.value}
+)  # a certificate does not begin sooner for being asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,15 @@ class FollowUps:
     def load(self, tx: Tx, request_id: str) -> EvidenceFile | None:
         """The request, locked."""
         row = store.request(tx.conn, request_id, lock=True)
-        return None if row is None else self.views.open(row, store.documents(tx.conn, row.id), self.items.current())
+        return None if row is None else self.open(row, store.documents(tx.conn, row.id))
+
+    def open(self, row: store.RequestRow, documents: Sequence[store.DocumentRow]) -> EvidenceFile | None:
+        """See :meth:`Views.open`; with the catalogue read anew where another node may have imported the version just now."""
+        file = self.views.open(row, documents, self.items.current())
+        if file is None and row.request_sealed is not None:
+            self.items.forget()
+            file = self.views.open(row, documents, self.items.current())
+        return file
 
     # --- asking again -----------------------------------------------------------------------------------------------------
 
@@ -165,14 +179,19 @@ class FollowUps:
         """Requests whose process died while it fetched: their documents become deliveries. Gives how many."""
         done = 0
         for row in store.orphans(tx.conn, tx.now, limit=limit):
-            file = self.views.open(row, store.documents(tx.conn, row.id), self.items.current())
-            if file is None:  # what was sealed of it has been dropped: nobody can be answered any more
-                store.update_request(tx.conn, row.id, {"state": EvidenceCaseState.ANSWERED.value})
-                continue
-            self.settle(tx, file, self._lapsed_rows(file, self.lapsed(tx.conn, file, tx.now), tx.now))
-            tx.audit.append(AuditEntry(ACTOR, "evidence.hand-over", row.id, "pending"))
-            done += 1
+            if tx.apart(partial(self._hand_over, tx, row), "evidence.hand-over", row.id):
+                done += 1
+            else:  # one that cannot be handed over must not stand before the others at the next round
+                store.update_request(tx.conn, row.id, {"owned_until": tx.now + AGAIN_AFTER})
         return done
+
+    def _hand_over(self, tx: Tx, row: store.RequestRow) -> None:
+        file = self.open(row, store.documents(tx.conn, row.id))
+        if file is None:  # what was sealed of it has been dropped: nobody can be answered any more
+            store.update_request(tx.conn, row.id, {"state": EvidenceCaseState.ANSWERED.value})
+            return
+        self.settle(tx, file, self._lapsed_rows(file, self.lapsed(tx.conn, file, tx.now), tx.now))
+        tx.audit.append(AuditEntry(ACTOR, "evidence.hand-over", row.id, "pending"))
 
     def settled(self, file: EvidenceFile, changed: Sequence[store.DocumentRow], at: datetime) -> Settled:
         """What comes of changed documents, with what else is asked for. Writes nothing: it may be made before the commit."""
@@ -301,7 +320,7 @@ class FollowUps:
         with self.db.read() as conn:
             row = store.request(conn, case_id)
             documents = store.documents(conn, case_id)
-        file = None if row is None else self.views.open(row, documents, self.items.current())
+        file = None if row is None else self.open(row, documents)
         if file is None:
             return None  # its time has passed: nobody waits for it
         document = next(one for one in file.documents if str(one) == subject)
@@ -327,7 +346,7 @@ class FollowUps:
             waited = [other for other in gone if file.documents[other].followed_up and other != document]
             if waited:
                 subjects = [str(other) for other in waited]
-                deliveries.cancel_queued(tx, file.row.id, kinds=EVIDENCE_KINDS, subjects=subjects, word=gone[waited[0]])
+                deliveries.cancel_queued(tx, file.row.id, kinds=KINDS, subjects=subjects, word=gone[waited[0]])
             before = handed_out(file.plan)
             done = self.settle(tx, file, changed)
             file, row = done.file, done.file.documents[document]
@@ -385,7 +404,7 @@ def _followed(row: store.DocumentRow) -> store.DocumentRow:
 
 
 def _may_come(row: store.DocumentRow | None) -> bool:
-    if row is None or row.endpoint_id is None or row.followed_up or row.reason == GAVE_UP:
+    if row is None or row.endpoint_id is None or row.followed_up or row.reason in _ENDED:
         return False
     waits = (Standing.AVAILABLE.value, Standing.UNREACHABLE.value, Standing.PENDING.value)
     return row.standing in waits and not (row.reason or "").startswith("source-")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -26,11 +25,11 @@ from certs.ofd.metadata import read_ecert_fields
 from certs.render import report_to_json
 from hub.deliveries.breaker import Sign
 from hub.deliveries.model import Word
-from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.evidence.planning import Question
 from hub.ecerts.expressions import CONDITION_UNMET
 from hub.ecerts.solver import Standing
+from hub.ecerts.validity import Unreadable, Validity, end_of, read_day, validity
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, EnrolmentRecord, PersonMatch
@@ -49,17 +48,13 @@ REFUSED_AS: Final = {
 }
 Held = EcertDocument | PersonAnswer | EnrolmentRecord  # what an answer can rest on
 HELD: Final = (EcertDocument, PersonAnswer, EnrolmentRecord)
+# said only of a file whose seal has held
 _STATUS_AS: Final = {
-    EcertStatus.REVOKED: Standing.REVOKED,
-    EcertStatus.EXPIRED: Standing.EXPIRED,
-    EcertStatus.SUSPENDED: Standing.SUSPENDED,
+    f"status-{EcertStatus.REVOKED}": Standing.REVOKED,
+    f"status-{EcertStatus.SUSPENDED}": Standing.SUSPENDED,
 }
+_PERIOD_AS: Final = {Validity.NOT_YET: Standing.PENDING, Validity.UNREADABLE: Standing.NOT_VERIFIED}
 _DATES: Final = ("issued_on", "valid_from", "valid_until")
-# eight digits, or parts set apart: 2020111 may be two days
-_DATE: Final = re.compile(
-    r"(?:([0-9]{4})([0-9]{2})([0-9]{2})|([0-9]{4})[-./年]([0-9]{1,2})[-./月]([0-9]{1,2})日?)", re.ASCII
-)
-_DAY: Final = re.compile(r"([0-9]{4})\D?([0-9]{1,2})\D?([0-9]{1,2})\D?", re.ASCII)
 
 
 class Notices(Protocol):
@@ -144,15 +139,18 @@ class Judge:
         if verdict.retry:
             return Got(Standing.PENDING, verdict.reason, ask_again=True, report=report, checked_at=at)
         if verdict.state is not EvidenceState.SATISFIED:
-            standing = _STATUS_AS.get(document.status, Standing.NOT_VERIFIED)
+            standing = _STATUS_AS.get(verdict.reason or "", Standing.NOT_VERIFIED)
             return Got(standing, verdict.reason, report=report, checked_at=at)
         unmet = question.condition.unmet(verdict.inside) if question.condition is not None else None
         if unmet is not None:  # before its end: a renewed one would not count either
             standing = Standing.NO_MATCH if unmet == CONDITION_UNMET else Standing.NOT_VERIFIED
             return Got(standing, unmet, report=report, checked_at=at)
-        ended = end_of(document, verdict.inside)
-        if not expired and (ended is None or shanghai_day(at) <= ended):
+        found = validity(verdict.inside, document.metadata, at)
+        if not expired and found is Validity.IN_FORCE:
             return Got(Standing.HELD, answer=document, report=report, checked_at=at)
+        if not expired and found in _PERIOD_AS:
+            return Got(_PERIOD_AS[found], found.value, report=report, checked_at=at)
+        ended = end_of(verdict.inside, document.metadata)
         notice = self.notices.deemed_valid(question.document.type, region, ended, at) if ended is not None else None
         if notice is None:
             return Got(Standing.EXPIRED, "expired", report=report, checked_at=at)
@@ -190,26 +188,13 @@ def same_certificate(kept: EcertMetadata, now: EcertStanding) -> bool:
 
 
 def days_of(values: Mapping[str, str]) -> dict[str, date]:
-    """Those of these fields that are days and can be read in one way only."""
-    found = ((name, _DATE.fullmatch(values[name].strip())) for name in _DATES if name in values)
+    """Those of these fields that are days and can be read."""
     days = {}
-    for name, match in found:
-        if match is not None:
-            with contextlib.suppress(ValueError):  # 30 February
-                days[name] = date(*(int(part) for part in match.groups() if part is not None))
+    for name in _DATES:
+        with contextlib.suppress(Unreadable):
+            if (day := read_day(values.get(name, ""))) is not None:
+                days[name] = day
     return days
-
-
-def end_of(document: EcertDocument, inside: Mapping[str, str]) -> date | None:
-    """The last day of validity: as sealed in the file (``inside``), else as the source says. None: for ever, or not to be read."""
-    text = inside.get("valid_until") or document.metadata.valid_until or ""
-    found = _DAY.fullmatch(text.strip())
-    if found is None:
-        return None
-    try:
-        return date(*(int(part) for part in found.groups()))
-    except ValueError:
-        return None
 
 
 # --- as it is sealed ------------------------------------------------------------------------------------------------------

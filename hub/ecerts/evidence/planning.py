@@ -234,7 +234,7 @@ class Planner:
     def field_count(self, request: EvidenceRequest, document: Evidence, source: Source | None) -> int:
         """How much a document would reveal: the purpose's fields if only those are handed out, else the source's."""
         if request.answer is AnswerForm.FIELDS:
-            return len(self.rules.purpose[request.purpose].fields.get(document.type, ()))
+            return len(self.rules.fields_of(request.purpose).get(document.type, ()))
         return len(source.fields) if source is not None else 1
 
     def endpoint(self, source: Source, region: str) -> str | None:

@@ -206,7 +206,6 @@ def _mark(
     notice_id: str,
 ) -> list[str]:
     """These documents of a request are revoked; gives those that were handed out (all, if that can no longer be told)."""
-    file = follow_ups.views.open(row, list(rows.values()), follow_ups.items.current())
     gone = [
         replace(
             rows[word], standing=Standing.REVOKED.value, reason=AFTER_ANSWER, notice=notice_id, document_sealed=None
@@ -214,11 +213,18 @@ def _mark(
         for word in sorted(words)
     ]
     store.put_documents(tx.conn, gone)
-    if file is None:
-        return sorted(words)
-    handed = _words(handed_out(file.plan)) & set(words)
-    signed = follow_ups.views.predicate(follow_ups.changed(file, gone), tx.now)
-    store.update_request(tx.conn, row.id, {"predicate": signed})
+    handed = set(words)
+
+    def look() -> None:
+        file = follow_ups.open(row, list(rows.values()))
+        if file is None:
+            return
+        signed = follow_ups.views.predicate(follow_ups.changed(file, gone), tx.now)
+        store.update_request(tx.conn, row.id, {"predicate": signed})
+        handed.intersection_update(_words(handed_out(file.plan)))
+
+    if not tx.apart(look, "evidence.revocation", row.id):  # one that cannot be opened must not stop a notice
+        store.update_request(tx.conn, row.id, {"predicate": None})
     return sorted(handed)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hub.ecerts.entries import RECORDS
 from schemas.ecert_types import ecert_types
 
+PARTS: Final = 6
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -29,6 +31,16 @@ class Limits(_Part):
     subject_requests: Count
     subject_window_s: Count
 
+    @property
+    def bucket(self) -> timedelta:
+        """Holders are counted by sixths of the window."""
+        return timedelta(seconds=self.window_s) / PARTS
+
+    @property
+    def subject_buckets(self) -> int:
+        """How many of them a holder's own window takes."""
+        return max(1, round(self.subject_window_s / self.bucket.total_seconds()))
+
 
 class CodeLimits(_Part):
     """Of authorization codes and shown codes. Windows in seconds."""
@@ -44,6 +56,8 @@ class Times(_Part):
     follow_up_s: Count
     predicate_s: Count
     revoked_keep_s: Count
+    request_keep_s: Count
+    uses_keep_s: Count
 
 
 class Purpose(_Part):
@@ -70,6 +84,15 @@ class EvidenceRules(_Part):
     purpose: Mapping[str, Purpose]
     field_titles: Mapping[str, tuple[str, str]] = {}
 
+    def fields_of(self, purpose: str) -> Mapping[str, tuple[str, ...]]:
+        """What may be seen; for a purpose that the rules no longer have, nothing."""
+        known = self.purpose.get(purpose)
+        return {} if known is None else known.fields
+
+    def documents_of(self, purpose: str) -> tuple[str, ...]:
+        known = self.purpose.get(purpose)
+        return () if known is None else known.documents
+
     @model_validator(mode="after")
     def _types_are_known(self) -> EvidenceRules:
         known = ecert_types().keys() | RECORDS.keys()
@@ -77,6 +100,13 @@ class EvidenceRules(_Part):
         named |= {one for purpose in self.purpose.values() for one in purpose.documents}
         if unknown := named - known:
             raise ValueError(f"unknown evidence types: {', '.join(sorted(unknown))}")
+        return self
+
+    @model_validator(mode="after")
+    def _requests_outlast_reliance(self) -> EvidenceRules:
+        longest = max((purpose.relied_days for purpose in self.purpose.values()), default=0)
+        if self.times.request_keep_s < longest * 86_400:
+            raise ValueError("request_keep_s: whoever relies on an answer could not be told of a revocation any more")
         return self
 
 

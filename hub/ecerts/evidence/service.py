@@ -17,28 +17,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime
 from functools import partial
+from typing import Final
 
 from adapters.contract import Deadline
 from hub.access.callers import Caller, Service
 from hub.db import AuditEntry, Database, Tx
 from hub.deliveries import endpoint_health
+from hub.deliveries import store as deliveries
 from hub.deliveries.breaker import BreakerPolicy, Sign
 from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.beginning import Begin, Beginnings, Begun
 from hub.ecerts.evidence.fetching import Fetcher, standing_of
 from hub.ecerts.evidence.file import EvidenceFile
-from hub.ecerts.evidence.following import FollowUps, Settled, lapsed_documents, relied_on
+from hub.ecerts.evidence.following import KINDS, FollowUps, Settled, lapsed_documents, relied_on
 from hub.ecerts.evidence.judging import BY_NOTICE, HELD, Got
 from hub.ecerts.evidence.planning import Question, questions
+from hub.ecerts.evidence.rules import PARTS
 from hub.ecerts.evidence.views import Answered
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
 from schemas.evidence import EvidenceRequest
 from schemas.problems import EVIDENCE_UNKNOWN, ITEM_UNKNOWN, HubProblem
+
+PURGED_AT_ONCE: Final = 200  # answers of one commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +225,7 @@ class EvidenceService:
         with self._db.read() as conn:
             row = store.request(conn, request_id)
             rows = store.documents(conn, request_id)
-            file = None if row is None else self._views.open(row, rows, self._items.current())
+            file = None if row is None else self._follow_ups.open(row, rows)
             return None if file is None else self._follow_ups.named(conn, file)
 
     def _answer(self, request_id: str) -> Answered:
@@ -235,10 +240,23 @@ class EvidenceService:
         """A chore: take up requests whose process died. Gives how many."""
         return self._db.write(self._follow_ups.hand_over)
 
-    def purge(self) -> int:
-        """A chore: drop what may not be kept any longer. Gives how many answers."""
-        window = timedelta(seconds=self._rules.limits.window_s)
-        return self._db.write(lambda tx: store.purge(tx.conn, tx.now, store.bucket_of(tx.now, window) - 6))
+    def purge(self, *, now: datetime | None = None) -> int:
+        """A chore: drop what may not be kept any longer, so many answers in each commit. Gives how many answers."""
+        now, limits = now or self._db.clock(), self._rules.limits
+        bucket = store.bucket_of(now, limits.bucket) - max(PARTS, limits.subject_buckets)
+        self._db.write(lambda tx: store.purge(tx.conn, now, bucket))
+
+        def drop(tx: Tx) -> int:
+            ids = store.ended(tx.conn, now, PURGED_AT_ONCE)
+            if ids:
+                store.drop_sealed(tx.conn, ids)
+                deliveries.forget(tx, ids, KINDS)
+            return len(ids)
+
+        count = 0
+        while dropped := self._db.write(drop):
+            count += dropped
+        return count
 
     def close(self) -> None:
         self._fetcher.close()

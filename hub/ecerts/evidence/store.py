@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -12,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from hub import tables as t
 from hub.deliveries.model import Target
-from hub.prepared import Prepared, in_list, insert_many, insert_new, listed, replace_many
+from hub.prepared import Prepared, add_many, in_list, insert_many, insert_new, listed, replace_many
 from schemas.events import EventType, is_meant
 
 Values = dict[str, object]
@@ -40,6 +41,7 @@ class RequestRow:
     purge_at: datetime
     grounds: str
     request_sealed: bytes | None
+    item_version: int | None = None  # none: asked before versions were kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def _insert(conn: Connection, table: sa.Table) -> postgresql.Insert | sqlite.Ins
 # --- requests -----------------------------------------------------------------------------------------------------------
 
 r, d, k, q, p = t.evidence_requests, t.evidence_documents, t.kept_ecerts, t.subject_queries, t.system_purposes
+n = t.refused_questions
 _REQUEST = [r.c[field.name] for field in fields(RequestRow)]
 _DOCUMENT = [d.c[field.name] for field in fields(DocumentRow)]
 
@@ -219,7 +222,8 @@ def drop_kept(conn: Connection, indexes: Collection[str]) -> int:
 class Past:
     """What a message is judged by. ``seen``: the request that the same message made; ``allowed``: its purpose is registered.
 
-    ``subjects``: different holders asked about of late, with this one; ``by_caller`` and ``by_subject``: requests.
+    ``subjects``: different holders asked about of late, with those of this one; ``by_caller``: its questions, refused ones too;
+    ``by_subject``: whoever's about the holder of this one who was asked about most.
     """
 
     seen: str | None
@@ -234,21 +238,36 @@ def _count(counted: sa.ColumnElement[int], *where: sa.ColumnElement[bool]) -> sa
 
 
 _SYSTEM = sa.bindparam("system", type_=sa.String)
-_SUBJECT = sa.bindparam("subject", type_=sa.String)
-_PAST = Prepared(
-    sa.select(
+_MINUTE = timedelta(minutes=1)
+
+
+def _past(subjects: Sequence[sa.BindParameter[str]]) -> sa.Select[Any]:
+    about = (
+        sa.select(sa.func.sum(q.c.questions).label("questions"))
+        .where(q.c.subject_index.in_(subjects), q.c.bucket >= sa.bindparam("since"))
+        .group_by(q.c.subject_index)
+        .subquery()
+    )
+    return sa.select(
         sa.select(r.c.id).where(r.c.system_id == _SYSTEM, r.c.message_id == sa.bindparam("message")).scalar_subquery(),
         sa.exists().where(p.c.system_id == _SYSTEM, p.c.purpose == sa.bindparam("purpose")),
         _count(
             sa.func.count(sa.distinct(q.c.subject_index)),
             q.c.system_id == _SYSTEM,
             q.c.bucket >= sa.bindparam("bucket"),
-            q.c.subject_index != _SUBJECT,
+            q.c.subject_index.not_in(subjects),
         ),
-        _count(sa.func.count(), r.c.system_id == _SYSTEM, r.c.asked_at > sa.bindparam("minute")),
-        _count(sa.func.count(), r.c.subject_index == _SUBJECT, r.c.asked_at > sa.bindparam("since")),
+        _count(sa.func.count(), r.c.system_id == _SYSTEM, r.c.asked_at > sa.bindparam("after")),
+        _count(
+            sa.func.coalesce(sa.func.sum(n.c.questions), 0),
+            n.c.system_id == _SYSTEM,
+            n.c.minute >= sa.bindparam("minute"),
+        ),
+        sa.select(sa.func.coalesce(sa.func.max(about.c.questions), 0)).scalar_subquery(),
     )
-)
+
+
+_PAST = in_list(_past)
 
 
 def past(
@@ -256,24 +275,40 @@ def past(
     system_id: str,
     message_id: str,
     purpose: str,
-    subject_index: str,
+    subjects: Collection[str],
     *,
+    now: datetime,
     bucket: int,
-    minute: datetime,
-    since: datetime,
+    since: int,
 ) -> Past:
-    """In one question: holders since ``bucket``, the caller's requests since ``minute``, whoever's about the holder ``since``."""
-    row = _PAST.row(
-        conn, system=system_id, message=message_id, purpose=purpose, subject=subject_index, bucket=bucket, minute=minute,
-        since=since,
+    """In one question: the caller's holders from ``bucket`` on, its questions of a minute, whoever's about ``subjects`` from
+
+    bucket ``since`` on.
+    """
+    asked_about = list(subjects) or [""]  # nobody is named yet
+    row = _PAST(len(asked_about)).row(
+        conn, system=system_id, message=message_id, purpose=purpose, bucket=bucket, since=since, after=now - _MINUTE,
+        minute=minute_of(now), **listed(asked_about),
     )  # fmt: skip
-    seen, allowed, others, by_caller, by_subject = row or (None, False, 0, 0, 0)
-    return Past(seen, allowed, others + 1, by_caller, by_subject)
+    seen, allowed, others, asked, refused, about = row or (None, False, 0, 0, 0, 0)
+    return Past(seen, allowed, others + len(subjects), asked + int(refused), int(about))
 
 
-def note_subject(conn: Connection, system_id: str, subject_index: str, bucket: int) -> None:
-    """Once for each bucket."""
-    insert_new(conn, q, [{"system_id": system_id, "bucket": bucket, "subject_index": subject_index}])
+def note_subjects(conn: Connection, system_id: str, subjects: Collection[str], bucket: int, *, counted: bool) -> None:
+    """Who was asked about; ``counted``: the question counts for the limit of each of them."""
+    rows = [
+        {"system_id": system_id, "bucket": bucket, "subject_index": one, "questions": int(counted)}
+        for one in sorted(subjects)  # in one order on every node
+    ]
+    add_many(conn, q, rows, "questions")
+
+
+def note_refused(conn: Connection, system_id: str, now: datetime) -> None:
+    add_many(conn, n, [{"system_id": system_id, "minute": minute_of(now), "questions": 1}], "questions")
+
+
+def minute_of(at: datetime) -> int:
+    return int(at.timestamp() // 60)
 
 
 def note_throttled(conn: Connection, system_id: str, subjects: int, now: datetime, until: datetime) -> bool:
@@ -288,19 +323,26 @@ def note_throttled(conn: Connection, system_id: str, subjects: int, now: datetim
     return True
 
 
-def purge(conn: Connection, now: datetime, bucket: int) -> int:
-    """Drop what was sealed of answers whose time has passed, kept documents, and old counts; gives how many answers."""
-    done = sa.select(r.c.id).where(r.c.purge_at < now, r.c.request_sealed.is_not(None))
-    conn.execute(sa.update(d).where(d.c.request_id.in_(done)).values(document_sealed=None))
-    dropped = conn.execute(
-        sa.update(r)
-        .where(r.c.purge_at < now, r.c.request_sealed.is_not(None))
-        .values(request_sealed=None, predicate=None)
-    ).rowcount
+def ended(conn: Connection, now: datetime, limit: int) -> list[str]:
+    """Answers whose time has passed; one that a delivery is asking for right now waits for the next round."""
+    x = t.deliveries
+    asking = sa.exists().where(x.c.case_id == r.c.id, x.c.state == sa.literal_column("'attempting'"))
+    query = sa.select(r.c.id).where(r.c.purge_at < now, r.c.request_sealed.is_not(None), ~asking)
+    return list(conn.execute(query.order_by(r.c.purge_at).limit(limit)).scalars())
+
+
+def drop_sealed(conn: Connection, ids: Sequence[str]) -> None:
+    """What was sealed of these answers."""
+    conn.execute(sa.update(d).where(d.c.request_id.in_(ids)).values(document_sealed=None))
+    conn.execute(sa.update(r).where(r.c.id.in_(ids)).values(request_sealed=None, predicate=None))
+
+
+def purge(conn: Connection, now: datetime, bucket: int) -> None:
+    """Drop kept documents and old counts."""
     conn.execute(sa.delete(k).where(k.c.keep_until < now))
     conn.execute(sa.delete(q).where(q.c.bucket < bucket))
+    conn.execute(sa.delete(n).where(n.c.minute < minute_of(now) - 1))
     conn.execute(sa.delete(t.throttled_callers).where(t.throttled_callers.c.until < now))
-    return dropped
 
 
 # --- who may what, and where -----------------------------------------------------------------------------------------------
@@ -367,6 +409,6 @@ def add_event(conn: Connection, values: Values) -> None:
     conn.execute(sa.insert(t.events).values(values))
 
 
-def bucket_of(at: datetime, window: timedelta) -> int:
-    """Sixths of the window, counted since 1970."""
-    return int(at.timestamp() // (window.total_seconds() / 6))
+def bucket_of(at: datetime, size: timedelta) -> int:
+    """Which span of this size, counted since 1970."""
+    return int(at.timestamp() // size.total_seconds())

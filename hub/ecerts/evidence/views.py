@@ -17,7 +17,7 @@ from certs.jws import sign_jws
 from certs.keys import PrivateKey
 from hub.ecerts.authorizations.bases import Basis
 from hub.ecerts.catalogue import Catalogue
-from hub.ecerts.entries import Evidence
+from hub.ecerts.entries import Evidence, Item
 from hub.ecerts.evidence import judging, store
 from hub.ecerts.evidence.file import EvidenceFile, handed_out
 from hub.ecerts.evidence.gaps import changed_at, requirement_view
@@ -27,6 +27,7 @@ from hub.ecerts.evidence.rules import EvidenceRules
 from hub.ecerts.notices import ExtensionNotices
 from hub.ecerts.presentations.model import FiledRequest
 from hub.ecerts.solver import Known, RequirementAnswer, RequirementState, Standing
+from hub.ecerts.validity import end_of
 from hub.vault import Vault
 from hub.working_days import SHANGHAI
 from schemas.evidence import (
@@ -78,7 +79,20 @@ def grounds_to_json(grounds: Grounds) -> str:
 
 
 def _grounds_from_json(text: str, words: Mapping[str, Evidence]) -> dict[Evidence, Basis]:
-    return {words[word]: Basis(BasisKind(kind), *rest) for word, (kind, *rest) in json.loads(text).items()}
+    found = json.loads(text).items()
+    return {words[word]: Basis(BasisKind(kind), *rest) for word, (kind, *rest) in found if word in words}
+
+
+def asked_item(catalogue: Catalogue, code: str, at: datetime, version: int | None, documents: set[str]) -> Item | None:
+    """The definition that a request was asked under, which must have just the documents of its rows.
+
+    The day does not tell: a later version may have taken effect on it. Without a version (asked before they were kept) the newest
+    that fits.
+    """
+    for item in catalogue.item_versions(code, at):
+        if version in (None, item.version) and by_word(item).keys() == documents:
+            return item
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +108,14 @@ class Views:
     def open(
         self, row: store.RequestRow, documents: Sequence[store.DocumentRow], catalogue: Catalogue
     ) -> EvidenceFile | None:
-        """None if what was sealed of it has been dropped, or its item is not in the catalogue any more."""
-        item = catalogue.item(row.item_code, row.asked_at)
+        """None if what was sealed of it has been dropped, or its item as it was asked for is not in the catalogue."""
+        names = {one.document for one in documents}
+        item = asked_item(catalogue, row.item_code, row.asked_at, row.item_version, names)
         if row.request_sealed is None or item is None:
             return None
         request = FiledRequest.model_validate_json(self.vault.open(row.request_sealed, request_context(row.id)))
         words = by_word(item)
-        rows = {words[one.document]: one for one in documents if one.document in words}
+        rows = {words[one.document]: one for one in documents}
         known = {}
         for document, one in rows.items():
             source = catalogue.source(document.type, row.region, row.asked_at)
@@ -124,7 +139,7 @@ class Views:
                 id=row.id, message_id=row.message_id, state=state, complete=False, asked_at=row.asked_at
             )
         used = handed_out(plan)
-        may_leave = self.rules.purpose[row.purpose].documents
+        may_leave = self.rules.documents_of(row.purpose)
         whole = [one for one in used if one.type in may_leave]
         parts = [one for one in used if one not in whole] if form is AnswerForm.DOCUMENTS else []
         parts = used if form is AnswerForm.FIELDS else parts
@@ -175,7 +190,7 @@ class Views:
         return tuple(found)
 
     def _fields(self, file: EvidenceFile, used: Sequence[Evidence], held: Opened) -> tuple[FieldsView, ...]:
-        allowed = self.rules.purpose[file.row.purpose].fields
+        allowed = self.rules.fields_of(file.row.purpose)
         found = []
         for document in used:
             row, answer = file.documents[document], held[document]
@@ -222,7 +237,7 @@ class Views:
         held = self._held(file, used)
         for document, one in held.items():
             if isinstance(one, EcertDocument) and file.known[document].notice is None:
-                last = judging.end_of(one, judging.fields_of(one))
+                last = end_of(judging.fields_of(one), one.metadata)
                 ends += [last] if last else []
         for day in ends:  # nobody may rely on it longer than on what it rests on
             until = min(until, datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=SHANGHAI))

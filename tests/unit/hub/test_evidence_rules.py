@@ -23,9 +23,10 @@ from adapters.contract import (
 from certs.ofd.metadata import read_ecert_fields
 from hub.ecerts.check import EcertChecker, opened
 from hub.ecerts.entries import RECORDS, Role
-from hub.ecerts.evidence.judging import Judge, days_of, end_of, fields_of, from_bytes, same_certificate, to_bytes
+from hub.ecerts.evidence.judging import Judge, days_of, fields_of, from_bytes, same_certificate, to_bytes
 from hub.ecerts.evidence.rules import EvidenceRules, load_rules
 from hub.ecerts.solver import Standing
+from hub.ecerts.validity import end_of
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertMetadata, EcertStatus, PersonMatch
 from schemas.evidence import EvidenceRequest, HolderRole
@@ -57,20 +58,7 @@ def test_a_file_that_is_none_has_no_fields_and_no_end(content: bytes) -> None:
         content=content, media_type="application/ofd", metadata=EcertMetadata(type_code="x"), status=EcertStatus.VALID
     )
     assert fields_of(document) == {}
-    assert end_of(document, fields_of(document)) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "end"),
-    [
-        ("2026-1-5", date(2026, 1, 5)), ("20260105", date(2026, 1, 5)), ("2026年1月5日", date(2026, 1, 5)), ("长期", None),
-        ("2026-02-30", None), ("", None), ("9999-99-99", None),
-    ],
-)  # fmt: skip
-def test_the_end_of_validity_is_read_in_every_form(text: str, end: date | None) -> None:
-    metadata = EcertMetadata(type_code="x", valid_until=text)
-    document = EcertDocument(content=b"", media_type="application/ofd", metadata=metadata, status=EcertStatus.VALID)
-    assert end_of(document, fields_of(document)) == end
+    assert end_of(fields_of(document), document.metadata) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What only grows, and how long it is kept (docs/operations/README.md)."""
