@@ -21,6 +21,7 @@ OUTCOMES: Final[dict[str, tuple[str, str]]] = {
     Standing.NO_MATCH.value: ("来源没有与所问一致的记录", "the source has none that fits the question"),
     Standing.NOT_VERIFIED.value: ("未采用: 文件未通过核验", "not used: the file did not pass verification"),
     Standing.REVOKED.value: ("未采用: 证照已吊销或注销", "not used: it was revoked"),
+    Standing.SUSPENDED.value: ("未采用: 证照已暂停效力", "not used: it is suspended"),
     Standing.NO_SOURCE.value: ("未取得: 没有来源", "not fetched: there is no source"),
     EVIDENCE_BASIS_REFUSED.code: ("因依据不成立被拒绝, 未取得", "refused for want of a basis: nothing was fetched"),
 }

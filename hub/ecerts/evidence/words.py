@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from hub.ecerts.evidence.rules import load_rules
 from hub.ecerts.expressions import CONDITION_MISSING, CONDITION_UNMET, Condition
 from hub.ecerts.solver import WHO_ACTS, Standing
+from hub.ecerts.validity import Validity
 from schemas.problems import WhoActs
 
 
@@ -152,6 +153,12 @@ OF_REASON: Final = {
     "status-unknown": Said(
         _PEER, "来源没有说明证照状态: 请发证单位核查", "the source does not say how it stands: the issuer acts"
     ),
+    "validity-ended": _at_the_issuer("证照有效期已满", "its validity has ended"),
+    "validity-unreadable": Said(
+        _PEER,
+        "证照有效期无法识别, 不得采用: 请发证单位补正",
+        "its validity cannot be read, so it may not be relied on: the issuer mends it",
+    ),
     "gave-up": Said(
         _ADMIN, "多次询问来源无果: 请枢纽管理员处理", "the source never answered: the hub's administrator acts"
     ),
@@ -204,6 +211,11 @@ OF_REASON: Final = {
         "the time of the consent or authorization is over: the applicant authorizes it anew or hands it in",
     ),
 }
+_NOT_YET: Final = Said(  # of the certificate itself; the same word of a file that is not verified is of its signer
+    _APPLICANT,
+    "证照尚未到生效日: 请申请人到期后再办",
+    "its first day has not come: the applicant asks again when it has",
+)
 _INDETERMINATE: Final = "indeterminate-"  # the same matter, where the verdict is that it could not be told
 _UNTOLD: Final = _trust("文件是否可信", "whether the file may be relied on is open")
 _FOLLOWED_UP: Final = ("; 枢纽将继续询问并告知", "; the hub goes on asking and will tell")
@@ -233,6 +245,8 @@ def condition_words(condition: Condition | None, reason: str | None) -> Said | N
 def words_of(standing: Standing, reason: str | None, *, followed_up: bool) -> Said:
     """Of a standing that is not usable; of one that has not been asked for, that of a source that does not answer."""
     said = _of_reason(reason) if reason is not None and standing is not Standing.EXPIRED else None
+    if standing is Standing.PENDING and reason == Validity.NOT_YET.value:
+        said = _NOT_YET
     if said is None:
         shown = standing if standing in _OF_STANDING else Standing.UNREACHABLE
         said = Said(WHO_ACTS[shown], *_OF_STANDING[shown])

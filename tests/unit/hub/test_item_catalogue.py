@@ -35,6 +35,7 @@ from hub.ecerts.expressions import Condition, canonical, conditions_in
 from hub.ecerts.items.records import COLUMNS, ReadTable, heading, read_entries, to_rows
 from hub.ecerts.items.table_file import TableError, read_table, write_table
 from schemas.numbers import check_item_code, credit_code_check
+from schemas.problems import WhoActs
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
 ORGANS = {"370000": ("1137000000450300", 2), "370100": ("1137010000418800", 3), "370200": ("1137020000500300", 3)}
@@ -137,11 +138,17 @@ def test_what_is_wrong_in_an_expression_is_named(text: str, named: str) -> None:
 
 
 def test_conditions_are_words_a_person_can_read() -> None:
-    zh, en = condition_words(CONDITION, "condition-unmet") or ("", "")
+    said = condition_words(CONDITION, "condition-unmet")
+    assert said is not None
+    zh, en = said.zh, said.en
+    assert said.who is WhoActs.APPLICANT
     assert "学历层次 (KZ_XL)" in zh
     assert "本科、硕士研究生、博士研究生" in zh
     assert "level of education (KZ_XL)" in en
-    assert "KZ_QT" in (condition_words(Condition("KZ_QT", ("甲",)), "condition-missing") or ("",))[0]
+    missing = condition_words(Condition("KZ_QT", ("甲",)), "condition-missing")
+    assert missing is not None
+    assert "KZ_QT" in missing.zh
+    assert missing.who is WhoActs.PEER
     assert condition_words(CONDITION, "expired") is None
     assert condition_words(None, "condition-unmet") is None
 
