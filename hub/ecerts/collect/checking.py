@@ -90,7 +90,7 @@ class Checker:
         faults: Sequence[RowFault] = ()
         try:
             alive = lambda: self._hold(batch.id, token)  # noqa: E731
-            with files.kept(self._db, self._vault, batch.id, self._c.folder, alive) as clear:
+            with files.kept(self._db, self._vault, batch, self._c.folder, alive) as clear:
                 table = Table(clear, batch.form, self._c.folder)
                 try:
                     for step in self._steps(batch, table, self._unread(batch, table, alive)):

@@ -90,8 +90,11 @@ def batch(conn: Connection, batch_id: str, *, lock: bool = False) -> BatchRow | 
     return None if row is None else BatchRow(**row._mapping)
 
 
-def add_batch(conn: Connection, values: Values) -> None:
-    conn.execute(sa.insert(b).values(values))
+def add_batch(conn: Connection, values: Values) -> bool:
+    """False if another node has taken the same message meanwhile: it is there to be read then."""
+    insert = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(b).values(values)
+    added = insert.on_conflict_do_nothing(index_elements=["system_id", "message_id"]).returning(b.c.id)
+    return conn.execute(added).first() is not None
 
 
 def update_batch(conn: Connection, batch_id: str, values: Values) -> None:
