@@ -11,7 +11,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -43,7 +43,9 @@ class RawRow:
 class Table:
     """The rows of a batch file, and the documents beside them in a zip. ``faults``: of the file, as far as it was read."""
 
-    def __init__(self, file: IO[bytes], form: str, folder: Path) -> None:
+    def __init__(self, file: IO[bytes], form: str, folder: Path, alive: Callable[[], None] = lambda: None) -> None:
+        """``alive`` is called while rows are looked for: a workbook may take long before its first."""
+        self._alive = alive
         self._file, self._form, self._folder = file, form, folder
         self._archive: Archive | None = None
         self._size, self._read = 0, 0  # in bytes of a CSV, or in rows of a workbook
@@ -139,7 +141,7 @@ class Table:
 
     def _workbook(self, file: IO[bytes]) -> Iterator[Line]:
         try:
-            for line in workbook_lines(file):
+            for line in workbook_lines(file, self._alive):
                 self._size, self._read = line.of, line.number
                 yield line
         except (zipfile.BadZipFile, zlib.error, EOFError):
