@@ -13,18 +13,22 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from adapters.contract import Capability, Manifest
+from adapters.contract import SERVICES, Capability, Manifest
 
 # Settings that every adapter has, because adapters/wire.py reads them.
 WIRE_SETTINGS: Final = MappingProxyType(
     {
-        "ca_file": "PEM file of the authorities that may certify the peer's TLS server; without it, the machine's own",
-        "client_cert_file": "PEM file of the client certificate (with its chain) that the hub shows to the peer",
-        "client_key_file": "PEM file of that certificate's private key, if it is not in client_cert_file",
+        "ca_file": "签发对方 TLS 证书的机构的 PEM 文件; 未给出则用本机所信任的 / "
+        "PEM file of the authorities that may certify the peer's TLS server; without it, the machine's own",
+        "client_cert_file": "枢纽向对方出示的客户端证书 (含证书链) 的 PEM 文件 / "
+        "PEM file of the client certificate (with its chain) that the hub shows to the peer",
+        "client_key_file": "该证书私钥的 PEM 文件, 若不在 client_cert_file 中 / "
+        "PEM file of that certificate's private key, if it is not in client_cert_file",
     }
 )
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Service = Annotated[str, Field(pattern=f"^({'|'.join(SERVICES)})$")]
 Words = Annotated[str, Field(min_length=3, max_length=300)]
 
 
@@ -41,6 +45,7 @@ class _File(BaseModel):
     product: Words
     product_zh: Words
     protocol: Literal["soap-1.1", "rest-json", "ecert-share", "cloudevents"]
+    services: Annotated[frozenset[Service], Field(min_length=1)]
     capabilities: Annotated[frozenset[Capability], Field(min_length=1)]
     idempotent: bool
     status_query: bool
@@ -51,6 +56,7 @@ class _File(BaseModel):
         Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$")] | None
     ) = None
     settings: dict[Name, Words] = {}
+    needed: frozenset[Name] = frozenset()
     secrets: dict[Name, Words] = {}
     tier: Literal["bronze", "silver", "gold"]
     exemptions: dict[
@@ -74,6 +80,8 @@ class _File(BaseModel):
             raise ValueError("every adapter can be probed: add the capability 'probe'")
         if doubled := self.settings.keys() & (WIRE_SETTINGS.keys() | self.secrets.keys()):
             raise ValueError(f"{', '.join(sorted(doubled))}: is a setting of every adapter, or a secret as well")
+        if unknown := self.needed - self.settings.keys():
+            raise ValueError(f"needed: {', '.join(sorted(unknown))}: no such setting")
         return self
 
 
@@ -96,6 +104,7 @@ def load_manifest(folder: Path) -> Manifest:
         product=found.product,
         product_zh=found.product_zh,
         protocol=found.protocol,
+        services=found.services,
         capabilities=found.capabilities,
         idempotent=found.idempotent,
         status_query=found.status_query,
@@ -104,6 +113,7 @@ def load_manifest(folder: Path) -> Manifest:
         encoding=found.encoding,
         service_hours=found.service_hours,
         settings=MappingProxyType({**found.settings, **WIRE_SETTINGS}),
+        needed=found.needed,
         secrets=MappingProxyType(found.secrets),
         tier=found.tier,
         exemptions=MappingProxyType(found.exemptions),

@@ -32,13 +32,16 @@ GROUPS = {  # files whose ``app`` holds several commands
     "notices": "延期公告 / certificates that are deemed valid beyond their date",
 }
 COMMANDS = {  # files whose function of the same name is the command
-    "serve": "按设置运行枢纽 (docs/operations/settings.md) / Run the hub as the settings say (docs/operations/settings.md)",
-    "demo": "在本机启动全部演示, 运行场景并显示结果; 有终端时保持运行, 直至 Ctrl-C / "
-    "Start everything on loopback, run the scenario, show what came of it; with a terminal, stay up until Ctrl-C",
-    "verify": "验证文件。全部通过为 0, 任一不通过为 1, 否则为 2 (无法判定); 未能验证为 3 / "
-    "Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE); 3 if it could not be done",
-    "health": "本机枢纽可接收报文则退出码为 0, 否则为 1 / Exit 0 if the hub on this machine takes messages, 1 if not",
-    "version": "显示版本 / Print the version",
+    "serve": "按设置运行枢纽 (docs/operations/settings.md)。\n"
+    "Run the hub as the settings say (docs/operations/settings.md).",
+    "demo": "在本机启动全部演示, 运行场景并显示结果; 有终端时保持运行, 直至 Ctrl-C。\n"
+    "Start everything on loopback, run the scenario, show what came of it; with a terminal, stay up until Ctrl-C.",
+    "verify": "验证文件。全部通过为 0, 任一不通过为 1, 否则为 2 (无法判定); 未能验证为 3。\n"
+    "Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE); 3 if it could not be done.",
+    "backup": "备份数据库 (SQLite) 和状态目录, 枢纽可继续运行; 静态加密密钥 vault.key 不在其中, 须另行保管。\n"
+    "Copy the database (SQLite) and the state folder beside a running hub; not vault.key, which is kept apart.",
+    "health": "本机枢纽可接收报文则退出码为 0, 否则为 1。\nExit 0 if the hub on this machine takes messages, 1 if not.",
+    "version": "显示版本。\nPrint the version.",
 }
 
 

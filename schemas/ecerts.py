@@ -47,7 +47,7 @@ class UseCause(Canonical):
     item_name: str
     purpose: str
     system_name: str
-    legal_basis: str  # the consent's reference, or the clause that allows it without
+    legal_basis: str  # in words: what the item rests on, and the clause, consent or authorization that was cited
 
 
 class EcertQuery(Canonical):

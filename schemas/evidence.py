@@ -13,6 +13,7 @@ from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
 from schemas.fields import EnrolmentNumber, IdNumber, MessageId, Reference, RegionCode, ShortText, UtcDatetime
 from schemas.numbers import check_credit_code, check_id_number
+from schemas.revocations import RevocationReason
 from schemas.rules import FieldError
 
 ORGANISATION_TYPE = "001"
@@ -136,16 +137,55 @@ class EvidenceCaseState(StrEnum):
     ANSWERED = "answered"  # nothing more will come
 
 
+class SignerView(Canonical):
+    """Who made the signature that a finding is about, as the file says it."""
+
+    subject: str = Field(description="签名证书主体 the subject of the signer's certificate")
+    serial: str = Field(description="证书序列号, 十六进制 the certificate's serial number, hexadecimal")
+    signed_at: UtcDatetime | None = Field(None, description="签名时间 when it was signed")
+    seal_name: str | None = Field(None, description="印章名称 the name of the seal")
+
+
+class FindingView(Canonical):
+    """A finding of the verification report that decided the verdict (docs/verification.md). No personal data."""
+
+    axis: str = Field(description="检查项 what was judged: content, signature, seal, path …")
+    clause: str = Field(description="依据的标准条款 the clause of the standard")
+    detail_zh: str = Field(description="说明 (中文) the finding, in Chinese")
+    detail_en: str = Field(description="说明 (英文) the finding, in English")
+    signer: SignerView | None = None
+
+
+class RevocationView(Canonical):
+    """The notice by which the issuer revoked a document (docs/protocol/revocations.md)."""
+
+    notice: str = Field(description="通知编号 the notice's id at the hub")
+    source: str = Field(description="决定书或记录的文号 the decision or record behind it, by its number")
+    reason: RevocationReason
+    revoked_at: UtcDatetime = Field(description="自何时起无效 since when it holds no longer")
+
+
 class MissingView(Canonical):
     """What stands between a requirement and its satisfaction. ``state`` is a word of docs/protocol/evidence-service.md."""
 
-    document: str  # the type; with @role where it is not the applicant's
-    state: str
-    reason: str | None = None
-    who_acts: str
-    message_zh: str  # what it means and who must act, for people
-    message_en: str
-    followed_up: bool = False  # the hub goes on asking and will tell
+    document: str = Field(description="证照类型, 他人的加 @角色 the type; with @role where it is not the applicant's")
+    state: str = Field(
+        description="情形 no-match, ask-the-person, pending-at-the-issuer, issuer-unreachable, revoked, expired, suspended, "
+        "not-verified, no-source"
+    )
+    reason: str | None = Field(None, description="原因 a word of evidence.md")
+    who_acts: str = Field(description="由谁处理 who must act: caller, applicant, peer, administrator")
+    message_zh: str = Field(description="含义与由谁处理 what it means and who must act, for people")
+    message_en: str = Field(description="the same in English")
+    nearest: bool = Field(description="属最接近满足的一种组合 of the alternative that is nearest to being whole")
+    followed_up: bool = Field(False, description="枢纽继续询问 the hub goes on asking and will tell")
+    checked_at: UtcDatetime | None = Field(None, description="何时查询或核验 when it was asked for or judged")
+    sha256: str | None = Field(
+        None, description="所核验文件的摘要 of the file that was judged; the file itself stays here"
+    )
+    indication: str | None = Field(None, description="核验结论 the verdict on the file: PASSED, FAILED, INDETERMINATE")
+    findings: tuple[FindingView, ...] = Field((), description="决定结论的检查项 the findings that decided it")
+    revocation: RevocationView | None = Field(None, description="发证机关通知吊销的 where its issuer gave notice")
 
 
 class RequirementView(Canonical):
@@ -153,10 +193,13 @@ class RequirementView(Canonical):
     title_zh: str
     title_en: str
     required: bool
+    accepts: str = Field(description="可接受材料 what satisfies it: | or, + together, such as degree | diploma")
     satisfied: bool
     by: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()  # extension notices on which it rests
-    missing: tuple[MissingView, ...] = ()
+    missing: tuple[MissingView, ...] = Field(
+        (), description="各种组合的缺口, 最接近的在前 of every alternative, nearest first"
+    )
 
 
 class DocumentView(Canonical):
@@ -181,7 +224,10 @@ class FieldsView(Canonical):
     sha256: str | None = None
     verified_at: UtcDatetime
     notice: str | None = None
-    fields: dict[str, str]
+    fields: dict[str, str] = Field(description="签章覆盖的原文, 一字不改 as sealed, to the letter")
+    dates: dict[str, date] | None = Field(
+        None, description="其中可认读的日期 those of the fields that are days, as YYYY-MM-DD"
+    )
 
 
 class NoticeView(Canonical):
@@ -191,6 +237,46 @@ class NoticeView(Canonical):
     title: str
     source: str  # where it was published
     deemed_valid_until: date
+
+
+class RestsOnBasis(Canonical):
+    """The ground on which a document was asked for."""
+
+    kind: BasisKind = Field(description="依据种类 consent, authorization or law")
+    reference: str = Field(
+        description="枢纽所据: 同意或授权的编号; 依法为事项与版本 the consent, the authorization, or the item and version"
+    )
+    cited: str | None = Field(None, description="贵系统所引, 证件号码与姓名已遮蔽 what your message named, masked")
+
+
+class RestsOnSource(Canonical):
+    """Who handed a document out, or answered the question."""
+
+    system: str = Field(description="来源系统编号 the system's id at the hub")
+    name: str = Field(description="来源系统名称 its name")
+
+
+class RestsOnDocument(Canonical):
+    """One document or record on which the answer rests. ``status``, ``indication`` and ``policy`` are of certificates only."""
+
+    document: str = Field(description="证照类型, 他人的加 @角色 the type; with @role where it is not the applicant's")
+    basis: RestsOnBasis
+    source: RestsOnSource | None = Field(None, description="来源; 已撤除的不列 absent where it has been removed since")
+    status: str | None = Field(None, description="来源所答状态 how the source said that it stands: valid, expired")
+    status_asked_at: UtcDatetime | None = Field(None, description="何时由来源答复 when the source said so")
+    indication: str | None = Field(None, description="核验结论 the verdict on the file: PASSED")
+    policy: str | None = Field(None, description="核验策略 the policy by which it was verified")
+
+
+class RestsView(Canonical):
+    """On what the answer rests, for whoever must show it. The signed predicate has the same under ``rests``."""
+
+    item: str = Field(description="事项与版本 the item and its version, such as 370105001001@1")
+    legal_basis: str = Field(description="事项目录所列依据 the item's legal basis, of the catalogue")
+    region: str = Field(description="办理区域 the region")
+    purpose: str = Field(description="用途 the registered purpose")
+    case_reference: str = Field(description="贵系统的办件号 your case")
+    documents: tuple[RestsOnDocument, ...] = Field((), description="满足要求的各材料 what satisfies the requirements")
 
 
 class EvidenceAnswer(Canonical):
@@ -205,6 +291,10 @@ class EvidenceAnswer(Canonical):
     complete: bool  # every required requirement is satisfied
     asked_at: UtcDatetime
     answered_at: UtcDatetime | None = None
+    changed_at: UtcDatetime | None = Field(
+        None, description="答复之后因吊销通知改变的时间 when a notice changed it afterwards"
+    )
+    rests: RestsView | None = None
     requirements: tuple[RequirementView, ...] = ()
     notices: tuple[NoticeView, ...] | None = None
     documents: tuple[DocumentView, ...] | None = None

@@ -41,7 +41,7 @@ class ExchangeFault(Canonical):
         return cls(
             code=kind.code,
             title=kind.title_zh if chinese else kind.title_en,
-            who=kind.who,
+            who=problem.who,
             retryable=kind.retryable,
             detail=problem.detail or None,
             cure=kind.cure_zh if chinese else kind.cure_en,

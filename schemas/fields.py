@@ -43,8 +43,8 @@ class Sex(StrEnum):
 # Words between single separators; neither end is a separator, and nothing in it is invisible. Written with the characters
 # themselves, not \s or \w, because XSD and Rust read those classes differently. Zero-width and direction marks are refused:
 # they make two names look alike that are not. Private-use characters stay: old registries keep rare names in them.
-_INVISIBLE: Final = "\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
-_WORD: Final = rf"[^\p{{Z}}\p{{Cc}}{_INVISIBLE}]+"
+INVISIBLE: Final = "\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+_WORD: Final = rf"[^\p{{Z}}\p{{Cc}}{INVISIBLE}]+"
 SINGLE_LINE: Final = shape(
     "SingleLine", rf"{_WORD}([ \u3000]+{_WORD})*".replace(r"\u3000", "\u3000"),
     "一行文字, 首尾无空格, 无控制字符", "one line of text without spaces at its ends and without control characters",

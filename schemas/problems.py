@@ -63,12 +63,14 @@ class HubProblem(Exception):
         *,
         faults: Sequence[FieldFault] = (),
         retry_after_s: int | None = None,
+        who: WhoActs | None = None,
     ) -> None:
         super().__init__(f"{kind.code}: {detail}" if detail else kind.code)
         self.kind = kind
         self.detail = detail
         self.faults = tuple(faults)
         self.retry_after_s = retry_after_s
+        self.who = who or kind.who  # where the detail tells more of who can mend it
 
 
 KINDS: dict[str, ProblemKind] = {}

@@ -47,6 +47,7 @@ VAULT = Vault(b"vault key of the tests, 32 bytes")
 def manifest(**changes: object) -> Manifest:
     values: dict[str, object] = {
         "id": "in_process", "product": "test peer", "product_zh": "测试对端", "protocol": "none",
+        "services": frozenset({"registry"}), "needed": frozenset(),
         "capabilities": frozenset({Capability.PROBE, Capability.DELIVER, Capability.STATUS}), "idempotent": False,
         "status_query": True, "timeout_s": 5.0, "max_concurrency": 4, "encoding": "utf-8", "service_hours": None,
         "settings": {}, "secrets": {}, "tier": "bronze", "exemptions": {}, "path": Path(__file__),

@@ -30,6 +30,7 @@ from adapters.contract.messages import (
     TransferStep,
 )
 from adapters.contract.protocols import (
+    SERVICES,
     Adapter,
     Capability,
     CollectedAsker,
@@ -65,6 +66,7 @@ from adapters.contract.questions import (
 )
 
 __all__ = [
+    "SERVICES",
     "Adapter",
     "AdapterError",
     "AttachedEcert",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 from adapters.contract.collecting import CollectedAnswer, CollectedQuery, Collection, CollectReceipt
 from adapters.contract.messages import Message, Receipt, StatusAnswer
@@ -72,6 +72,10 @@ class Capability(StrEnum):
     FETCH_PRESENTED = "fetch_presented"
 
 
+# What an endpoint may serve the hub as; each adapter says in its manifest which of these its product can be.
+SERVICES: Final = ("registry", "ecert-library", "identity", "events")
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """manifest.toml, checked. See docs/how-to/write-an-adapter.md for each field."""
@@ -80,6 +84,7 @@ class Manifest:
     product: str
     product_zh: str
     protocol: str  # soap-1.1, rest-json, ecert-share, cloudevents
+    services: frozenset[str]  # of SERVICES
     capabilities: frozenset[Capability]
     idempotent: bool  # the peer recognises a repeated idempotency key: send again after a timeout
     status_query: bool  # the peer can be asked about a key: ask after a timeout
@@ -88,6 +93,7 @@ class Manifest:
     encoding: str
     service_hours: str | None  # "07:30-20:00" Asia/Shanghai, None = always
     settings: Mapping[str, str]  # name -> what it means; settings an endpoint may have
+    needed: frozenset[str]  # those of the settings that an endpoint must have
     secrets: Mapping[str, str]  # name -> what it means; secrets an endpoint must have
     tier: str  # bronze | silver | gold, see docs/how-to/write-an-adapter.md
     exemptions: Mapping[str, str]  # rule -> reason

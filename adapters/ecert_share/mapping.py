@@ -159,10 +159,10 @@ def use_cause_to_wire(cause: UseCause, call_category: str) -> str:
     is left out. The item code and the case number, by which the library's audit finds our case again, are never cut: if
     even they do not fit, ValueError.
     """
-    parts = {  # in the order of cutting; the item's name goes early because its code says the same
-        "basis": cause.legal_basis,
-        "category": call_category,
+    parts = {  # in the order of cutting; the item's name goes first because its code says the same
         "item": cause.item_name,
+        "category": call_category,
+        "basis": cause.legal_basis,
         "purpose": cause.purpose,
         "system": cause.system_name,
     }

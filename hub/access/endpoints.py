@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 from urllib.parse import urlsplit
 
-from adapters.contract import Endpoint, Manifest
+from adapters.contract import SERVICES, Endpoint, Manifest
 from hub import tables as t
 from hub.access import store
 from hub.access.registration import RegistrationError, require_region, require_system
 from hub.db import AuditEntry, Tx
 from hub.ids import new_id
 from hub.vault import Vault
+from schemas.events import EventType, kept_pattern
 
-SERVICES: Final = ("registry", "ecert-library", "identity", "events")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _HOURS = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-4]):[0-5][0-9]")
-_EVENT_TYPE = re.compile(r"[a-z][a-z0-9.-]{0,61}(\.\*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +55,7 @@ def add_endpoint(tx: Tx, actor: str, vault: Vault, manifest: Manifest, spec: End
         )
     require_system(tx, spec.system_id)
     require_region(spec.region)
-    if spec.service not in SERVICES:
-        raise RegistrationError(
-            f"端点没有服务 {spec.service}; 可用: {', '.join(SERVICES)}",
-            f"{spec.service} is no service of endpoints; there are {', '.join(SERVICES)}",
-        )
-    _check_settings(manifest, spec.settings)
+    check_fit(manifest, spec.service, spec.settings)
     _check_secrets(manifest, spec.secrets)
     timeout_s = spec.timeout_s if spec.timeout_s is not None else max(1, round(manifest.timeout_s))
     values = {
@@ -161,22 +154,24 @@ def subscribe(tx: Tx, actor: str, endpoint_id: str, event_type: str, region: str
     """Send events of a type (exact, or a prefix that ends in ``.*``) in a region to this endpoint; False if it is so already."""
     require_endpoint(tx, endpoint_id)
     require_region(region)
-    if not _EVENT_TYPE.fullmatch(event_type):
+    pattern = kept_pattern(event_type)
+    if pattern is None:
+        known = ", ".join(EventType)
         raise RegistrationError(
-            f"{event_type!r} 不是事件类型; 例如 cn.sd.edu.exchange.case.*",
-            f"{event_type!r} is no event type: for example cn.sd.edu.exchange.case.*",
+            f"{event_type!r} 不是事件类型; 可用: {known}, 或以 .* 结尾的前缀, 例如 case.*",
+            f"{event_type!r} means no event; there are {known}, and prefixes that end in .* such as case.*",
         )
-    wanted = (event_type, region, source_only)
+    wanted = (pattern, region, source_only)
     if any(
         (row.event_type, row.region, row.source_only) == wanted for row in store.subscriptions(tx.conn, endpoint_id)
     ):
         return False
     values = {
-        "id": new_id("sub"), "endpoint_id": endpoint_id, "event_type": event_type,
+        "id": new_id("sub"), "endpoint_id": endpoint_id, "event_type": pattern,
         "region": region, "source_only": source_only,
     }  # fmt: skip
     store.insert(tx.conn, t.subscriptions, values)
-    _audit(tx, actor, "endpoint.subscribe", endpoint_id, {"type": event_type, "region": region})
+    _audit(tx, actor, "endpoint.subscribe", endpoint_id, {"type": pattern, "region": region})
     return True
 
 
@@ -231,12 +226,34 @@ def check_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def check_fit(manifest: Manifest, service: str, settings: Mapping[str, str]) -> None:
+    """Whether the adapter can be that service with these settings; RegistrationError if not."""
+    if service not in SERVICES:
+        raise RegistrationError(
+            f"端点没有服务 {service}; 可用: {', '.join(SERVICES)}",
+            f"{service} is no service of endpoints; there are {', '.join(SERVICES)}",
+        )
+    if service not in manifest.services:
+        can = ", ".join(sorted(manifest.services))
+        raise RegistrationError(
+            f"适配器 {manifest.id} 不能提供服务 {service}, 只能提供 {can}; 各适配器见 hub endpoints adapters",
+            f"adapter {manifest.id} cannot serve {service}, it serves {can}; hub endpoints adapters lists them all",
+        )
+    _check_settings(manifest, settings)
+
+
 def _check_settings(manifest: Manifest, settings: Mapping[str, str]) -> None:
     if unknown := settings.keys() - manifest.settings.keys():
         named, known = ", ".join(sorted(unknown)), ", ".join(sorted(manifest.settings))
         raise RegistrationError(
             f"{manifest.id} 没有设置项 {named}; 可用: {known or '无'}",
             f"{manifest.id} has no setting {named}; it has: {known or 'none'}",
+        )
+    if missing := {name for name in manifest.needed if not settings.get(name)}:
+        zh, en = _meanings(manifest.settings, missing)
+        raise RegistrationError(
+            f"{manifest.id} 还需要设置项 (--setting 名=值; 文件中为 settings) {zh}",
+            f"{manifest.id} needs the setting(s) (--setting NAME=VALUE; settings in a file) {en}",
         )
 
 
@@ -248,8 +265,15 @@ def _check_secrets(manifest: Manifest, secrets: Mapping[str, str]) -> None:
             f"{manifest.id} has no secret {named}; it has: {known or 'none'}",
         )
     if missing := manifest.secrets.keys() - secrets.keys():
-        lines = "; ".join(f"{name}: {manifest.secrets[name]}" for name in sorted(missing))
-        raise RegistrationError(f"{manifest.id} 还需要密钥项 {lines}", f"{manifest.id} needs the secret(s) {lines}")
+        zh, en = _meanings(manifest.secrets, missing)
+        raise RegistrationError(f"{manifest.id} 还需要密钥项 {zh}", f"{manifest.id} needs the secret(s) {en}")
+
+
+def _meanings(told: Mapping[str, str], names: Iterable[str]) -> tuple[str, str]:
+    """Names with what they mean, in Chinese and in English; a manifest writes ``Chinese / English``."""
+    parts = [(name, *told[name].partition(" / ")) for name in sorted(names)]
+    zh, en = (f"{name}: {zh}" for name, zh, _, _ in parts), (f"{name}: {en or zh}" for name, zh, _, en in parts)
+    return "; ".join(zh), "; ".join(en)
 
 
 def _check_timeout(timeout_s: int, lease_s: int) -> int:

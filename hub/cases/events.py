@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from adapters.contract import CaseEvent
 from hub import tables as t
@@ -13,27 +12,8 @@ from hub.cases import store
 from hub.db import Tx
 from hub.deliveries.model import Kind, NewDelivery
 from hub.ids import new_id
+from schemas.events import TYPE_PREFIX, EventType, is_meant
 from schemas.regions import REGIONS
-
-TYPE_PREFIX = "cn.sd.edu.exchange."
-
-
-class EventType(StrEnum):
-    """docs/protocol/events.md says what each means and what its data holds."""
-
-    ACCEPTED = "case.accepted"
-    EVIDENCE_REFUSED = "evidence.refused"
-    EVIDENCE_REVOKED = "case.evidence-revoked"
-    STEP_OPENED = "step.opened"
-    STEP_DECIDED = "step.decided"
-    COMPLETED = "case.completed"
-    REFUSED = "case.refused"
-    WITHDRAWN = "case.withdrawn"
-    NEAR_LIMIT = "case.near-limit"
-    PAST_LIMIT = "case.past-limit"
-    STEP_PAST_LIMIT = "step.past-limit"
-    LIMIT_RECOMPUTED = "case.limit-recomputed"
-    NEEDS_OPERATOR = "case.needs-operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +54,7 @@ def wants(subscription: store.Subscription, event: NewEvent) -> bool:
         for region in (event.case.releasing_region, event.case.receiving_region)
     ):
         return False
-    wanted = subscription.event_type
-    return wanted == event.type.value or (wanted.endswith("*") and event.type.value.startswith(wanted[:-1]))
+    return is_meant(subscription.event_type, event.type)
 
 
 def _tell(tx: Tx, event_id: str, event: NewEvent, data: dict[str, str], endpoint_id: str) -> NewDelivery:

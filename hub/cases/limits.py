@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hub.cases import store
-from hub.cases.events import EventType
 from hub.cases.progress import Progress, Rooms
 from hub.db import AuditEntry, Tx
 from hub.working_days import limit_after
+from schemas.events import EventType
 
 
 def flag_limits(rooms: Rooms, tx: Tx) -> int:

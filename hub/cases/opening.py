@@ -11,7 +11,7 @@ from hub import tables as t
 from hub.access import replay
 from hub.access.callers import Caller, Nonce
 from hub.cases import events, store
-from hub.cases.events import EventType, NewEvent
+from hub.cases.events import NewEvent
 from hub.cases.flow import EvidenceNeed, Flow, Party, Scope, newest
 from hub.cases.progress import CaseFile, Progress, Rooms
 from hub.db import AuditEntry, Tx
@@ -19,10 +19,14 @@ from hub.deliveries import store as deliveries
 from hub.deliveries.model import Kind, NewDelivery
 from hub.ids import new_id
 from hub.working_days import limit_after
+from schemas import rules
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertQuery, UseCause
+from schemas.events import EventType
+from schemas.parsing import fault
 from schemas.problems import CASE_OPEN_ALREADY, FLOW_NOT_APPLICABLE, MESSAGE_ID_CONFLICT, MESSAGE_REPLAYED, HubProblem
+from schemas.regions import REGIONS
 from schemas.transfers import CaseState, EvidenceState, Guardian, StepState, Student, TransferAccepted, TransferRequest
 
 OPERATION = "transfer"
@@ -51,7 +55,11 @@ def prepare(rooms: Rooms, caller: Caller, request: TransferRequest, digest: str)
 
 
 def choose_flow(rooms: Rooms, request: TransferRequest) -> Flow:
-    """The newest flow for where the two schools are. HubProblem(FLOW_NOT_APPLICABLE) if there is none."""
+    """The newest flow for where the two schools are. HubProblem(FLOW_NOT_APPLICABLE) if there is none, or one lies elsewhere."""
+    places = {"/releasing/region": request.releasing.region, "/receiving/region": request.receiving.region}
+    elsewhere = [fault(path, rules.REGION_UNKNOWN) for path, region in places.items() if region not in REGIONS]
+    if elsewhere:
+        raise HubProblem(FLOW_NOT_APPLICABLE, faults=elsewhere)
     same = request.releasing.region == request.receiving.region
     flow = newest(rooms.flows, Scope.WITHIN_COUNTY if same else Scope.ACROSS_COUNTIES)
     if flow is None:

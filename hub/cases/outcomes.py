@@ -11,7 +11,6 @@ from adapters.contract import AttachedEcert, EcertDocument, PersonAnswer, RetryL
 from certs.render import report_to_json
 from certs.report import Indication
 from hub.cases import store
-from hub.cases.events import EventType
 from hub.cases.opening import question
 from hub.cases.progress import CaseFile, Progress, Rooms, load_files
 from hub.db import AuditEntry, Database, Tx
@@ -22,6 +21,7 @@ from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
 from schemas.base import Canonical
 from schemas.ecerts import EcertQuery, EnrolmentRecord, EnrolmentStatus, PersonMatch
+from schemas.events import EventType
 from schemas.transfers import CaseState, Decision, DecisionOutcome, EvidenceState, StepState, TransferRequest
 
 
@@ -160,7 +160,7 @@ def _revoked(tx: Tx, finished: Sequence[Finished]) -> frozenset[str]:
     if not indexes:
         return frozenset()
     revocations.lock_shared(tx.conn)
-    return revocations.revoked(tx.conn, indexes)
+    return frozenset(revocations.revoked(tx.conn, indexes))
 
 
 def _judge_person(answer: PersonAnswer) -> EvidenceResult:

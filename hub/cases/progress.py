@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from adapters.contract import AttachedEcert, StepCancelled, TransferStep
 from hub.cases import events, states, store
-from hub.cases.events import EventType, NewEvent
+from hub.cases.events import NewEvent
 from hub.cases.flow import Flow, FlowStep
 from hub.cases.routing import Directory
 from hub.db import AuditEntry, Tx
@@ -20,6 +20,7 @@ from hub.deliveries.model import Kind, NewDelivery
 from hub.vault import Vault
 from hub.working_days import limit_after
 from schemas.ecerts import EnrolmentRecord
+from schemas.events import EventType
 from schemas.transfers import CaseState, EvidenceState, StepState, TransferRequest
 
 

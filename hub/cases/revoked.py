@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from hub.cases import states, store
-from hub.cases.events import EventType, NewEvent
+from hub.cases.events import NewEvent
 from hub.cases.flow import Flow
 from hub.cases.opening import fetch
 from hub.cases.progress import CaseFile, Progress, Rooms, load_files
@@ -20,6 +20,7 @@ from hub.deliveries.model import NewDelivery
 from hub.ecerts.evidence.judging import BY_NOTICE
 from hub.ecerts.revocations.relying import CasesTold, Revoked, TellCases
 from hub.ids import new_id
+from schemas.events import EventType
 from schemas.problems import HubProblem
 from schemas.transfers import CaseState, EvidenceState, TransferRequest
 

@@ -21,6 +21,7 @@ class Directory:
         self._lock = threading.Lock()
         self._read_at = float("-inf")
         self._routes: dict[tuple[str, str], store.Route] = {}
+        self._endpoints: dict[str, store.Route] = {}
         self._subscriptions: list[store.Subscription] = []
 
     def route(self, service: str, region: str) -> store.Route:
@@ -30,8 +31,14 @@ class Directory:
         while code is not None:
             if route := self._routes.get((service, code)):
                 return route
-            code = REGIONS.get(code).parent
+            place = REGIONS.by_code.get(code)  # none: another province's
+            code = place.parent if place else None
         raise HubProblem(NO_ROUTE, f"{service} {region}")
+
+    def endpoint(self, endpoint_id: str) -> store.Route | None:
+        """What an endpoint serves and whose it is; None if it has been removed."""
+        self._refresh()
+        return self._endpoints.get(endpoint_id)
 
     def subscriptions(self) -> list[store.Subscription]:
         self._refresh()
@@ -48,6 +55,8 @@ class Directory:
             if time.monotonic() - self._read_at < KEEP_S:
                 return
             with self._db.read() as conn:
-                self._routes = {(route.service, route.region): route for route in store.load_routes(conn)}
+                routes = store.load_routes(conn)
+                self._routes = {(route.service, route.region): route for route in routes}
+                self._endpoints = {route.endpoint_id: route for route in routes}
                 self._subscriptions = store.load_subscriptions(conn)
             self._read_at = time.monotonic()

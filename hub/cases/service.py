@@ -69,6 +69,7 @@ class CaseService:
 
     def submit_transfer(self, caller: Caller, request: TransferRequest, *, digest: str) -> Future[TransferAccepted]:
         """Open a case; the same message again gets the same answer, another message under its id is a conflict."""
+        opening.choose_flow(self._rooms, request)  # a school in another province is no question of rights
         caller.require(Service.TRANSFER_SUBMIT, request.receiving.region)
         submission = opening.prepare(self._rooms, caller, request, digest)
         return _submit(self._db, self._accept, submission)

@@ -75,6 +75,7 @@ class Route:
 
     endpoint_id: str
     system_id: str
+    system_name: str
     service: str
     region: str
 
@@ -325,9 +326,10 @@ def cases_near_limit(conn: Connection, *, limit: int) -> list[CaseRow]:
 
 
 def load_routes(conn: Connection) -> list[Route]:
-    e = t.endpoints
-    query = sa.select(e.c.id, e.c.system_id, e.c.service, e.c.region).order_by(e.c.id)
-    return [Route(row.id, row.system_id, row.service, row.region) for row in conn.execute(query)]
+    e, s = t.endpoints.c, t.systems.c
+    columns = (e.id.label("endpoint_id"), e.system_id, s.name.label("system_name"), e.service, e.region)
+    query = sa.select(*columns).join(t.systems, s.id == e.system_id).order_by(e.id)
+    return [Route(**row._mapping) for row in conn.execute(query)]
 
 
 def load_subscriptions(conn: Connection) -> list[Subscription]:

@@ -11,7 +11,7 @@ import typer
 from hub.audit import store
 from hub.audit.chain import FaultKind, read_anchors, verify_chain, write_anchor
 from hub.commands.context import open_hub
-from hub.commands.telling import tell
+from hub.commands.telling import fail, tell
 from hub.working_days import SHANGHAI
 
 app = typer.Typer(no_args_is_help=True)
@@ -36,13 +36,21 @@ def verify(
         ),
     ] = None,
 ) -> None:
-    """核验整个审计记录; 完整则退出码为 0, 否则逐一列出问题, 退出码为 1。
-    Walk the whole log. Exit 0 if it is whole; each fault is printed and the exit code is 1.
+    """核验整个审计记录; 完整则退出码为 0, 否则逐一列出问题, 退出码为 1; 给出的锚点无法读取则为 2。
+    Walk the whole log. Exit 0 if it is whole; each fault is printed and the exit code is 1; 2 if the anchors given cannot be read.
     """
     with open_hub() as hub:
         path = anchors or hub.settings.state_dir / "audit-anchors.log"
+        known = read_anchors(path)
+        if anchors is not None and not known:  # else a path that is mistyped would pass for a proof
+            raise fail(f"{anchors}: 文件不存在, 或没有锚点", f"{anchors}: is not there, or holds no anchor", code=2)
         with hub.db.read() as conn:
-            report = verify_chain(conn, hub.vault.audit_key, read_anchors(path))
+            report = verify_chain(conn, hub.vault.audit_key, known)
+    if not known:
+        tell(
+            "没有锚点: 记录连同链头一并被截去时无从发现",
+            "no anchor: a log cut off together with its head is not noticed",
+        )
     for fault in report.faults:
         tell(
             f"第 {fault.seq} 行{_BROKEN[fault.kind]}", f"{fault.kind.value} at row {fault.seq} {fault.detail}".rstrip()

@@ -8,13 +8,12 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from adapters.contract import Adapter, PeerMisconfigured
 from adapters.registry import create
 from hub.commands.context import ACTOR, OpenHub, open_hub
-from hub.commands.telling import tell
+from hub.commands.telling import show, tell
 from hub.deliveries import store as deliveries
 from hub.deliveries.adapters import AdapterCache
 from hub.ecerts.collect.model import Reconciliation
@@ -104,4 +103,4 @@ def _show(found: list[Reconciliation]) -> None:
         if count > SHOWN:
             typer.echo(f"… 只列出前 {SHOWN} 项 only the first {SHOWN} are listed")
     if table.row_count:
-        Console(soft_wrap=True).print(table)
+        show(table)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
 from hub.commands.settings import read_settings
 from hub.commands.telling import fail, refusal
 from hub.config import Settings
@@ -36,26 +38,41 @@ class OpenHub:
     vault: Vault
 
     def write(self, function: Callable[[Tx], R]) -> R:
-        """One transaction; what an administrator can mend is told and ends the command with 1."""
-        try:
-            return self.db.write(function)
-        except Told as error:
-            raise refusal(error) from None
-        except DatabaseBusy as error:
-            zh, en = "数据库繁忙或无法连接, 请稍后重试", "the database is busy or away, try again later"
-            raise fail(f"{zh} ({error})", en) from None
+        """One transaction."""
+        return self.db.write(function)
 
 
 @contextmanager
 def open_hub() -> Iterator[OpenHub]:
     """A running hub sees what a command changed within a few seconds."""
     settings = read_settings()
-    try:
+    with mendable():
         vault = open_vault(settings)
         db = open_database(settings, vault)
+        try:
+            yield OpenHub(settings, db, vault)
+        finally:
+            db.close()
+
+
+@contextmanager
+def mendable() -> Iterator[None]:
+    """What an administrator can mend is told in one line and ends the command with 1: never a traceback, which may quote data."""
+    try:
+        yield
     except Told as error:
         raise refusal(error) from None
-    try:
-        yield OpenHub(settings, db, vault)
-    finally:
-        db.close()
+    except ArgumentError:
+        zh, en = (
+            "HUB_DATABASE_URL 不是数据库地址, 例如 postgresql+psycopg://用户@主机/库",
+            "HUB_DATABASE_URL is no database URL",
+        )
+        raise fail(zh, f"{en}, for example postgresql+psycopg://user@host/name") from None
+    except (DBAPIError, DatabaseBusy) as error:
+        why = type(error.orig).__name__ if isinstance(error, DBAPIError) else str(error)
+        zh = f"数据库无法连接、被锁定或不可写 ({why}): 请检查 HUB_DATABASE_URL、数据库服务、磁盘空间与文件权限"
+        en = "the database cannot be reached, is locked or not writable: check HUB_DATABASE_URL, its server, disk and permissions"
+        raise fail(zh, en) from None
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        raise fail(f"文件无法读写, 请检查路径与权限: {what}", f"a file cannot be read or written: {what}") from None

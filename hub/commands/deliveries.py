@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hub.app import case_rooms
 from hub.commands.context import ACTOR, open_hub
-from hub.console.store import suspended
+from hub.commands.telling import fail, show
+from hub.console.store import suspended, suspended_of, suspended_total
+from hub.db import Tx
 from hub.deliveries import store
 
 app = typer.Typer(no_args_is_help=True)
+REPLAYED_AT_ONCE = 500  # in one commit
 Id = Annotated[str, typer.Argument(help="投递编号 / the delivery's id")]
 Reason = Annotated[str, typer.Option(help="原因, 记入审计 / why; it stands in the audit log")]
 
@@ -25,20 +27,44 @@ def list_suspended() -> None:
     """
     table = Table("投递 delivery", "端点 endpoint", "种类 kind", "办件 case", "次数 attempts", "最近错误 last error")
     with open_hub() as hub, hub.db.read() as conn:
-        for row in suspended(conn):
+        rows, total = suspended(conn), suspended_total(conn)
+        for row in rows:
             table.add_row(
                 row.id, row.endpoint_id, f"{row.kind} {row.subject}", row.case_id, str(row.attempts), row.last_error
             )
-    Console(width=180).print(table)
+    show(table)
+    if total > len(rows):
+        typer.echo(f"… 只列出前 {len(rows)} 项, 共 {total} 项 / the first {len(rows)} of {total}")
 
 
 @app.command("replay")
-def replay(delivery_id: Id, reason: Reason) -> None:
-    """重新投递挂起的一条。
-    Try a suspended delivery again.
+def replay(
+    *,
+    delivery_id: Annotated[str | None, typer.Argument(help="投递编号 / the delivery's id")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="该端点挂起的全部投递 / everything suspended of this endpoint")
+    ] = None,
+    reason: Reason,
+) -> None:
+    """重新投递挂起的一条, 或一个端点的全部。
+    Try a suspended delivery again, or all of an endpoint.
     """
+    if (delivery_id is None) is (endpoint is None):
+        raise fail("请给出投递编号或 --endpoint 之一", "name a delivery or --endpoint, one of the two")
+
+    def write(tx: Tx) -> int:
+        waiting = [delivery_id] if delivery_id else suspended_of(tx.conn, str(endpoint), limit=REPLAYED_AT_ONCE)
+        for one in waiting:
+            store.replay(tx, one, ACTOR, reason)
+        return len(waiting)
+
+    count = 0
     with open_hub() as hub:
-        hub.write(lambda tx: store.replay(tx, delivery_id, ACTOR, reason))
+        while step := hub.write(write):
+            count += step
+            if delivery_id or step < REPLAYED_AT_ONCE:
+                break
+    typer.echo(f"{delivery_id or endpoint}: 已重新排队 / queued again {count}")
 
 
 @app.command("refuse")
@@ -49,3 +75,4 @@ def refuse(delivery_id: Id, reason: Reason) -> None:
     with open_hub() as hub:
         handlers = case_rooms(hub.settings, hub.db, hub.vault).handlers
         hub.write(lambda tx: store.refuse(tx, delivery_id, ACTOR, reason, handlers=handlers))
+    typer.echo(f"{delivery_id}: 已终止 / given up")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from hub.demo import counter_scene, evidence_scene
 from hub.demo.play import Play, Run
-from hub.demo.stage import StageFailed, stage
+from hub.demo.stage import Stage, StageFailed, stage
 from hub.demo.summary import judge, table
 
 
@@ -49,7 +50,10 @@ def demo() -> None:
                 screen.print("\n控制台 console (一次性链接 one-time link):")
                 for link in built.links:
                     screen.print("  " + link, soft_wrap=True)
-                screen.print("Ctrl-C 结束 ends everything.")
+                screen.print("\n供接入系统的开发者粘贴 for developers to paste (docs/how-to/connect-a-system.md):")
+                for line in for_developers(built):
+                    screen.print("  " + line, soft_wrap=True, markup=False, highlight=False)
+                screen.print("\nCtrl-C 结束 ends everything.")
                 _wait()
     except StageFailed as error:
         screen.print(f"[red]{error}[/red]", markup=True)
@@ -60,6 +64,17 @@ def demo() -> None:
     if not good:
         screen.print("有场景与预期不符 / something did not go as expected")
         raise typer.Exit(1)
+
+
+def for_developers(built: Stage) -> list[str]:
+    """What brings a system of one's own into this hub: the guide's commands, and where they find it."""
+    programs, state = Path(sys.executable).parent, built.settings.state_dir
+    return [
+        f'export PATH="{programs}:$PATH" HUB_STATE_DIR="{state}" HUB={built.url}',
+        "openssl genpkey -algorithm ed25519 -out key.pem && openssl pkey -in key.pem -pubout -out key.pub.pem",
+        "hub systems add qd-registry --name 青岛市学籍系统 --key key.pub.pem --key-id qd-2026",
+        "hub systems grant qd-registry transfer.submit transfer.query transfer.decide --region 370200",
+    ]
 
 
 def progress(runs: list[Run], seconds: float) -> Table:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from adapters.contract import (
+    SERVICES,
     AdapterError,
     Deadline,
     Manifest,
@@ -25,7 +25,8 @@ from hub.access.parties_file import resolve_secret
 from hub.access.registration import RegistrationError
 from hub.commands.context import ACTOR, OpenHub, open_hub
 from hub.commands.systems import find_manifest
-from hub.commands.telling import fail, refusal
+from hub.commands.telling import fail, refusal, show
+from hub.health.overview import EndpointHealth, EndpointState, overview
 from hub.working_days import SHANGHAI
 from schemas.regions import REGIONS
 from schemas.told import Told
@@ -86,7 +87,7 @@ def add(  # noqa: PLR0917  each is an option of the command
             help="产品 (适配器); 清单见 hub endpoints adapters / the product; hub endpoints adapters lists them"
         ),
     ],
-    service: Annotated[str, typer.Option(help=f"服务 / service: {', '.join(endpoints.SERVICES)}")],
+    service: Annotated[str, typer.Option(help=f"服务 / service: {', '.join(SERVICES)}")],
     region: Annotated[
         str,
         typer.Option(
@@ -101,16 +102,21 @@ def add(  # noqa: PLR0917  each is an option of the command
     timeout_s: Timeout = None,
     service_hours: Hours = None,
 ) -> None:
-    """登记对接端点。密码等取自环境变量、文件或提示输入, 加密保存。
-    Register an endpoint. Secrets come from the environment, a file or a prompt, and are kept encrypted.
+    """登记对接端点; 适配器不能提供该服务, 或缺少必需的设置, 则不予登记。密码等取自环境变量、文件或提示输入, 加密保存。
+    Register an endpoint; refused if the adapter cannot serve the service or a needed setting is missing. Secrets come from the
+    environment, a file or a prompt, and are kept encrypted.
     """
     with open_hub() as hub:
         manifest = _or_fail_manifest(adapter)
-        given = _secrets(secret)
+        settings, given = _pairs(setting), _secrets(secret)
+        try:
+            endpoints.check_fit(manifest, service, settings)  # before secrets are asked for
+        except RegistrationError as error:
+            raise refusal(error) from None
         for name in sorted(manifest.secrets.keys() - given.keys()):
             given[name] = typer.prompt(f"{name} ({manifest.secrets[name]})", hide_input=True)
         spec = EndpointSpec(
-            endpoint_id, system, adapter, service, region, url, _pairs(setting), given, max_concurrency, timeout_s,
+            endpoint_id, system, adapter, service, region, url, settings, given, max_concurrency, timeout_s,
             service_hours,
         )  # fmt: skip
         hub.write(lambda tx: endpoints.add_endpoint(tx, ACTOR, hub.vault, manifest, spec, lease_s=hub.settings.lease_s))
@@ -124,8 +130,9 @@ def list_endpoints(as_json: AsJson = False) -> None:
     """
     with open_hub() as hub, hub.db.read() as conn:
         rows = store.endpoints(conn)
+        healths = {one.id: one for one in overview(conn, hub.db.clock()).endpoints}
     if as_json:
-        typer.echo(json.dumps([_as_json(row) for row in rows], ensure_ascii=False, indent=2))
+        typer.echo(json.dumps([_as_json(row, healths[row.id]) for row in rows], ensure_ascii=False, indent=2))
         return
     table = Table(
         "端点 id",
@@ -140,26 +147,41 @@ def list_endpoints(as_json: AsJson = False) -> None:
     for row in rows:
         seen = row.last_ok_at.astimezone(SHANGHAI).strftime("%m-%d %H:%M:%S") if row.last_ok_at else "-"
         region = f"{REGIONS.get(row.region).name} {row.region}" if row.region in REGIONS else row.region
-        table.add_row(row.id, row.service, region, row.adapter, row.system_id, _state(row), seen, row.base_url)
-    Console().print(table)
+        table.add_row(
+            row.id, row.service, region, row.adapter, row.system_id, _state(row, healths[row.id]), seen, row.base_url
+        )
+    show(table)
 
 
 @app.command("adapters")
-def adapters() -> None:
-    """列出可对接的产品 (适配器) 及各自需要的设置。
-    List the products that the hub can speak with, and what each needs to be told.
+def adapters(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[ADAPTER]", help="只列出该适配器 / this adapter only", show_default=False)
+    ] = None,
+) -> None:
+    """列出可对接的产品 (适配器) 及各自需要的设置; 可只列一个。
+    List the products that the hub can speak with, or one of them, and what each needs to be told.
     """
     from adapters import registry
+    from adapters.manifests import WIRE_SETTINGS
 
-    table = Table("适配器 adapter", "产品 product", "协议 protocol", "设置 settings", "密钥 secrets")
-    for adapter_id in sorted(registry.ADAPTERS):
-        manifest = registry.manifest(adapter_id)
-        told = [
-            "\n".join(f"{name}: {text}" for name, text in part.items())
-            for part in (manifest.settings, manifest.secrets)
-        ]
-        table.add_row(adapter_id, f"{manifest.product_zh}\n{manifest.product}", manifest.protocol, *told)
-    Console().print(table)
+    for adapter_id in sorted(registry.ADAPTERS) if name is None else [name]:
+        manifest = _or_fail_manifest(adapter_id)
+        typer.echo(f"{manifest.id}  {manifest.product_zh} / {manifest.product}")
+        typer.echo(f"  服务 --service: {', '.join(sorted(manifest.services))}")
+        own = {name: text for name, text in manifest.settings.items() if name not in WIRE_SETTINGS}
+        for heading, part, needed in (
+            ("设置 --setting", own, manifest.needed),
+            ("密钥 --secret", manifest.secrets, manifest.secrets.keys()),
+        ):
+            if part:
+                typer.echo(f"  {heading} (* 必需 needed):")
+            for one, meaning in part.items():
+                typer.echo(f"  {'*' if one in needed else ' '} {one}  {meaning}")
+        typer.echo()
+    typer.echo("各适配器均可有的设置 / settings that every adapter may have:")
+    for one, meaning in WIRE_SETTINGS.items():
+        typer.echo(f"    {one}  {meaning}")
 
 
 @app.command("set")
@@ -313,15 +335,27 @@ def _secrets(texts: list[str] | None) -> dict[str, str]:
         raise refusal(error) from None
 
 
-def _state(row: store.EndpointRow) -> str:
-    if row.paused_at is not None:
-        return f"已暂停 paused: {row.paused_reason}"
-    return "正常 open for delivery" if row.breaker == "closed" else f"熔断 breaker {row.breaker}"
+_STATES: Final = {
+    EndpointState.OK: "正常 well",
+    EndpointState.ILL: "异常 ill",
+    EndpointState.BREAKER_OPEN: "熔断 breaker open",
+    EndpointState.PAUSED: "已暂停 paused",
+    EndpointState.CLOSED: "暂不投递 closed",
+}
 
 
-def _as_json(row: store.EndpointRow) -> dict[str, object]:
+def _state(row: store.EndpointRow, health: EndpointHealth) -> str:
+    """As the console says it: the state, since when, and why."""
+    since = f" {health.since.astimezone(SHANGHAI):%m-%d %H:%M}" if health.since else ""
+    why = row.paused_reason or (row.last_error if health.state is not EndpointState.OK else None) or health.reason
+    return f"{_STATES[health.state]}{since}" + (f": {why}" if why and health.state is not EndpointState.OK else "")
+
+
+def _as_json(row: store.EndpointRow, health: EndpointHealth) -> dict[str, object]:
     return {
         "id": row.id,
+        "state": health.state.value,
+        "since": health.since.isoformat() if health.since else None,
         "system": row.system_id,
         "adapter": row.adapter,
         "service": row.service,

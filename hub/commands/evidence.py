@@ -6,12 +6,11 @@ import hashlib
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hub.app import case_rooms
 from hub.commands.context import ACTOR, open_hub
-from hub.commands.telling import fail, tell
+from hub.commands.telling import fail, show, tell
 from hub.db import AuditEntry, Tx
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.revoking import Notice, reinstate, revoke
@@ -85,14 +84,14 @@ def purposes() -> None:
         )
         systems = " ".join(system for system, one in registered if one == name)
         table.add_row(name, f"{purpose.title_zh}\n{purpose.title_en}", fields, systems)
-    Console().print(table)
+    show(table)
     kept = Table("类型 type", "缓存秒数 kept, seconds", "规则 by the rule of")
     for kind in ecert_types():
         seconds = load_rules().keep_s.get(kind)
         kept.add_row(
             kind, "不缓存 never" if seconds is None else str(seconds), "hub/ecerts/data/evidence.toml [keep_s]"
         )
-    Console().print(kept)
+    show(kept)
 
 
 @app.command("revoked")

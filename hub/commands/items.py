@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hub.commands.context import ACTOR, open_hub
-from hub.commands.telling import fail, refusal, tell
+from hub.commands.telling import fail, refusal, show, tell
 from hub.db import utc_now
 from hub.ecerts.catalogue import Handling
 from hub.ecerts.items.service import ImportReport, ItemCatalogue
@@ -109,4 +108,4 @@ def list_items(
             )
             cells.append(who)
         table.add_row(*cells)
-    Console().print(table)
+    show(table)

@@ -9,12 +9,11 @@ from typing import Annotated, Final
 import typer
 from pydantic import ValidationError
 from pydantic.alias_generators import to_snake
-from rich.console import Console
 from rich.table import Table
 from typer.models import OptionInfo
 
 from hub.commands.context import ACTOR, open_hub
-from hub.commands.telling import tell
+from hub.commands.telling import show, tell
 from hub.ecerts import notices, store
 from hub.ecerts.notices import Notice
 from schemas.parsing import validation_faults
@@ -101,4 +100,4 @@ def list_notices() -> None:
         state = "在用 in force" if row.withdrawn_at is None else "已撤回 withdrawn"
         ran_out = f"{one.expired_from} … {one.expired_until}"
         table.add_row(one.id, one.title, one.ecert_type, one.region, ran_out, str(one.deemed_valid_until), state)
-    Console(width=200).print(table)
+    show(table)

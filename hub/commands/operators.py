@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hub.access.operators import OperatorError, Operators, Role
 from hub.commands.context import ACTOR, open_hub
-from hub.commands.telling import refusal
+from hub.commands.telling import refusal, show
 from hub.working_days import SHANGHAI
 
 app = typer.Typer(no_args_is_help=True)
@@ -33,7 +32,7 @@ def list_operators() -> None:
                 since,
                 "是 yes" if row.disabled_at else "",
             )
-    Console().print(table)
+    show(table)
 
 
 @app.command("add")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+
 import typer
 import uvicorn
 
 from hub import interpreter, logs
 from hub.access.tls_auth import server_options
 from hub.app import Hub
+from hub.commands.context import mendable
 from hub.commands.settings import read_settings
-from hub.commands.telling import refusal
-from schemas.told import Told
+from hub.commands.telling import fail
+from hub.config import Settings
 
 
 def serve() -> None:
@@ -19,15 +22,28 @@ def serve() -> None:
     """
     settings = read_settings()
     logs.configure(settings)
-    try:
+    with mendable():
         hub = Hub(settings)
-    except Told as error:
-        raise refusal(error) from None
+        options = server_options(settings)
+        config = uvicorn.Config(hub.app, log_config=None, lifespan="on", **options)
+        config.load()  # reads the TLS files
+    listening = _listen(settings)
     for role, token in hub.operators.first_links().items():
         typer.echo(f"{role.value}: {settings.effective_public_url}/console/link/{token}")
-    server = uvicorn.Server(uvicorn.Config(hub.app, log_config=None, lifespan="on", **server_options(settings)))
+    server = uvicorn.Server(config)
     typer.echo(f"listening on {settings.effective_public_url}")
     interpreter.tune()
-    server.run()
+    server.run(sockets=[listening])
     if not server.started:
         raise typer.Exit(1)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The socket is there before anybody is told the address."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        place, why = f"{settings.host}:{settings.port}", error.strerror or type(error).__name__
+        zh = f"无法在 {place} 监听 ({why}): 请停止占用该端口的程序, 或更改 HUB_PORT、HUB_HOST"
+        raise fail(zh, f"cannot listen on {place}: {why}; stop what uses it, or change HUB_PORT or HUB_HOST") from None

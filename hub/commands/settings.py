@@ -20,6 +20,14 @@ def read_settings(*, code: int = 1) -> Settings:
     except tomllib.TOMLDecodeError as error:
         zh, en = f"hub.toml 不是有效的 TOML, 请按所给行列改正: {error}", f"hub.toml is no TOML, mend it there: {error}"
         raise fail(zh, en, code=code) from None
+    except UnicodeDecodeError:
+        raise fail(
+            "hub.toml 不是 UTF-8, 请另存为 UTF-8", "hub.toml is not UTF-8: save it as UTF-8", code=code
+        ) from None
+    except OSError as error:
+        raise fail(
+            f"hub.toml 无法读取: {error.strerror}", f"hub.toml cannot be read: {error.strerror}", code=code
+        ) from None
     except ValidationError as error:
         faults = [("HUB_" + fault.path.strip("/").upper(), fault) for fault in validation_faults(error)]
     zh = "; ".join(f"{name}: {fault.reason_zh}, {fault.cure_zh}" for name, fault in faults)

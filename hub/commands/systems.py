@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from adapters.contract import Manifest
@@ -20,7 +19,7 @@ from hub.access.key_files import KeyMaterial, read_key_file
 from hub.access.parties_file import load_parties, read_key, read_parties
 from hub.access.registration import RegistrationError
 from hub.commands.context import ACTOR, open_hub
-from hub.commands.telling import fail, refusal, tell
+from hub.commands.telling import fail, refusal, show, tell
 from hub.db import Tx
 from hub.working_days import SHANGHAI
 from schemas.regions import REGIONS
@@ -128,7 +127,7 @@ def list_systems(as_json: AsJson = False) -> None:
         may = [f"{right.service} {_region(right.region)}" for right in rights if right.system_id == system.id]
         state = "正常 enabled" if system.enabled else "已吊销 revoked"
         table.add_row(system.id, system.name, state, "\n".join(shown), "\n".join(may))
-    Console().print(table)
+    show(table)
 
 
 @app.command("grant")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from schemas.told import Told
+
+WIDE = 10_000  # characters: what is read by another program is never cut
 
 
 def tell(zh: str, en: str) -> None:
@@ -21,3 +27,10 @@ def fail(zh: str, en: str, *, code: int = 1) -> typer.Exit:
 def refusal(error: Told, *, code: int = 1) -> typer.Exit:
     """As :func:`fail`, in the error's own words."""
     return fail(error.zh, error.en, code=code)
+
+
+def show(table: Table) -> None:
+    """A table, with every id whole: folded on a narrow terminal, never cut; one line for each row where no terminal reads."""
+    for column in table.columns:
+        column.overflow = "fold"
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)

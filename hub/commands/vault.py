@@ -12,7 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from hub.commands.context import ACTOR, OpenHub, open_hub
-from hub.commands.telling import fail, refusal, tell
+from hub.commands.telling import fail, refusal, show, tell
 from hub.db import AuditEntry
 from hub.keyring import KeyRing, VaultError
 from hub.opening import key_file
@@ -50,7 +50,7 @@ def status(
     table = Table("密钥 key", "作用 is", "加密的数据 values under it")
     for key in keys:
         table.add_row(str(key["id"]), str(key["is"]), str(key["values"]))
-    Console().print(table)
+    show(table)
     if waiting:
         typer.echo(f"{waiting} 项待重新加密 / to be sealed anew: hub vault reseal")
 

@@ -60,7 +60,7 @@ class Pages:
             event_text=lambda data: self._facts_text(data, language),
             subject_title=lambda kind, name: self._subject_title(kind, name, language),
             title_of=lambda kind, name: self._title(kind, name, language),
-            outcome_of=lambda value: _outcome(value, language),
+            outcome_of=lambda action, value: _outcome(action, value, language),
             case_reason=lambda reason: self._case_reason(reason, language),
             flow_title=lambda key: self._flow_title(key, language),
             language=language,
@@ -140,8 +140,10 @@ _BAD = frozenset({"notice-too-late", "notice-reason", "notice-ill", "notice-noth
                   "verify-bad-time", "verify-busy"})  # fmt: skip
 
 
-def _outcome(value: str, language: Language) -> tuple[str, bool]:
+def _outcome(action: str, value: str, language: Language) -> tuple[str, bool]:
     """Of an audit entry, in words; and whether it is a code that is looked up elsewhere, and so stands beside them."""
+    if action == "evidence.follow-up":  # how the document stands: "suspended" is no delivery's
+        return word("standing", value, language), False
     if value in WORDS["outcome"]:
         return word("outcome", value, language), False
     words = said(value, language)

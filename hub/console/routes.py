@@ -138,6 +138,7 @@ class Console:
                 facts: Facts = {
                     "seen": overview(conn, self._db.clock()),
                     "suspended": store.suspended(conn),
+                    "suspended_total": store.suspended_total(conn),
                     "near": case_store.cases_near_limit(conn, limit=50),
                 }
             return facts | self.names.facts()

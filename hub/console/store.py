@@ -80,6 +80,10 @@ def suspended(conn: Connection) -> list[DeliveryRow]:
     return [DeliveryRow(**row._mapping) for row in conn.execute(query)]
 
 
+def suspended_total(conn: Connection) -> int:
+    return int(conn.execute(sa.select(sa.func.count()).select_from(t.deliveries).where(_SUSPENDED)).scalar_one())
+
+
 def suspended_of(conn: Connection, endpoint_id: str, *, limit: int) -> list[str]:
     """Ids, oldest first."""
     d = t.deliveries

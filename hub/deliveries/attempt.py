@@ -1,6 +1,6 @@
 """One attempt: from a claimed delivery to its outcome, with no transaction open. Never raises; every way out is an outcome.
 
-0. Its time has passed, or its lease is nearly over: nothing is sent.
+0. Its time has passed, its lease is nearly over, or the room that asked must not ask any more: nothing is sent.
 1. Open the body and take the endpoint's adapter.
 2. In doubt (an earlier attempt may have taken effect): send again only to a peer that recognises the key; else ask; else suspend.
 3. Call, with a deadline that ends before the lease does.
@@ -49,7 +49,7 @@ from adapters.contract import (
 from hub.deliveries.adapters import AdapterCache
 from hub.deliveries.breaker import Effect, Sign
 from hub.deliveries.endpoint_health import sign_of
-from hub.deliveries.model import Claimed, Handlers, Kind, Outcome, State, Word
+from hub.deliveries.model import Claimed, Handlers, Kind, Outcome, State, Stopper, Word
 from hub.deliveries.retry import RetryPolicy
 from hub.deliveries.store import body_context
 from hub.vault import Vault
@@ -117,11 +117,14 @@ class Attempter:
         asked = False
         adapter: Adapter | None = None
         try:
+            handler = self.handlers[claimed.kind]
+            if isinstance(handler, Stopper) and (word := handler.stopped(claimed.case_id, claimed.subject)):
+                return self._outcome(claimed, Word.REFUSED, State.REFUSED, word)
             body = self._body(claimed)
             adapter = self.adapters.of(claimed.target)
             answer = self._call(claimed, adapter, body, deadline)
             asked = True
-            result = self.handlers[claimed.kind].prepare(claimed.case_id, claimed.subject, answer)
+            result = handler.prepare(claimed.case_id, claimed.subject, answer)
             return self._outcome(
                 claimed, Word.DELIVERED, State.DELIVERED, "delivered", Sign(Effect.WELL), result=result
             )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hub.db import Tx
 from hub.deliveries.breaker import Sign
@@ -45,7 +45,7 @@ class State(StrEnum):
 TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
     {
         (State.QUEUED, State.ATTEMPTING),  # claimed under a lease
-        (State.QUEUED, State.REFUSED),  # its case ended before it was sent
+        (State.QUEUED, State.REFUSED),  # its case, or its ground, ended before it was sent
         (State.ATTEMPTING, State.ATTEMPTING),  # the lease ended: taken over, outcome unknown
         (State.ATTEMPTING, State.QUEUED),  # to be tried again later
         (State.ATTEMPTING, State.DELIVERED),
@@ -159,6 +159,14 @@ class OutcomeHandler(Protocol):
 
     def record(self, tx: Tx, finished: Sequence[Finished]) -> None:
         """In the transaction that commits the outcomes: move cases on, enqueue next deliveries, write events."""
+
+
+@runtime_checkable
+class Stopper(Protocol):
+    """A handler that may find, when an attempt begins, that it must not be made any more."""
+
+    def stopped(self, case_id: str, subject: str) -> str | None:
+        """The word by which the delivery is refused without a call; None: it may go on. Must not write."""
 
 
 Handlers = Mapping[Kind, OutcomeHandler]

@@ -5,7 +5,7 @@ Every change of state goes through a WHERE on the state before it, and is one of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,6 +32,10 @@ ENDED_WITH_CASE = (
 
 class NotSuspended(Told):
     """An operator's decision came too late, or for a delivery that is not suspended."""
+
+
+class NoReason(Told):
+    """An operator decides with a reason, which stands in the audit log."""
 
 
 class UnknownDelivery(Told):
@@ -72,8 +76,15 @@ def enqueue(tx: Tx, vault: Vault, deliveries: Sequence[NewDelivery]) -> list[str
     return [str(row["id"]) for row in rows]
 
 
-def cancel_queued(tx: Tx, case_id: str) -> set[tuple[Kind, str]]:
-    """The case has ended: what waits to be sent never is (events and cancellations are).
+def cancel_queued(
+    tx: Tx,
+    case_id: str,
+    *,
+    kinds: Sequence[Kind] = ENDED_WITH_CASE,
+    subjects: Collection[str] | None = None,
+    word: str = "case-ended",
+) -> set[tuple[Kind, str]]:
+    """The case has ended: what waits to be sent never is (events and cancellations are). Or only what is of these subjects.
 
     Gives (kind, subject) of those that certainly never reached their peer. One whose earlier attempt is in doubt is not sent again
     either, but its peer may have it, so it is not among them. One under way now is left alone; its outcome finds the case ended.
@@ -82,16 +93,18 @@ def cancel_queued(tx: Tx, case_id: str) -> set[tuple[Kind, str]]:
     query = (
         sa.select(d.c.id, d.c.kind, d.c.subject, d.c.in_doubt)
         .where(d.c.case_id == case_id, d.c.state == State.QUEUED.value)
-        .where(d.c.kind.in_([kind.value for kind in ENDED_WITH_CASE]))
+        .where(d.c.kind.in_([kind.value for kind in kinds]))
         .order_by(d.c.id)
         .with_for_update()
     )
+    if subjects is not None:
+        query = query.where(d.c.subject.in_(sorted(subjects)))
     rows = tx.conn.execute(query).all()
     if rows:
         tx.conn.execute(
             sa.update(d)
             .where(d.c.id.in_([row.id for row in rows]), d.c.state == State.QUEUED.value)
-            .values(state=State.REFUSED.value, finished_at=tx.now, last_error="case-ended")
+            .values(state=State.REFUSED.value, finished_at=tx.now, last_error=word)
         )
         tx.audit.extend(
             AuditEntry("node", "delivery.cancel", row.id, State.REFUSED.value, {"case": case_id}) for row in rows
@@ -103,7 +116,8 @@ def cancel_queued(tx: Tx, case_id: str) -> set[tuple[Kind, str]]:
 
 
 def replay(tx: Tx, delivery_id: str, operator: str, reason: str) -> None:
-    """Try a suspended delivery again, at once, with a fresh count and no expiry. Raises NotSuspended, UnknownDelivery."""
+    """Try a suspended delivery again, at once, with a fresh count and no expiry. Raises NotSuspended, UnknownDelivery, NoReason."""
+    _require_reason(reason)
     row = _suspended(tx.conn, delivery_id, State.QUEUED)
     values = {
         "state": State.QUEUED.value,
@@ -118,7 +132,8 @@ def replay(tx: Tx, delivery_id: str, operator: str, reason: str) -> None:
 
 
 def refuse(tx: Tx, delivery_id: str, operator: str, reason: str, *, handlers: Handlers) -> None:
-    """Give a suspended delivery up; the room that asked for it hears of it. Raises NotSuspended, UnknownDelivery."""
+    """Give a suspended delivery up; the room that asked for it hears of it. Raises NotSuspended, UnknownDelivery, NoReason."""
+    _require_reason(reason)
     row = _suspended(tx.conn, delivery_id, State.REFUSED)
     values = {"state": State.REFUSED.value, "finished_at": tx.now, "last_error": "refused-by-operator"}
     tx.conn.execute(sa.update(t.deliveries).where(t.deliveries.c.id == delivery_id).values(values))
@@ -128,6 +143,11 @@ def refuse(tx: Tx, delivery_id: str, operator: str, reason: str, *, handlers: Ha
         row.id, row.endpoint_id, row.case_id, kind, row.subject, State.REFUSED, "refused-by-operator", None
     )
     handlers[kind].record(tx, [finished])
+
+
+def _require_reason(reason: str) -> None:
+    if not reason.strip():
+        raise NoReason("请填写原因, 记入审计", "give a reason: it stands in the audit log")
 
 
 def _suspended(conn: Connection, delivery_id: str, after: State) -> Row[Any]:

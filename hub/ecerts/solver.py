@@ -36,6 +36,7 @@ class Standing(StrEnum):
     UNREACHABLE = "issuer-unreachable"
     ASK_THE_PERSON = "ask-the-person"  # an authorization or a choice of the person's is missing
     EXPIRED = "expired"
+    SUSPENDED = "suspended"  # its issuer has suspended it: no paper of it counts either
     NO_MATCH = "no-match"
     NOT_VERIFIED = "not-verified"  # it came, and may not be relied on
     REVOKED = "revoked"
@@ -50,6 +51,7 @@ WHO_ACTS: Final = {
     Standing.UNREACHABLE: WhoActs.PEER,
     Standing.ASK_THE_PERSON: WhoActs.APPLICANT,
     Standing.EXPIRED: WhoActs.APPLICANT,
+    Standing.SUSPENDED: WhoActs.APPLICANT,
     Standing.NO_MATCH: WhoActs.APPLICANT,
     Standing.NOT_VERIFIED: WhoActs.PEER,
     Standing.REVOKED: WhoActs.APPLICANT,

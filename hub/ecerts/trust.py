@@ -62,18 +62,20 @@ class TrustFolder:
 
     def _read(self) -> None:
         """CertsError if the store cannot be used."""
-        self._looked_at = time.monotonic()
-        stamp = tuple(
-            (file.name, file.stat().st_mtime_ns)
-            for folder in self._folders
-            if folder.is_dir()
-            for file in sorted(folder.iterdir())
-        )
-        if stamp == self._stamp:
-            return
-        self._stamp = stamp
-        self._store = TrustStore.load(self._folders[0])
-        self._fetchers = Fetchers(self._revocation.source(), read_issuers(self._folders[1]))
+        try:
+            stamp = tuple(
+                (file.name, file.stat().st_mtime_ns)
+                for folder in self._folders
+                if folder.is_dir()
+                for file in sorted(folder.iterdir())
+            )
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            self._store = TrustStore.load(self._folders[0])
+            self._fetchers = Fetchers(self._revocation.source(), read_issuers(self._folders[1]))
+        finally:  # not before: until then other threads wait instead of judging by what was in force
+            self._looked_at = time.monotonic()
 
 
 def read_issuers(folder: Path) -> tuple[SigningCert, ...]:

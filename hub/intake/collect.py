@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import IO, Any, Final
 
@@ -14,9 +15,15 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hub.access.callers import Service
+from hub.access.callers import Caller, Service
 from hub.ecerts.collect import files
-from hub.ecerts.collect.model import CollectionAccepted, CollectionRequest, CollectionView, RowReportPage
+from hub.ecerts.collect.model import (
+    CollectionAccepted,
+    CollectionRequest,
+    CollectionView,
+    RowReportPage,
+    RowStandingPage,
+)
 from hub.ecerts.collect.service import Collections
 from hub.intake.cursors import Cursors
 from hub.intake.gate import Exchange, Gate
@@ -33,6 +40,7 @@ from hub.intake.rest import (
 )
 from hub.threads import Places
 from schemas import problems as p
+from schemas.base import Canonical
 from schemas.fields import MessageId, RegionCode
 from schemas.parsing import invalid, validation_faults
 from schemas.problems import (
@@ -42,6 +50,8 @@ from schemas.problems import (
     MESSAGE_UNREADABLE,
     HubProblem,
 )
+
+Pages = Callable[[Caller, str, int, int], tuple[Sequence[Canonical], int | None]]
 
 TAG: Final = "归集 Collecting"
 FORMS: Final = {
@@ -113,28 +123,36 @@ VIEW: Final = Document(
     responses_of(200, CollectionView, "As it stands", [COLLECTION_UNKNOWN, *ANY]),
     {"parameters": [_path(), LANGUAGE], "security": SECURITY},
 )
+PAGED: Final = [
+    _path(),
+    _query("limit", "Rows of a page, 1 to 100", type_="integer"),
+    _query("cursor", "nextCursor of the page before"),
+    LANGUAGE,
+]
+PAGED_PROBLEMS: Final = [COLLECTION_UNKNOWN, p.MESSAGE_INVALID, p.PAGE_CURSOR_INVALID, *ANY]
 REPORTS: Final = Document(
     "ListCollectionFaults",
     "查询归集差错 List the faults of a collection",
     "Rows with faults and rows that the library refused, by row and column. Follow nextCursor until it is absent.",
     200,
-    responses_of(200, RowReportPage, "One page", [COLLECTION_UNKNOWN, p.MESSAGE_INVALID, p.PAGE_CURSOR_INVALID, *ANY]),
-    {
-        "parameters": [
-            _path(),
-            _query("limit", "Rows of a page, 1 to 100", type_="integer"),
-            _query("cursor", "nextCursor of the page before"),
-            LANGUAGE,
-        ],
-        "security": SECURITY,
-    },
+    responses_of(200, RowReportPage, "One page", PAGED_PROBLEMS),
+    {"parameters": PAGED, "security": SECURITY},
+)
+ROWS: Final = Document(
+    "ListCollectionRows",
+    "查询归集各行 List the rows of a collection",
+    "How each row stands, with its identifier, the hub's own where it assigned one. Follow nextCursor until it is absent; while "
+    "the file is being checked, these are the rows read so far.",
+    200,
+    responses_of(200, RowStandingPage, "One page", PAGED_PROBLEMS),
+    {"parameters": PAGED, "security": SECURITY},
 )
 
 
 def collect_router(gate: Gate, collections: Collections, cursors: Cursors, largest: int) -> APIRouter:
     """``largest``: bytes of a batch file."""
     publish(CollectionRequest, "validation")
-    for model in (CollectionAccepted, CollectionView, RowReportPage):
+    for model in (CollectionAccepted, CollectionView, RowReportPage, RowStandingPage):
         publish(model, "serialization")
     router = APIRouter()
     places = Places("collect-files", AT_ONCE, EACH, retry_s=BUSY_RETRY_S)
@@ -183,21 +201,32 @@ def collect_router(gate: Gate, collections: Collections, cursors: Cursors, large
         caller, batch_id = caller_of(exchange), _id(exchange)
         return answer(await asyncio.to_thread(collections.view, caller, batch_id))
 
-    async def reports(exchange: Exchange) -> Response:
-        await admit_without_body(gate, exchange)
-        caller, batch_id = caller_of(exchange), _id(exchange)
-        cursor, limit = _page(exchange.request)
-        scope = f"collect\n{caller.system_id}\n{batch_id}"
-        after = int(cursors.read(cursor, scope=scope)) if cursor is not None else 0
-        page, following = await asyncio.to_thread(collections.reports, caller, batch_id, after, limit)
-        next_cursor = cursors.make(str(following), scope=scope) if following is not None else None
-        return answer(RowReportPage(items=tuple(page), next_cursor=next_cursor))
-
+    faults = _paged(gate, cursors, "collect", collections.reports, RowReportPage)
+    rows = _paged(gate, cursors, "collect-rows", collections.rows, RowStandingPage)
     add_route(router, gate, "POST", "/v1/collections", TAKE_ONE, take_one, TAG)
     add_route(router, gate, "POST", "/v1/collections/batches", TAKE_FILE, take_file, TAG)
     add_route(router, gate, "GET", "/v1/collections/batches/{id}", VIEW, view, TAG)
-    add_route(router, gate, "GET", "/v1/collections/batches/{id}/faults", REPORTS, reports, TAG)
+    add_route(router, gate, "GET", "/v1/collections/batches/{id}/faults", REPORTS, faults, TAG)
+    add_route(router, gate, "GET", "/v1/collections/batches/{id}/rows", ROWS, rows, TAG)
     return router
+
+
+def _paged(
+    gate: Gate, cursors: Cursors, name: str, read: Pages, page_of: Callable[..., Canonical]
+) -> Callable[[Exchange], Awaitable[Response]]:
+    """Rows of a batch page by page; ``name`` keeps the cursors of one list out of the other."""
+
+    async def serve(exchange: Exchange) -> Response:
+        await admit_without_body(gate, exchange)
+        caller, batch_id = caller_of(exchange), _id(exchange)
+        cursor, limit = _page(exchange.request)
+        scope = f"{name}\n{caller.system_id}\n{batch_id}"
+        after = int(cursors.read(cursor, scope=scope)) if cursor is not None else 0
+        items, following = await asyncio.to_thread(read, caller, batch_id, after, limit)
+        next_cursor = cursors.make(str(following), scope=scope) if following is not None else None
+        return answer(page_of(items=tuple(items), next_cursor=next_cursor))
+
+    return serve
 
 
 async def _receive(request: Request, file: IO[bytes], largest: int) -> None:

@@ -45,20 +45,20 @@ TAGS: Final = [
     {"name": "授权 Authorizations", "description": "授权码、长期同意与使用记录 Authorization codes, consents and uses"},
 ]
 
-_ADULT: Final = "370102198501011233"
+# Student 0 of Lixia in adapters/population.py: with the simulators this transfer is completed (docs/how-to/connect-a-system.md).
 EXAMPLE_TRANSFER: Final[dict[str, Any]] = {
-    "messageId": "jn-20260901-000123",
+    "messageId": "qd-20260901-000123",
     "student": {
-        "name": "王小明",
+        "name": "赵明哲",
         "idType": "111",
-        "idNumber": "370102201503070012",
-        "enrolmentNumber": "G370102201503070012",
+        "idNumber": "379802201609010014",
+        "enrolmentNumber": "G379802201609010014",
         "sex": "1",
-        "birthDate": "2015-03-07",
+        "birthDate": "2016-09-01",
     },
-    "guardian": {"name": "王建国", "relation": "father", "idType": "111", "idNumber": _ADULT},
-    "releasing": {"region": "370102", "schoolCode": "2137000001", "schoolName": "历下区第一小学", "grade": 5},
-    "receiving": {"region": "370202", "schoolCode": "2137000002", "schoolName": "市南区第二小学", "grade": 5},
+    "guardian": {"name": "王娜", "relation": "mother", "idType": "111", "idNumber": "379802198009130026"},
+    "releasing": {"region": "370102", "schoolCode": "2137010201", "schoolName": "历下区实验小学", "grade": 4},
+    "receiving": {"region": "370202", "schoolCode": "2137020201", "schoolName": "市南区实验小学", "grade": 4},
     "reason": "随父母工作调动迁居",
     "consent": {"givenAt": "2026-09-01T01:00:00Z", "reference": "consent-20260901-77"},
     "submittedAt": "2026-09-01T01:05:00Z",

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 
 from hub.tables.base import UtcTime, metadata
 
@@ -67,6 +80,8 @@ collect_rows = Table(
     Column("code", String(100)),  # why it was refused
     Column("faults", Text),  # JSON: column, rule, blocking; never a value
     Column("record_sealed", LargeBinary, nullable=False),  # raw values and the file
+    Column("identifier_sealed", LargeBinary),  # by itself: it is told without opening the file
+    Column("assigned", Boolean, nullable=False, default=False, server_default=false()),  # by the hub
     Index(
         "ix_collect_rows_waiting", "endpoint_id", "came_at", "batch_id", "row",
         postgresql_where=text("state = 'waiting'"), sqlite_where=text("state = 'waiting'"),

@@ -37,6 +37,7 @@ authorizations = Table(  # codes that a holder shows; the code itself stands now
     Column("code_hash", String(64), nullable=False),
     Column("issued_by", ForeignKey("systems.id"), nullable=False),
     Column("holder_index", String(64), nullable=False, index=True),  # keyed hash of the holder's type and number
+    Column("on_behalf_index", String(64)),  # the same of the child for whom a guardian gives it
     Column("scope", Text, nullable=False),  # JSON: e-certificate types, purpose, item, region, audience
     Column("issued_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),  # of the code
@@ -74,6 +75,7 @@ consents = Table(  # standing consents
     Column("id", String(64), primary_key=True),
     Column("registered_by", ForeignKey("systems.id"), nullable=False),
     Column("holder_index", String(64), nullable=False, index=True),
+    Column("on_behalf_index", String(64)),  # as of an authorization
     Column("scope", Text, nullable=False),  # JSON, as of an authorization
     Column("reference", String(100), nullable=False),  # where the registering system keeps the consent itself
     Column("given_at", UtcTime, nullable=False),
@@ -100,6 +102,9 @@ data_uses = Table(  # what a holder's data was used for, as the holder may see i
     Column("outcome", String(64), nullable=False),
     Column("digest", String(64)),  # of what was handed out
     Column("cited", String(200)),  # the clause or consent that the caller named
+    Column("form", String(16)),  # documents | fields | predicate; none where nothing of it left
+    Column("fields", Text),  # JSON: the names of the fields that were shown
+    Column("on_behalf_sealed", LargeBinary),  # the child's name, where its guardian's word was the basis
     Index("ix_data_uses_holder_index_id", "holder_index", "id"),
 )
 

@@ -158,6 +158,12 @@ class World:
         guardian = family(REGION, index).guardian
         return {"name": guardian.name, "code": guardian.id_number, "codeType": "111"}
 
+    @staticmethod
+    def child(index: int) -> dict[str, str]:
+        """The student of family ``index``."""
+        student = family(REGION, index).student
+        return {"name": student.name, "code": student.id_number, "codeType": "111"}
+
     def request(self, index: int, **changes: Any) -> EvidenceRequest:
         values: dict[str, Any] = {
             "messageId": f"m-{secrets.token_hex(8)}",
@@ -173,9 +179,16 @@ class World:
         return EvidenceRequest.model_validate({**values, **changes})
 
     def consent(
-        self, index: int, *, types: tuple[str, ...] | None = None, purpose: str = PURPOSE
+        self,
+        index: int,
+        *,
+        types: tuple[str, ...] | None = None,
+        purpose: str = PURPOSE,
+        child: dict[str, str] | None = None,
     ) -> m.ConsentRegistered:
-        scope = m.Scope(ecert_types=types or tuple(ecert_types()), purpose=purpose, region="370000")
+        named = None if child is None else m.Holder.model_validate(child)
+        kinds = types or tuple(ecert_types())
+        scope = m.Scope(ecert_types=kinds, purpose=purpose, region="370000", on_behalf_of=named)
         held = self.holder(index)
         holder = m.Holder(name=held["name"], code=held["code"], code_type=held["codeType"])
         now = self.db.clock() - timedelta(minutes=1)

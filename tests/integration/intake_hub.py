@@ -21,7 +21,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy.engine import Connection
 
-from adapters.contract import Capability, Manifest
+from adapters.contract import SERVICES, Capability, Manifest
 from adapters.registry import create
 from certs.http.signatures import sign_request
 from certs.issuing.authority import Identity, new_root
@@ -66,9 +66,10 @@ def pem(identity: Identity) -> bytes:
 
 
 REGISTRY = Manifest(
-    id="test-registry", product="test", product_zh="测试", protocol="rest-json", capabilities=frozenset({Capability.PROBE}),
+    id="test-registry", product="test", product_zh="测试", protocol="rest-json", services=frozenset(SERVICES),
+    capabilities=frozenset({Capability.PROBE}),
     idempotent=True, status_query=False, timeout_s=5, max_concurrency=4, encoding="utf-8", service_hours=None,
-    settings={}, secrets={}, tier="bronze", exemptions={}, path=Path(),
+    settings={}, needed=frozenset(), secrets={}, tier="bronze", exemptions={}, path=Path(),
 )  # fmt: skip
 _numbers = itertools.count(1)
 _COUNTIES = [region.code for region in REGIONS if region.level is RegionLevel.COUNTY]
@@ -78,7 +79,7 @@ _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 def student_number() -> str:
     """A resident ID number that no other test has: a boy born on the example's day (GB 11643 check character)."""
     number = next(_numbers)
-    body = f"{_COUNTIES[number // 500 % len(_COUNTIES)]}20150307{number % 500 * 2 + 1:03d}"
+    body = f"{_COUNTIES[number // 500 % len(_COUNTIES)]}20160901{number % 500 * 2 + 1:03d}"
     return body + "10X98765432"[sum(int(digit) * weight for digit, weight in zip(body, _WEIGHTS, strict=True)) % 11]
 
 

@@ -213,7 +213,17 @@ def test_uses_are_listed_for_their_holder_alone(service: Authorizations, db: Dat
     asked = m.UsesRequest(holder=HOLDER, holder_proof="p", limit=2)
     first, following = service.uses(PORTAL, asked, before=None)
     rest, end = service.uses(PORTAL, asked, before=following)
-    assert (first + rest, end) == ([use, refused, use], None)
+    words = {
+        "system_name": "hall",
+        "purpose_zh": "招用毕业生企业登记",
+        "purpose_en": "Registration of enterprises that hire graduates",
+    }
+    asks = {
+        "outcome_zh": "未取得: 须由本人授权或提交",
+        "outcome_en": "not fetched: you must authorize it or hand it in",
+    }
+    expected = [use.model_copy(update=words), refused.model_copy(update=words | asks), use.model_copy(update=words)]
+    assert (first + rest, end) == (expected, None)
     somebody = asked.model_copy(update={"holder": m.Holder(name="某", code_type="411", code="G1234567")})
     assert service.uses(PORTAL, somebody, before=None) == ([], None)
 
@@ -286,6 +296,9 @@ def test_a_code_travels_from_portal_to_counter_over_rest(hub: RunningHub, capfd:
     assert counter.send("POST", "/v1/authorizations/redeem", message).json() == taken.json()
     twice = counter.send("POST", "/v1/authorizations/redeem", {**message, "messageId": "hall-2"})
     problem(twice, 403, "authorization-code-refused", "redeemed-already")
+    assert (twice.json()["who"], twice.json()["faults"][0]["path"]) == ("applicant", "/code")
+    slip = counter.send("POST", "/v1/authorizations/redeem", {**message, "messageId": "hall-3", "code": "1234"})
+    assert (slip.json()["detail"], slip.json()["who"]) == ("malformed", "caller")
     path = f"/v1/authorizations/{issued_['authorizationId']}/revocation"
     problem(counter.send("POST", path, {"holder": wire(HOLDER)}), 404, "authorization-unknown")
     assert portal.send("POST", path, {"holder": wire(HOLDER)}).json()["id"] == issued_["authorizationId"]

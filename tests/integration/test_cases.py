@@ -8,6 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from hub import tables as t
+from hub.access import endpoints
+from hub.access.registration import RegistrationError
 from hub.cases.limits import flag_limits, recompute_provisional
 from hub.db import Tx
 from hub.deliveries.model import Kind
@@ -317,3 +319,23 @@ def test_no_personal_data_stands_in_clear_in_any_table(world: World) -> None:
                 for value in row:
                     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
                     assert not [word for word in secret if word and word in text], table.name
+
+
+# --- who is told ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("written", ["case.*", "cn.sd.edu.exchange.case.*", "cn.sd.edu.exchange.case.accepted"])
+def test_a_subscription_may_be_written_as_the_events_type_stands_at_the_wire(world: World, written: str) -> None:
+    world.db.write(lambda tx: tx.conn.execute(sa.delete(t.subscriptions)))
+    world.db.write(lambda tx: endpoints.subscribe(tx, "test", "monitor", written, "370000"))
+    world.rooms.directory.forget()
+    case_id = world.submit(world.request()).case_id
+    assert [kind for kind, _ in world.deliveries(case_id)].count("event") == 1
+
+
+@pytest.mark.parametrize(
+    "written", ["bogus.event", "case", "case.acepted", "cn.sd.edu.other.case.*", "*", "", "case.*.x"]
+)
+def test_a_subscription_that_means_no_event_is_refused(world: World, written: str) -> None:
+    with pytest.raises(RegistrationError, match=r"case\.accepted"):
+        world.db.write(lambda tx: endpoints.subscribe(tx, "test", "monitor", written, "370000"))

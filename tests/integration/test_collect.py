@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import codecs
 import hashlib
 import io
 import json
 import secrets
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -30,13 +32,24 @@ from hub.audit.chain import AuditChain
 from hub.config import Settings
 from hub.db import Database, Tx
 from hub.ecerts.collect import store as collect_store
-from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, Repair, RowState
+from hub.ecerts.collect.cells import raw_row
+from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, Repair, RowFault, RowState
+from hub.ecerts.collect.purging import purge
+from hub.ecerts.collect.rows import Place
 from hub.intake.assembly import create_gate
 from hub.intake.collect import collect_router
 from hub.intake.cursors import Cursors
 from hub.intake.operations import digest_of
+from schemas.ecert_types import ecert_types
 from schemas.numbers import CheckVerdict, EcertIdentifier
-from schemas.problems import ACCESS_DENIED, COLLECTION_UNKNOWN, MESSAGE_ID_CONFLICT, MESSAGE_REPLAYED, HubProblem
+from schemas.problems import (
+    ACCESS_DENIED,
+    COLLECTION_UNKNOWN,
+    MESSAGE_ID_CONFLICT,
+    MESSAGE_INVALID,
+    MESSAGE_REPLAYED,
+    HubProblem,
+)
 from tests.conftest import AUDIT_KEY
 from tests.integration import collect_world
 from tests.integration.collect_world import REGION, Library, World, caller, table, values
@@ -63,6 +76,10 @@ def one(world: World, message_id: str = "m-1", action: CollectAction = CollectAc
 
 def refused(problem: pytest.ExceptionInfo[HubProblem]) -> str:
     return problem.value.kind.code
+
+
+def blocking(faults: Iterable[RowFault]) -> list[tuple[str, str]]:
+    return [(fault.column, fault.rule) for fault in faults if fault.blocking]
 
 
 def test_one_by_one(world: World) -> None:
@@ -126,6 +143,133 @@ def test_raw_values_go_on_and_faults_are_told_by_row_and_column(world: World) ->
     with pytest.raises(HubProblem) as foreign:
         world.collections.view(caller(system="stranger"), batch_id)
     assert refused(foreign) == COLLECTION_UNKNOWN.code
+
+
+CELLS = [
+    ("holderName", "  ", "missing"),
+    ("holderName", "\u3000", "missing"),
+    ("holderName", "王" * 2_500, "too-long"),
+    ("holderName", "王\n建国", "hidden-character"),
+    ("holderName", "王\u200b建国", "hidden-character"),
+    ("holderName", "\u200b", "hidden-character"),
+    ("issuerName", "=1+1", "formula"),
+    ("issuerName", "#N/A", "cell-error"),
+    ("number", " ", "missing"),
+    ("number", "2.01837E+16", "digits-lost"),
+    ("KZ_备注", "一\n二", None),  # of several lines, as such cells are
+    ("holderName", "\u3000王建国 ", None),
+    ("identifier", " ", None),
+]
+
+
+def test_a_cell_is_judged_alike_however_it_is_handed_in(world: World) -> None:
+    """By itself, in a CSV and in a workbook: the same faults, and no identifier for a row that is not passed on."""
+    rows = [values(at, **{column: text}) for at, (column, text, _) in enumerate(CELLS)]
+    expected = [[(column, rule)] if rule else [] for column, _, rule in CELLS]
+    singles = [one(world, f"m-{at}", **row) for at, row in enumerate(rows)]
+    assert [blocking(taken.faults) for taken in singles] == expected
+    assert [(taken.state is RowState.FAULTY, taken.identifier is None) for taken in singles] == [
+        (rule is not None,) * 2 for _, _, rule in CELLS
+    ]
+    book = Workbook()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for line in (names, *([row.get(name, "") for name in names] for row in rows)):
+        book.active.append(line)  # type: ignore[union-attr]
+    for cells in book.active.iter_rows():  # type: ignore[union-attr]
+        for cell in cells:
+            cell.data_type = "s"  # text that looks like a formula or an error is still text
+    excel = io.BytesIO()
+    book.save(excel)
+    batches = [world.take(table(rows), message_id="csv"), world.take(excel.getvalue(), form="xlsx", message_id="xlsx")]
+    with world.worker():
+        world.until_done(*batches, *(taken.id for taken in singles))
+    for batch_id in batches:
+        reports, _ = world.collections.reports(caller(), batch_id, 0, 100)
+        told = {report.row: blocking(report.faults) for report in reports}
+        assert [told.get(number, []) for number in range(2, 2 + len(CELLS))] == expected
+
+
+def test_what_is_issued_in_the_future_is_told_by_the_hubs_clock(world: World) -> None:
+    """By the day in Shandong: of the same moment, there it is the 2nd when it is the 1st in UTC."""
+    maker = world.collections.maker
+    place = Place("col_x", "library", collect_world.SYSTEM, world.db.clock())
+    row = raw_row(2, values(1, issuedOn="2026-03-02").items())
+    for hour, told in ((15, ["issued-in-future"]), (16, [])):
+        at = datetime(2026, 3, 1, hour, 0, tzinfo=UTC)
+        made = replace(maker, clock=lambda at=at: at).make(place, row, None)  # type: ignore[misc]
+        assert ([fault.rule for fault in made.faults], made.state) == (told, RowState.WAITING)
+
+
+def test_an_empty_identifier_is_an_assigned_one_when_the_message_comes_again_too(world: World) -> None:
+    taken = one(world, identifier=" ")
+    assert taken.assigned
+    assert one(world, identifier=" ") == taken
+
+
+@pytest.mark.parametrize(
+    ("names", "paths"),
+    [
+        ({"action": "revoke"}, ["/values/action"]),
+        ({"action": "bogus", "file": "a.ofd"}, ["/values/action", "/values/file"]),
+        ({"操作": "注销", "文件": ""}, ["/values/操作", "/values/文件"]),
+        ({"Action": "revoke", " action ": ""}, ["/values/Action", "/values/ action "]),
+    ],
+)
+def test_what_stands_beside_values_is_refused_inside(world: World, names: dict[str, str], paths: list[str]) -> None:
+    """Before, ``values.action: revoke`` issued the certificate, and ``values.file`` was dropped."""
+    request = CollectionRequest(message_id="m-1", region=REGION, values=values(1, **names))
+    with pytest.raises(HubProblem) as problem:
+        world.collections.take_one(caller(), request, digest=digest_of(request))
+    assert refused(problem) == MESSAGE_INVALID.code
+    assert [(fault.path, fault.rule) for fault in problem.value.faults] == [(path, "unknown-field") for path in paths]
+    first = problem.value.faults[0]
+    assert first.cure_zh.endswith("请将 action 写在报文顶层, 与 values 并列")
+    assert first.cure_en.endswith("write action at the top of the message, beside values")
+    assert world.count(t.collect_batches) == 0
+
+
+def test_each_row_of_a_batch_says_how_it_stands_and_its_identifier(world: World) -> None:
+    """What the hub assigned is told row by row, as for one certificate; it rests sealed and goes with its batch."""
+    own = str(EcertIdentifier.assign(ecert_types()["teacher-qualification"].code, REGION, "77"))
+    batch_id = world.take(table([values(1), values(2, holderName=""), values(3, identifier=own), values(1)]))
+    unknown = world.take(table([values(9, action="revoke")]), message_id="m-2")
+    with world.worker():
+        world.until_done(batch_id, unknown)
+    single = one(world, "m-3")
+    rows, following = world.collections.rows(caller(), batch_id, 0, 100)
+    assert following is None
+    assert [(row.row, row.state, row.identifier, row.assigned, row.code) for row in rows] == [
+        (2, RowState.DELIVERED, single.identifier, True, None),
+        (3, RowState.FAULTY, None, False, None),
+        (4, RowState.DELIVERED, own, False, None),
+        (5, RowState.FAULTY, single.identifier, True, None),  # doubled: it says of what
+    ]
+    ((refused_row,), _) = world.collections.rows(caller(), unknown, 0, 100)
+    assert (refused_row.state, refused_row.code, refused_row.assigned) == (RowState.REFUSED, "not-found", True)
+    ((alone,), _) = world.collections.rows(caller(), single.id, 0, 100)
+    assert (alone.row, alone.identifier, alone.assigned) == (1, single.identifier, True)
+    first, following = world.collections.rows(caller(), batch_id, 0, 3)
+    assert (first, following) == (rows[:3], 4)
+    assert world.collections.rows(caller(), batch_id, 4, 3) == (rows[3:], None)
+    with world.db.read() as conn:
+        sealed = conn.execute(sa.select(t.collect_rows.c.identifier_sealed)).scalars().all()
+    assert sorted(value is None for value in sealed) == [False] * 5 + [True]
+    assert all(own.encode() not in value for value in sealed if value is not None)
+    with pytest.raises(HubProblem) as foreign:
+        world.collections.rows(caller(system="stranger"), batch_id, 0, 100)
+    assert refused(foreign) == COLLECTION_UNKNOWN.code
+    purge(world.db, timedelta(0), "test")
+    with pytest.raises(HubProblem) as gone:
+        world.collections.rows(caller(), batch_id, 0, 100)
+    assert refused(gone) == COLLECTION_UNKNOWN.code
+
+
+def test_a_faulty_document_gets_the_same_answer_when_the_message_comes_again(world: World) -> None:
+    """The identifier too: it was told the first time."""
+    request = CollectionRequest(message_id="m-1", region=REGION, values=values(1), file=base64.b64encode(b"no OFD"))
+    first, again = (world.collections.take_one(caller(), request, digest=digest_of(request)) for _ in range(2))
+    assert (first.state, first.assigned, first.identifier is None) == (RowState.FAULTY, True, False)
+    assert again == first
 
 
 def test_rights_replays_and_conflicts(world: World) -> None:
@@ -207,6 +351,7 @@ def test_a_part_that_is_missing_is_not_the_end_of_the_file(
         (b"number\n1\n", "csv", "headings"),
         (b"type;number\n1;2\n", "csv", "separator"),
         (HEAD + b'"a', "csv", "not-a-table"),
+        (HEAD, "csv", "no-rows"),  # a failed export, not a success
         (HEAD + b"\xff\xff\xff", "csv", "encoding"),
         (codecs.BOM_UTF16_LE + "type".encode("utf-16-le"), "csv", "encoding"),
         (b"PK\x03\x04", "zip", "not-a-zip"),
@@ -235,11 +380,11 @@ def test_excel_and_zip_with_documents(world: World) -> None:
     with world.worker():
         world.until_done(first, second)
     reports, _ = world.collections.reports(caller(), first, 0, 10)
-    blocking = {fault.row: fault.rule for report in reports for fault in report.faults if fault.blocking}
-    assert blocking.pop(5) == "file-missing"
-    assert blocking.pop(4) in ("file-holder-mismatch", "file-holder-code-mismatch")
-    assert blocking.pop(3).startswith("file-")
-    assert blocking == {}
+    told = {fault.row: fault.rule for report in reports for fault in report.faults if fault.blocking}
+    assert told.pop(5) == "file-missing"
+    assert told.pop(4) in ("file-holder-mismatch", "file-holder-code-mismatch")
+    assert told.pop(3).startswith("file-")
+    assert told == {}
     assert world.collections.view(caller(), first).delivered == 1
     assert world.collections.view(caller(), second).delivered == 1
 
@@ -263,6 +408,11 @@ def test_reconciliation_finds_and_repairs(world: World) -> None:
     assert all(one.row for one in found.differences)
     assert (found.ours, found.theirs) == (250, 250)
     assert world.reconciler().repair("library", adopt=False, actor="test") == Repair(sent=2)
+    with world.db.read() as conn:
+        sealed = sa.select(sa.func.count(t.collect_rows.c.identifier_sealed)).where(
+            t.collect_rows.c.batch_id != batch_id
+        )
+        assert conn.execute(sealed).scalar_one() == 2
     world.until_idle()
     (after,) = world.reconciler().run(actor="test")
     assert after.differences == ()
@@ -340,4 +490,26 @@ def test_over_http(world: World) -> None:
     assert (seen["state"], seen["rows"], seen["delivered"], seen["faulty"]) == ("done", 399, 398, 1)
     page = send("GET", f"{where}/faults?limit=1").json()
     assert [(row["row"], row["faults"][0]["column"]) for row in page["items"]] == [(400, "holderName")]
+    rows, cursor = [], ""
+    while page := send("GET", f"{where}/rows?limit=100{cursor}").json():
+        rows += page["items"]
+        if "nextCursor" not in page:
+            break
+        cursor = f"&cursor={page['nextCursor']}"
+    assert [row["row"] for row in rows] == list(range(2, 401))
+    assert (rows[0]["state"], rows[0]["assigned"], len({row.get("identifier") for row in rows})) == (
+        "delivered",
+        True,
+        399,
+    )
+    assert "identifier" not in rows[-1]
+    other = send("GET", f"{where}/faults?limit=1{cursor}")
+    assert (other.status_code, other.json()["code"]) == (400, "page-cursor-invalid")  # of the rows, not of the faults
+    assert send("GET", f"{where}/rows?limit=101").status_code == 422
+    alone = send("GET", f"/v1/collections/batches/{taken.json()['id']}").json()  # one certificate is followed alike
+    assert (alone["state"], alone["rows"], alone["delivered"]) == ("done", 1, 1)
+    told = send("GET", f"/v1/collections/batches/{taken.json()['id']}/rows").json()["items"]
+    assert [(row["row"], row["state"], row["identifier"]) for row in told] == [
+        (1, "delivered", taken.json()["identifier"])
+    ]
     assert send("GET", "/v1/collections/batches/col_x").status_code == 404

@@ -33,16 +33,26 @@ DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "how-to" / "connect-a-system.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
+def blocks(language: str, page: str = GUIDE) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
-SIGNED, SUBMIT, HAND_IN = blocks("bash")
-(MAKE_KEY,), (PYTHON,), (BATCH,) = blocks("sh"), blocks("python"), blocks("csv")
+TRY, REGISTER, SIGNED, EXAMPLE, SUBMIT, FOLLOW, HAND_IN = blocks("bash")
+(MAKE_KEY, MAKE_CERTIFICATE), (PYTHON, ZEEP), (BATCH,) = blocks("sh"), blocks("python"), blocks("csv")
+PLUGIN = next(
+    block
+    for block in blocks("python", (DOCS / "protocol" / "message-signatures.md").read_text(encoding="utf-8"))
+    if "SignaturePlugin" in block
+)
 
 
 NEEDS_CURL = pytest.mark.skipif(
     shutil.which("curl") is None or shutil.which("bash") is None, reason="needs bash and curl"
+)
+
+
+NEEDS_OPENSSL = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="the guide makes its key with the openssl command line"
 )
 
 
@@ -78,6 +88,36 @@ def run_against(url: str, folder: Path, *command: str) -> str:
     return done.stdout
 
 
+FIRST_REQUEST = "\n".join((MAKE_KEY, REGISTER, "export KEYID=qd-2026", SIGNED, EXAMPLE, SUBMIT, FOLLOW))
+
+
+def first_request(folder: Path, before: str) -> str:
+    """The guide from ``before`` on, as a developer types it; gives the last answer: the case when it is no longer open."""
+    script = f"trap 'kill $(jobs -p) 2> kill.err || :' EXIT\n{before}\n{FIRST_REQUEST}"
+    known = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "no_proxy": "127.0.0.1"}
+    done = subprocess.run(["bash", "-ec", script], cwd=folder, env={**os.environ, **known},
+                          capture_output=True, text=True, timeout=180, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@NEEDS_CURL
+@NEEDS_OPENSSL
+def test_the_first_request_at_a_hub_of_ones_own_with_simulators(tmp_path: Path) -> None:
+    """Section 0 b and what follows, on free ports: the example ends completed."""
+    settings = Settings(state_dir=tmp_path / "state", port=free_port())
+    folder = tmp_path / "docs" / "how-to" / "simulators"
+    shutil.copytree(DOCS / "how-to" / "simulators", folder)
+    ports = {old: str(free_port()) for old in ("7102", "7202", "7301", "7401")}
+    for file in (folder / "start.sh", folder / "parties.toml"):
+        text = file.read_text(encoding="utf-8")
+        assert all(old in text for old in ports)
+        file.write_text(re.sub("|".join(ports), lambda found: ports[found[0]], text), encoding="utf-8")
+    with hub_serve(settings):
+        answer = first_request(tmp_path, TRY.replace("http://127.0.0.1:8700", settings.effective_public_url))
+    assert json.loads(answer)["state"] == "completed", answer
+
+
 @NEEDS_CURL
 def test_the_curl_script(hub: RunningHub, folder: Path) -> None:
     output = run(hub, folder, "bash", "-ec", SIGNED + SUBMIT)
@@ -89,6 +129,39 @@ def test_the_python_script(hub: RunningHub, folder: Path) -> None:
     output = run(hub, folder, sys.executable, "-c", PYTHON)
     assert output.startswith("202 ")
     assert "'state': 'open'" in output
+
+
+@pytest.fixture
+def soap_folder(hub: RunningHub, folder: Path) -> Path:
+    subprocess.run(["sh", "-ec", MAKE_CERTIFICATE], cwd=folder, check=True, capture_output=True)
+    hub.register(SYSTEM, KeyKind.WSSE, (folder / "signing.crt").read_bytes())
+    return folder
+
+
+def test_the_zeep_program_sees_answers_and_faults(hub: RunningHub, soap_folder: Path) -> None:
+    """The hub does not sign its answers here, which is the default: stock zeep's own ``verify`` would hide them."""
+    taken, viewed = run(hub, soap_folder, sys.executable, "-c", ZEEP).splitlines()
+    assert taken.startswith("case_")
+    assert viewed == f"{taken} open"
+    message = {**transfer(), "receiving": {**transfer()["receiving"], "region": "370102", "schoolCode": "x"}}
+    (soap_folder / "transfer.json").write_text(json.dumps(message), encoding="utf-8")
+    refused = run(hub, soap_folder, sys.executable, "-c", ZEEP)
+    assert refused.startswith("message-invalid\n")
+    assert "receiving/schoolCode" in refused
+
+
+@pytest.mark.parametrize("signs", [False, True])
+def test_the_plugin_as_its_page_shows_it(
+    hub: RunningHub, soap_folder: Path, tmp_path_factory: pytest.TempPathFactory, signs: bool
+) -> None:
+    """Against a hub that does not sign its answers, and one that does."""
+    submit = "\nprint(client.service.SubmitTransfer(**__import__('json').load(open('transfer.json'))).caseId)"
+    if not signs:
+        assert run(hub, soap_folder, sys.executable, "-c", PLUGIN + submit).startswith("case_")
+        return
+    with running_hub(tmp_path_factory.mktemp("signing"), sign_answers=True) as signing:
+        signing.register(SYSTEM, KeyKind.WSSE, (soap_folder / "signing.crt").read_bytes())
+        assert run(signing, soap_folder, sys.executable, "-c", PLUGIN + submit).startswith("case_")
 
 
 @NEEDS_CURL
@@ -115,12 +188,14 @@ def test_the_curl_script_that_hands_in_a_batch(key: Path, tmp_path: Path) -> Non
         (tmp_path / "batch.csv").write_text(BATCH, encoding="utf-8")
         with hub_serve(settings):
             output = run_against(settings.effective_public_url, tmp_path, "bash", "-ec", SIGNED + HAND_IN)
-    assert [line.split()[1] for line in output.splitlines() if line.startswith("HTTP/")] == ["202", "200", "200"]
-    taken, progress, faults = (json.loads(line) for line in output.splitlines() if line.startswith("{"))
+    assert [line.split()[1] for line in output.splitlines() if line.startswith("HTTP/")] == ["202", "200", "200", "200"]
+    taken, progress, faults, rows = (json.loads(line) for line in output.splitlines() if line.startswith("{"))
     assert (taken["messageId"], progress["id"]) == ("jszg-20260901-01", taken["id"])
     assert (progress["state"], progress["rows"], progress["delivered"], progress["faulty"]) == ("done", 2, 1, 1)
     (row,) = faults["items"]
     assert [(one["row"], one["column"], one["rule"]) for one in row["faults"]] == [(3, "holderName", "missing")]
+    told = [(one["row"], one["state"], one["assigned"], "identifier" in one) for one in rows["items"]]
+    assert told == [(2, "delivered", True, True), (3, "faulty", False, False)]
 
 
 def test_the_example_of_a_parties_file_is_one() -> None:

@@ -5,19 +5,23 @@ The 40 transfers are ``make demo``'s: they take longer, and their parts have tes
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from hub.access import registration
 from hub.access.callers import KEEP_S, Service
+from hub.commands.demo import for_developers
 from hub.db import Tx
 from hub.demo import counter_scene, evidence_scene
 from hub.demo.scenario import LIXIA
 from hub.demo.stage import Stage, stage
 from hub.opening import open_database, open_vault
+from tests.integration.test_connect_guide import MAKE_KEY, NEEDS_CURL, NEEDS_OPENSSL, REGISTER, first_request
 
 AT_MOST_S = 12.0  # on a machine that others use as well; a quiet one takes less than 3 s
 
@@ -49,6 +53,17 @@ def test_a_counter_and_the_holders_own_rights(built: Stage) -> None:
     assert "redeemed-already" in rows[0].happened
     assert "denied" in rows[1].happened
     assert "subject-code" in rows[2].happened
+
+
+@NEEDS_CURL
+@NEEDS_OPENSSL
+def test_a_developer_brings_a_system_of_their_own(built: Stage, tmp_path: Path) -> None:
+    """The guide, section 0 a and what follows: the demo prints the guide's own commands, and where they find its hub."""
+    found, make_key, *register = for_developers(built)
+    assert make_key == " && ".join(MAKE_KEY.strip().splitlines())
+    assert register == REGISTER.strip().splitlines()
+    answer = first_request(tmp_path, found)
+    assert json.loads(answer)["state"] == "completed", answer
 
 
 def test_a_row_says_no_when_something_is_wrong(built: Stage) -> None:

@@ -101,7 +101,7 @@ def test_a_predicate_is_signed_and_says_no_more_than_yes(world: World) -> None:
         (REVOKED, "revoked", "no"),
         (EXPIRED, "expired", "no"),
         (NOT_FOUND, "no-match", "no"),
-        (SUSPENDED, "ask-the-person", "unknown"),
+        (SUSPENDED, "suspended", "no"),
     ],
 )
 def test_what_is_not_there_is_told_with_who_acts(world: World, index: int, state: str, answer: str) -> None:
@@ -391,7 +391,7 @@ def test_an_expired_certificate_is_deemed_valid_by_a_notice(world: World) -> Non
     assert judge.answered(question, document, "370102", now).notice is None
     # a status that a notice does not mend
     suspended = document.model_copy(update={"status": EcertStatus.SUSPENDED})
-    assert judge.answered(question, suspended, "370102", now).standing is Standing.NOT_VERIFIED
+    assert judge.answered(question, suspended, "370102", now).standing is Standing.SUSPENDED
 
 
 # --- abuse ------------------------------------------------------------------------------------------

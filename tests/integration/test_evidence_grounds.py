@@ -10,10 +10,11 @@ import pytest
 
 from adapters.holdings import organisation
 from hub import tables as t
-from hub.ecerts.evidence import fetching
-from hub.ecerts.evidence.planning import find_grounds
+from hub.ecerts.evidence import fetching, store
+from hub.ecerts.evidence.planning import find_grounds, questions
 from hub.ecerts.solver import solve
 from schemas import problems as p
+from schemas.ecerts import EcertQuery, UseCause
 from schemas.evidence import Basis, BasisKind
 from schemas.problems import HubProblem
 from tests.integration.evidence_fixtures import simulators, world
@@ -62,6 +63,35 @@ def test_the_clause_that_was_cited_is_kept_for_the_audit_and_for_the_holder(worl
     assert json.loads(world.audited("evidence.request")[-1].detail)["cited"].startswith("某条例第三条")
 
 
+def asked_of_the_library(world: World, request: Any) -> UseCause:
+    """Why, as the source is told."""
+    with world.db.read() as conn:
+        row, rows = store.request(conn, request.id), store.documents(conn, request.id)
+    assert row is not None
+    file = world.parts.follow_ups.views.open(row, rows, world.parts.follow_ups.items.current())
+    assert file is not None
+    document = next(one for one in file.grounds if one.type in ("degree", "business-licence"))
+    body = questions(file.request, file.item, file.grounds, file.endpoints, [document])[document].body
+    assert isinstance(body, EcertQuery)
+    return body.use_cause
+
+
+def test_the_source_is_told_the_legal_basis_and_the_purpose_in_words(world: World) -> None:
+    consent = world.consent(8)
+    cause = asked_of_the_library(world, world.ask(world.request(8)))
+    assert cause.legal_basis == f"《中华人民共和国教师法》; 同意由申请人在门户作出; 持有人同意 {consent.consent_id}"
+    assert cause.purpose == "教师资格认定"
+    held = organisation("370102", 1)
+    company = {"kind": "organisation", "role": "organisation", "name": held.name, "code": held.code, "codeType": "001"}
+    law = {"kind": "law", "reference": f"某条例第三条 {world.holder(9)['code']}"}
+    changes: dict[str, Any] = {"itemCode": HIRING, "purpose": "hiring-registration", "others": [company], "basis": law}
+    cause = asked_of_the_library(world, world.ask(world.request(9, **changes)))
+    assert cause.legal_basis.startswith("占位依据")
+    assert "; 引用 某条例第三条 " in cause.legal_basis
+    assert world.holder(9)["code"] not in cause.legal_basis
+    assert cause.purpose == "招用毕业生企业登记"
+
+
 @pytest.mark.parametrize("kind", ["law", "authorization"])
 def test_what_is_not_a_consent_names_its_ground(kind: str) -> None:
     with pytest.raises(ValueError, match="missing"):
@@ -77,15 +107,17 @@ def grounds(world: World, item_code: str, index: int, other: int) -> set[str]:
         found = find_grounds(
             world.authorizations.bases, conn, request=request, item=item, system_id=CONSUMER, at=world.db.clock()
         )
-    return {str(document) for document in found}
+    return {str(document) for document in found.grounds}
 
 
 def test_a_record_needs_a_basis_that_names_it(world: World) -> None:
     """Another holder's consent to another document opens nobody's school record."""
     world.consent(11)  # the guardian's, for every certificate
     assert grounds(world, SUSPENSION, 10, 11) == {"id-card@guardian", "household-register@guardian"}
-    world.consent(11, types=("enrolment-record",))  # the guardian's, for the child's record
-    assert grounds(world, SUSPENSION, 10, 11) == {"id-card@guardian", "household-register@guardian", "enrolment-record"}
+    world.consent(
+        11, types=("enrolment-record",)
+    )  # somebody else's own: whose guardian may do so is in test_evidence_guardians
+    assert grounds(world, SUSPENSION, 10, 11) == {"id-card@guardian", "household-register@guardian"}
     world.consent(12, types=("enrolment-record",))  # the student's own
     assert grounds(world, SUSPENSION, 12, 13) == {"enrolment-record"}
 

@@ -23,7 +23,7 @@ from tests.integration.evidence_fixtures import simulators, world
 from tests.integration.evidence_world import Peers, World
 
 __all__ = ["simulators", "world"]  # fixtures
-REVOKED, EXPIRED, RESTRICTED, NOT_FOUND, NOT_ACTIVATED, ALTERED = 43, 44, 45, 46, 49, 41
+REVOKED, EXPIRED, RESTRICTED, NOT_FOUND, SUSPENDED, NOT_ACTIVATED, ALTERED = 43, 44, 45, 46, 48, 49, 41
 NUMBER, SOURCE = "鲁教函〔2026〕9号", "省教育厅网站"
 UNTIL = date(2099, 1, 1)
 
@@ -141,8 +141,9 @@ def test_what_is_followed_up_is_deemed_valid_too(world: World) -> None:
         (EXPIRED, "expired", "applicant", "过期", "ran out"),
         (NOT_FOUND, "no-match", "applicant", "没有此证照", "has none"),
         (RESTRICTED, "ask-the-person", "applicant", "本人", "the person"),
+        (SUSPENDED, "suspended", "applicant", "不得采用; 请持证人向发证机关办理", "on paper neither"),
         (NOT_ACTIVATED, "pending-at-the-issuer", "peer", "尚不能答复", "cannot answer yet"),
-        (ALTERED, "not-verified", "peer", "不可信", "may not be relied on"),
+        (ALTERED, "not-verified", "peer", "不得采用", "may not be relied on"),
     ],
 )
 def test_each_verdict_says_who_acts_in_both_languages(

@@ -121,7 +121,7 @@ def test_identity_faults(hub: RunningHub, partner: Identity, version: str) -> No
     assert post(hub, message, version).status_code == 200
     assert fault_of(post(hub, message, version), version)[1].code == "message-replayed"
 
-    altered = message.replace(b"<grade>5</grade>", b"<grade>6</grade>", 1)
+    altered = message.replace(b"<grade>4</grade>", b"<grade>6</grade>", 1)
     assert altered != message
     fault = fault_of(post(hub, altered, version), version)[1]
     assert (fault.code, fault.detail and fault.detail.split(":")[0]) == ("signature-refused", "digest-mismatch")

@@ -139,7 +139,7 @@ def test_a_kept_document_is_used_again_after_its_status_was_asked(world: OtherWo
         (EXPIRED, ("expired", "source-expired")),
         (RESTRICTED, ("ask-the-person", "source-restricted")),
         (NOT_FOUND, ("no-match", "source-not-found")),
-        (SUSPENDED, ("ask-the-person", "source-suspended")),
+        (SUSPENDED, ("suspended", "source-suspended")),
         (NOT_ACTIVATED, ("pending-at-the-issuer", "source-not-activated")),
     ],
 )

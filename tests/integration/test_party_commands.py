@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from hub.commands.context import open_hub
 from tests.integration.intake_hub import REGISTRY, issue, pem
 
 runner = CliRunner()
+SHIPPED = registry.ADAPTERS
 
 
 class ProbedAdapter:
@@ -146,6 +148,103 @@ def test_an_endpoint_from_first_to_last(state: Path, monkeypatch: pytest.MonkeyP
     hub("endpoints", "remove", "qd-1")
     assert "qd-2" in hub("endpoints", "list").stdout
     assert "probed" in hub("endpoints", "adapters").stdout
+
+
+@pytest.fixture
+def products(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The adapters that ship."""
+    monkeypatch.setattr(registry, "ADAPTERS", SHIPPED)
+
+
+@pytest.mark.usefixtures("products")
+@pytest.mark.parametrize(
+    ("adapter", "service", "given", "told"),
+    [
+        (
+            "cloudevents",
+            "events",
+            (),
+            "needs the setting(s) (--setting NAME=VALUE; settings in a file) signing_key_file: PEM",
+        ),
+        (
+            "cloudevents",
+            "events",
+            ("signing_key_file=k.pem", "signing_key_id="),
+            "in a file) signing_key_id: the keyid",
+        ),
+        (
+            "cloudevents",
+            "registry",
+            ("signing_key_file=k.pem", "signing_key_id=x"),
+            "cannot serve registry, it serves events",
+        ),
+        ("county_rest", "events", (), "cannot serve events, it serves registry"),
+        ("identity", "identity", (), "needs the setting(s) (--setting NAME=VALUE; settings in a file) app_id: "),
+        ("county_rest", "bakery", (), "bakery is no service"),
+    ],
+)
+def test_an_endpoint_that_cannot_work_is_not_registered(
+    state: Path, adapter: str, service: str, given: tuple[str, ...], told: str
+) -> None:
+    """By command, which asks for no secret before, and by file."""
+    hub("systems", "add", "x", "--name", "x")
+    arguments = [
+        "--system",
+        "x",
+        "--adapter",
+        adapter,
+        "--service",
+        service,
+        "--region",
+        "370202",
+        "--url",
+        "http://127.0.0.1:9",
+    ]
+    settings = [part for pair in given for part in ("--setting", pair)]
+    refused = hub("endpoints", "add", "one", *arguments, *settings, code=1)
+    assert told in refused.stderr
+    assert refused.stdout == ""
+    (state / "secret").write_text("s")
+    names = registry.manifest(adapter).secrets
+    lines = ["[[endpoint]]", 'id = "one"', 'system = "x"', f'adapter = "{adapter}"', f'service = "{service}"']
+    lines += ['region = "370202"', 'base_url = "http://127.0.0.1:9"', "[endpoint.settings]"]
+    lines += ["{} = '{}'".format(*pair.split("=")) for pair in given]
+    lines += ["[endpoint.secrets]", *(f'{name} = "file:secret"' for name in names)]
+    (state / "parties.toml").write_text("\n".join(lines), encoding="utf-8")
+    assert told in hub("systems", "load", str(state / "parties.toml"), code=1).stderr
+    assert json.loads(hub("endpoints", "list", "--json").stdout) == []
+
+
+@pytest.mark.usefixtures("products")
+def test_a_needed_setting_is_not_taken_away() -> None:
+    hub("systems", "add", "x", "--name", "x")
+    hub("endpoints", "add", "one", "--system", "x", "--adapter", "cloudevents", "--service", "events", "--region", "370202",
+        "--url", "http://127.0.0.1:9", "--setting", "signing_key_file=k.pem", "--setting", "signing_key_id=x")  # fmt: skip
+    assert "signing_key_id: the keyid" in hub("endpoints", "set", "one", "--setting", "signing_key_id=", code=1).stderr
+
+
+@pytest.mark.usefixtures("products")
+def test_adapters_are_listed_one_setting_a_line() -> None:
+    """No table: nothing is cut, however narrow the terminal is."""
+    every = hub("endpoints", "adapters").stdout.splitlines()
+    assert len(every) < 80
+    assert [line.split()[0] for line in every if line and not line.startswith(" ")][:-1] == sorted(SHIPPED)
+    one = hub("endpoints", "adapters", "identity").stdout
+    assert one.startswith("identity  统一身份认证服务 (REST 接口) / Unified identity service, REST interface\n")
+    assert "  服务 --service: identity\n" in one
+    assert "\n  * app_id  身份认证服务识别枢纽的应用标识 / the number" in one
+    assert "\n    assertion_issuer  登录断言须写明的 iss" in one
+    assert "\n  * app_secret  枢纽以 HMAC-SM3" in one
+    assert "county_rest" not in one
+    assert "no adapter 'unknown'" in hub("endpoints", "adapters", "unknown", code=1).stderr
+
+
+def test_every_setting_is_told_in_chinese_first() -> None:
+    for adapter in SHIPPED.values():
+        for name, text in (*adapter.manifest.settings.items(), *adapter.manifest.secrets.items()):
+            zh, _, en = text.partition(" / ")
+            assert re.search("[一-鿿]", zh), name
+            assert en, name
 
 
 PARTIES = """

@@ -109,6 +109,7 @@ def test_every_sealed_column_has_a_context() -> None:
         ("deliveries.body_sealed", ("d-1",), body_context("d-1")),
         ("collect_batches.faults_sealed", ("b-1",), service.batch_faults_context("b-1")),
         ("collect_rows.record_sealed", ("b-1", 7), rows.record_context("b-1", 7)),
+        ("collect_rows.identifier_sealed", ("b-1", 7), rows.identifier_context("b-1", 7)),
         ("collect_files.part_sealed", ("b-1", 3), files._context("b-1", 3)),
         ("kept_ecerts.document_sealed", ("holder", "type", "library"), fetching.kept_context("holder", "type")),
         ("evidence_requests.request_sealed", ("r-1",), views.request_context("r-1")),

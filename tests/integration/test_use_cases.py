@@ -89,6 +89,12 @@ def world(hub: RunningHub, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(hub, new_caller(hub, SYSTEM), new_caller(hub, OTHER_SYSTEM), monkeypatch)
 
 
+def elsewhere_school(side: str) -> dict[str, Any]:
+    """In Beijing."""
+    request = transfer()
+    return request | {side: request[side] | {"region": "110101", "schoolCode": "2111010101"}}
+
+
 def revoked(world: World) -> httpx.Response:
     caller = new_caller(world.hub, "revoked")
     world.hub.db.write(lambda tx: registration.revoke_key(tx, "test", "revoked", caller.key_id))
@@ -212,6 +218,8 @@ SCENARIOS: dict[str, Callable[[World], httpx.Response]] = {
     "UC-0.4b": lambda w: w.with_body(b"[" * 40 + b"]" * 40),
     "UC-0.4c": lambda w: w.receiving.send("POST", POST, transfer(reason="")),
     "UC-1.2a": lambda w: w.stranger("asker", Service.TRANSFER_QUERY).send("POST", POST, transfer()),
+    "UC-1.2b": lambda w: w.receiving.send("POST", POST, elsewhere_school("releasing")),
+    "UC-1.2c": lambda w: w.receiving.send("POST", POST, elsewhere_school("receiving")),
     "UC-1.3a": no_route,
     "UC-1.4a": open_already,
     "UC-1.5a": conflict,

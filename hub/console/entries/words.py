@@ -110,6 +110,8 @@ ENTRY_WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "withdrawn": ("已撤回", "withdrawn"),
         "revoked": ("已撤销或吊销", "revoked"),
         "expired": ("已过期", "expired"),
+    },
+    "standing": {  # of a document of evidence; "suspended" is another matter than a delivery's
         "available": ("可取得", "available"),
         "held": ("已核验", "verified"),
         "deemed-valid": ("按公告视为有效", "deemed valid by a notice"),
@@ -119,6 +121,9 @@ ENTRY_WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "no-match": ("未查到", "no match"),
         "not-verified": ("核验不通过", "not verified"),
         "no-source": ("无可用来源", "no source"),
+        "revoked": ("已吊销或注销", "revoked"),
+        "expired": ("已过期", "expired"),
+        "suspended": ("已暂停效力", "suspended by its issuer"),
     },
     "entry-reason": {  # where it differs from a delivery's, or only entries have it
         "expired": ("已过期", "ran out"),

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy.engine import Connection
+from sqlalchemy import Table
+from sqlalchemy.engine import Connection, RowMapping
 
+from hub import tables as t
 from hub.db import Tx
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations import store
+from hub.ecerts.authorizations.words import OUTCOMES
+from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.entries import Item
+from hub.ecerts.evidence.rules import Purpose
 from hub.ecerts.presentations import basis as presented
 from hub.ecerts.presentations.model import Presented
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.problems import HubProblem
+
+WITHDRAWN: Final = "withdrawn"  # the holder took it back
+ENDED: Final = "basis-ended"  # its time, or that of its use, is over
+_NOT_KEPT: Final = (
+    "on_behalf_of",
+    "system_name",
+    "purpose_zh",
+    "purpose_en",
+    "outcome_zh",
+    "outcome_en",
+)  # or not in clear
+LAPSED: Final = frozenset({WITHDRAWN, ENDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +44,15 @@ class Basis:
 
     kind: m.BasisKind
     reference: str
+    of: str | None = (
+        None  # the role of whose it is, where that is not the document's own holder: a guardian's, for a child
+    )
+
+
+def _table_of(basis: Basis) -> Table:
+    if basis.kind is m.BasisKind.CONSENT:
+        return t.consents
+    return t.presentations if presented.is_presentation(basis.reference) else t.authorizations
 
 
 class Bases:
@@ -36,6 +64,10 @@ class Bases:
     def holder_index(self, holder: m.Holder) -> str:
         """The keyed hash under which everything of a holder is found."""
         return self._vault.index(f"holder:{holder.index_text}")
+
+    def on_behalf_index(self, scope: m.Scope) -> str | None:
+        """The same of the child for whom a scope's holder allows it."""
+        return None if scope.on_behalf_of is None else self.holder_index(scope.on_behalf_of)
 
     def holder_of(self, conn: Connection, authorization_id: str, system_id: str, at: datetime) -> m.Holder | None:
         """Whose authorization it is, for the system that redeemed it and while it may be used; else None."""
@@ -56,15 +88,22 @@ class Bases:
         item: Item | None = None,
         case_reference: str = "",
         consent: str | None = None,
+        on_behalf_of: m.Holder | None = None,
     ) -> Basis | None:
         """On what ``system_id`` may ask for all that is wanted: the authorization named, else a standing consent, else the law.
 
         None: the person must be asked. An authorization that is named and does not hold is not replaced by anything else, nor
-        is ``consent``, the id of a consent or the reference under which it was registered.
+        is ``consent``, the id of a consent or the reference under which it was registered. ``on_behalf_of``: the data are this
+        child's, ``holder`` says to be its guardian. That is shown only where what the holder gave names the child, and only
+        while the child is under age.
         """
-        index = self.holder_index(holder)
+        index, child = self.holder_index(holder), None
+        if on_behalf_of is not None:
+            if not m.is_minor(on_behalf_of, shanghai_day(at)):
+                return None
+            child = self.holder_index(on_behalf_of)
         if authorization_id is not None and presented.is_presentation(authorization_id):
-            covered = presented.covers(
+            covered = child is None and presented.covers(
                 conn, authorization_id, holder_index=index, wanted=wanted, case_reference=case_reference,
                 system_id=system_id, at=at,
             )  # fmt: skip
@@ -73,15 +112,33 @@ class Bases:
             row = store.authorization(conn, authorization_id)
             if row is None or row.holder_index != index or not _in_use(row, system_id, at):
                 return None
-            covered = m.outside(m.Scope.model_validate_json(row.scope), wanted, system_id) is None
+            scope = m.Scope.model_validate_json(row.scope)
+            covered = child in (None, row.on_behalf_index) and m.outside(scope, wanted, system_id) is None
             return Basis(m.BasisKind.AUTHORIZATION, row.id) if covered else None
         for one in store.consents_of(conn, index, at):
-            named = consent is None or consent in (one.id, one.reference)
+            named = (consent is None or consent in (one.id, one.reference)) and child in (None, one.on_behalf_index)
             if named and m.outside(m.Scope.model_validate_json(one.scope), wanted, system_id) is None:
                 return Basis(m.BasisKind.CONSENT, one.id)
         if item is not None and not item.requires_consent and wanted.item == item.basic_code:
             return Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
         return None
+
+    def lapsed(self, conn: Connection, bases: Iterable[Basis], at: datetime, *, lock: bool) -> dict[str, str]:
+        """Which of them do not stand any more, and by what word; the law stands. ``lock``: none is taken back before the commit."""
+        by_table: dict[Table, set[str]] = {}
+        for basis in bases:
+            if basis.kind is not m.BasisKind.LAW:
+                by_table.setdefault(_table_of(basis), set()).add(basis.reference)
+        found: dict[str, str] = {}
+        for table, ids in sorted(by_table.items(), key=lambda one: one[0].name):  # locked in one order on every node
+            known = store.ends(conn, table, ids, lock=lock)
+            for reference in ids:
+                end = known.get(reference)
+                if end is None or end.until is None or at >= end.until:
+                    found[reference] = ENDED
+                if end is not None and end.revoked:
+                    found[reference] = WITHDRAWN
+        return found
 
     def use_presentations(
         self, tx: Tx, bases: Iterable[Basis], *, message_id: str, system_id: str
@@ -96,8 +153,43 @@ class Bases:
         for index, use in uses:
             values: store.Values = dict(use)
             values["item_code"] = values.pop("item")
-            rows.append({**values, "basis": use.basis.value, "id": new_id("use"), "holder_index": index})
+            id_ = new_id("use")
+            for name in _NOT_KEPT:
+                del values[name]
+            sealed = None if use.on_behalf_of is None else self._vault.seal(use.on_behalf_of.encode(), use_context(id_))
+            fields = None if use.fields is None else json.dumps(use.fields)
+            kept = {
+                "basis": use.basis.value,
+                "id": id_,
+                "holder_index": index,
+                "on_behalf_sealed": sealed,
+                "fields": fields,
+            }
+            rows.append({**values, **kept})
         store.add_uses(tx.conn, rows)
+
+
+def use_context(use_id: str) -> str:
+    """What the child's name in a use is sealed under."""
+    return f"data_uses:{use_id}"
+
+
+def use_of(vault: Vault, row: RowMapping, purposes: Mapping[str, Purpose]) -> m.DataUse:
+    """A use as its holder reads it, with what its words mean."""
+    values = {name: row[name] for name in row if name in m.DataUse.model_fields}
+    sealed = row["on_behalf_sealed"]
+    child = None if sealed is None else vault.open(sealed, use_context(row["id"])).decode()
+    purpose, (zh, en) = purposes.get(row["purpose"]), OUTCOMES.get(row["outcome"], (None, None))
+    told = {
+        "item": row["item_code"],
+        "on_behalf_of": child,
+        "fields": None if row["fields"] is None else json.loads(row["fields"]),
+        "purpose_zh": purpose and purpose.title_zh,
+        "purpose_en": purpose and purpose.title_en,
+        "outcome_zh": zh,
+        "outcome_en": en,
+    }
+    return m.DataUse(**{**values, **told})
 
 
 def open_holder(vault: Vault, row: store.AuthorizationRow) -> m.Holder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -21,7 +21,8 @@ from schemas.rules import FieldError
 
 CODE_S: Final = 180  # a code's longest life, and its life by default
 MAX_ATTEMPTS: Final = 5
-CREDIT_CODE: Final = "001"
+CREDIT_CODE, RESIDENT_ID = "001", "111"
+OF_AGE: Final = 18
 
 
 def _holder_type(code: str) -> str:
@@ -68,14 +69,34 @@ class Holder(Canonical):
         return f"{self.code_type}:{self.code.upper()}"
 
 
+def is_minor(person: Holder, day: date) -> bool:
+    """Whether the number itself shows that the person is under age on ``day``; a number that tells no birth date does not."""
+    if person.code_type != RESIDENT_ID:
+        return False
+    try:
+        born = numbers.check_resident_id(person.code, today=day).birth_date
+    except FieldError:
+        return False
+    return (day.year - OF_AGE, day.month, day.day) < (born.year, born.month, born.day)
+
+
 class Scope(Canonical):
-    """What was allowed: these e-certificates, for this purpose, in this region; for one item or one consumer only if named."""
+    """What was allowed: these e-certificates, for this purpose, in this region; for one item or one consumer only if named.
+
+    ``onBehalfOf``: the child as whose guardian the holder allows it; the holder's word opens the records of nobody else.
+    """
 
     ecert_types: EcertTypes
     purpose: Word  # a purpose that is registered for the consumer as POST /v1/evidence names it
     region: RegionCode
     item: Item | None = None
     audience: SystemId | None = None
+    on_behalf_of: Holder | None = None
+
+    @property
+    def kept(self) -> str:
+        """As it is kept in clear: without the child, of whom a keyed hash is kept."""
+        return self.model_dump_json(exclude={"on_behalf_of"})
 
 
 class Wanted(Canonical):
@@ -205,8 +226,17 @@ class DataUse(Canonical):
     ecert_type: str
     outcome: str
     item: str | None = None
-    digest: str | None = None  # SHA-256 of what was handed out
+    form: str | None = None  # what of it left the hub: documents, fields or predicate; none: nothing
+    fields: tuple[str, ...] | None = None  # the names of those that were shown
+    digest: str | None = None  # SHA-256 of the document, where it was handed out itself
     cited: str | None = None  # the clause, consent or authorization that the caller named
+    on_behalf_of: PersonName | None = None  # the child, where its guardian's word was the basis
+    # what the words mean, filled in where it is listed
+    system_name: str | None = None
+    purpose_zh: str | None = None
+    purpose_en: str | None = None
+    outcome_zh: str | None = None
+    outcome_en: str | None = None
 
 
 class UsePage(Canonical):

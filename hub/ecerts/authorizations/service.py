@@ -22,9 +22,11 @@ from hub.access.callers import Caller, Nonce, Service
 from hub.db import AuditEntry, Database, Tx
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations import store
-from hub.ecerts.authorizations.bases import Bases, open_holder
+from hub.ecerts.authorizations.bases import Bases, open_holder, use_of
 from hub.ecerts.authorizations.codes import Code, new_code, read_code
 from hub.ecerts.authorizations.guessing import PARTS, Guessing, bucket_at
+from hub.ecerts.authorizations.refusals import code_refused
+from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.evidence.rules import CodeLimits, load_rules
 from hub.ecerts.logins.identified import Identified, VerifiedLogin, identified, take
 from hub.ids import new_id
@@ -32,7 +34,6 @@ from hub.vault import Vault
 from schemas import rules
 from schemas.parsing import fault
 from schemas.problems import (
-    AUTHORIZATION_CODE_REFUSED,
     AUTHORIZATION_THROTTLED,
     AUTHORIZATION_UNKNOWN,
     CONSENT_CONFLICT,
@@ -48,6 +49,14 @@ _NO_PROOF: Final = fault(
     "/holderProof",
     rules.MISSING,
     note=("调用方核验持有人身份的编号", "the caller's reference of how it identified the holder"),
+)
+_NO_CHILD: Final = fault(
+    "/scope/onBehalfOf/code",
+    rules.OUT_OF_RANGE,
+    note=(
+        "公民身份号码所示未满 18 周岁的人; 成年人由本人授权",
+        "somebody under 18 by a resident ID number; an adult allows it in person",
+    ),
 )
 
 
@@ -90,6 +99,7 @@ class Authorizations:
         """
         caller.require(Service.AUTHORIZATION_ISSUE, request.scope.region)
         how = identified(caller, request.holder.index_text, login, request.scope.region)
+        self._require_guardian(caller, request.scope)
         code, authorization_id = new_code(), new_id("auth")
         sealed = self._vault.seal(request.holder.model_dump_json().encode(), f"authorizations:{authorization_id}")
         values: store.Values = {
@@ -97,7 +107,8 @@ class Authorizations:
             **self._hashes(code),
             "issued_by": caller.system_id,
             "holder_index": self.bases.holder_index(request.holder),
-            "scope": request.scope.model_dump_json(),
+            "on_behalf_index": self.bases.on_behalf_index(request.scope),
+            "scope": request.scope.kept,
             "use_s": request.use_seconds,
             "holder_sealed": sealed,
             **how.columns,
@@ -116,6 +127,14 @@ class Authorizations:
         if reference is None:
             raise HubProblem(MESSAGE_INVALID, faults=[_NO_PROOF])
         return {"proof": self._vault.index(f"holder-proof:{reference}")[:16]}
+
+    def _require_guardian(self, caller: Caller, scope: m.Scope) -> None:
+        """A login proves who somebody is, not whose guardian: that a system that may vouch has seen. And only for a child."""
+        if scope.on_behalf_of is None:
+            return
+        caller.require(Service.AUTHORIZATION_VOUCH, scope.region)
+        if not m.is_minor(scope.on_behalf_of, shanghai_day(self._db.clock())):
+            raise HubProblem(MESSAGE_INVALID, faults=[_NO_CHILD])
 
     def _hashes(self, code: Code) -> dict[str, str]:
         return {
@@ -158,7 +177,7 @@ class Authorizations:
         caller.require(Service.AUTHORIZATION_REDEEM, request.wanted.region)
         code = read_code(request.code)
         if code is None:
-            raise HubProblem(AUTHORIZATION_CODE_REFUSED, "malformed")
+            raise code_refused("malformed")
         redemption = _Redemption(caller.system_id, request, nonces=caller.nonces, **self._hashes(code))
         return self._db.submit(self._redeem_many, redemption)
 
@@ -190,7 +209,7 @@ class Authorizations:
             guessing.count(one.system_id)
         if row is None:
             tx.audit.append(AuditEntry(actor, "authorization.redeem", "-", m.Standing.UNKNOWN.value))
-            return HubProblem(AUTHORIZATION_CODE_REFUSED, m.Standing.UNKNOWN.value)
+            return code_refused(m.Standing.UNKNOWN.value)
         found = m.standing(
             attempts=row.attempts, right_code=right_code, expires_at=row.expires_at,
             redeemed=row.redeemed_at is not None, revoked=row.revoked_at is not None, now=tx.now,
@@ -212,7 +231,7 @@ class Authorizations:
             store.count_attempt(tx.conn, row.id)
         outcome = word or "redeemed"
         tx.audit.append(AuditEntry(actor, "authorization.redeem", row.id, outcome, {"attempts": str(row.attempts)}))
-        return self._redeemed(row) if word is None else HubProblem(AUTHORIZATION_CODE_REFUSED, word)
+        return self._redeemed(row) if word is None else code_refused(word)
 
     def _redeemed(self, row: store.AuthorizationRow) -> m.AuthorizationRedeemed:
         return m.AuthorizationRedeemed(
@@ -234,6 +253,7 @@ class Authorizations:
         """
         caller.require(Service.AUTHORIZATION_ISSUE, request.scope.region)
         how = identified(caller, request.holder.index_text, login, request.scope.region)
+        self._require_guardian(caller, request.scope)
         if not request.given_at < request.ends_at <= request.given_at + LONGEST_CONSENT:
             note = ("晚于 givenAt, 且不超过五年", "after givenAt, by five years at most")
             raise HubProblem(MESSAGE_INVALID, faults=[fault("/endsAt", rules.OUT_OF_RANGE, note=note)])
@@ -241,7 +261,8 @@ class Authorizations:
             "id": new_id("cons"),
             "registered_by": caller.system_id,
             "holder_index": self.bases.holder_index(request.holder),
-            "scope": request.scope.model_dump_json(),
+            "on_behalf_index": self.bases.on_behalf_index(request.scope),
+            "scope": request.scope.kept,
             "reference": request.reference,
             "given_at": request.given_at,
             "ends_at": request.ends_at,
@@ -256,7 +277,7 @@ class Authorizations:
                 tx.audit.append(AuditEntry(actor, "consent.register", consent_id, "registered", how.detail))
                 return m.ConsentRegistered(consent_id=consent_id, ends_at=request.ends_at)
             row = store.consent_by_reference(tx.conn, caller.system_id, request.reference)
-            same = ("holder_index", "scope", "given_at", "ends_at")
+            same = ("holder_index", "on_behalf_index", "scope", "given_at", "ends_at")
             if row is None or any(getattr(row, name) != values[name] for name in same):
                 raise HubProblem(CONSENT_CONFLICT)
             if row.login_id is None or row.login_id != how.columns["login_id"]:
@@ -336,8 +357,7 @@ class Authorizations:
         with self._db.read() as conn:
             rows = store.uses_of(conn, index, before=before, limit=limit + 1)
         page = rows[:limit]
-        uses = [m.DataUse(**{**{k: row[k] for k in row if k in m.DataUse.model_fields}, "item": row["item_code"]})
-                for row in page]  # fmt: skip
+        uses = [use_of(self._vault, row, load_rules().purpose) for row in page]
         return uses, page[-1]["id"] if len(rows) > limit else None
 
     def purge(self) -> int:

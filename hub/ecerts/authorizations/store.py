@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -12,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
-from hub.prepared import Prepared, insert_many, insert_new
+from hub.prepared import Prepared, in_list, insert_many, insert_new, listed
 
 Values = dict[str, object]
 
@@ -24,6 +25,7 @@ class AuthorizationRow:
     code_hash: str
     issued_by: str
     holder_index: str
+    on_behalf_index: str | None
     scope: str  # JSON
     expires_at: datetime
     use_s: int
@@ -47,6 +49,7 @@ class ConsentRow:
     id: str
     registered_by: str
     holder_index: str
+    on_behalf_index: str | None
     scope: str  # JSON
     reference: str
     given_at: datetime
@@ -184,6 +187,42 @@ def consents_of(conn: Connection, holder_index: str, at: datetime) -> list[Conse
     return [ConsentRow(*row) for row in _CONSENTS_OF.rows(conn, holder=holder_index, at=at)]
 
 
+# --- what a basis may still be -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Until when something may be the basis of a question, and whether its holder took it back before."""
+
+    until: datetime | None
+    revoked: bool
+
+
+def _ends(table: sa.Table, until: str, *, lock: bool) -> Callable[[int], Prepared]:
+    c = table.c
+
+    def write(ids: Sequence[sa.BindParameter[str]]) -> sa.Select[Any]:
+        query = sa.select(c.id, c[until], c.revoked_at).where(c.id.in_(ids)).order_by(c.id)
+        return query.with_for_update(read=True) if lock else query
+
+    return in_list(write)
+
+
+_ENDS = {
+    (table.name, lock): _ends(table, until, lock=lock)
+    for table, until in ((t.consents, "ends_at"), (t.authorizations, "use_until"), (t.presentations, "use_until"))
+    for lock in (False, True)
+}
+
+
+def ends(conn: Connection, table: sa.Table, ids: Collection[str], *, lock: bool) -> dict[str, End]:
+    """By id. Locked, whoever takes one back waits until what rests on it is committed."""
+    if not ids:
+        return {}
+    rows = _ENDS[table.name, lock](len(ids)).rows(conn, **listed(sorted(ids)))
+    return {id_: End(until, revoked_at is not None) for id_, until, revoked_at in rows}
+
+
 # --- uses -----------------------------------------------------------------------------------------------------------------
 
 
@@ -194,7 +233,13 @@ def add_uses(conn: Connection, rows: Sequence[Values]) -> None:
 def uses_of(conn: Connection, holder_index: str, *, before: str | None, limit: int) -> list[sa.RowMapping]:
     """Newest first; ids sort by time."""
     u = t.data_uses
-    query = sa.select(u).where(u.c.holder_index == holder_index).order_by(u.c.id.desc()).limit(limit)
+    query = (
+        sa.select(u, t.systems.c.name.label("system_name"))
+        .join(t.systems, t.systems.c.id == u.c.system_id, isouter=True)
+        .where(u.c.holder_index == holder_index)
+        .order_by(u.c.id.desc())
+        .limit(limit)
+    )
     if before is not None:
         query = query.where(u.c.id < before)
     return [row._mapping for row in conn.execute(query)]

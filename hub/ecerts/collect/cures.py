@@ -1,16 +1,13 @@
 """What a person is told of each fault: the rule's word -> what is wrong, and the cure, in Chinese and English.
 
 Words of a cell's own rule (``schemas.rules``) bring their texts with them. Words of a verdict are ``file-`` + the reason of
-docs/protocol/evidence.md. No fault of collecting is made elsewhere, so none is without a cure.
+docs/protocol/evidence.md. Faults are made of them in ``faults.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
-
-from hub.ecerts.collect.model import RowFault
-from schemas.rules import Rule
 
 MAX_CELL: Final = 2_000  # characters
 MAX_COLUMNS: Final = 64
@@ -29,6 +26,10 @@ FILE: Final[Mapping[str, Texts]] = {  # the file is no such table
     "empty": Texts(
         ("文件为空", "请写入表头和数据行后重新提交"),
         ("the file is empty", "write a heading and rows, and hand it in again"),
+    ),
+    "no-rows": Texts(
+        ("只有表头, 没有数据行", "请检查导出是否成功, 写入数据行后重新提交"),
+        ("there are headings and no rows", "look whether the export failed; write the rows, and hand it in again"),
     ),
     "headings": Texts(
         ("表头不对", "请按列说明改正表头后重新提交"),
@@ -153,6 +154,20 @@ CELL: Final[Mapping[str, Texts]] = {
         ("不是有效日期, 已按原值保留", "请写作 YYYY-MM-DD"),
         ("is not a date; kept as it came", "write YYYY-MM-DD"),
     ),
+    "validity-reversed": Texts(
+        ("有效期截止日期早于起始日期, 已按原值保留", "请核对有效期起止日期; 有误的, 改正后以 change (变更) 重新报送"),
+        (
+            "the validity ends before it begins; kept as it came",
+            "check both dates; if one is wrong, correct it and hand the row in again as change",
+        ),
+    ),
+    "issued-in-future": Texts(
+        ("颁发日期晚于今天, 已按原值保留", "请核对颁发日期; 有误的, 改正后以 change (变更) 重新报送"),
+        (
+            "it is issued on a day that has not come yet; kept as it came",
+            "check the date; if it is wrong, correct it and hand the row in again as change",
+        ),
+    ),
     "type-mismatch": Texts(
         ("标识中的类型与证照类型不同", "请核对证照标识与证照类型"),
         ("the identifier names another type than this row", "check the identifier and the type"),
@@ -180,6 +195,13 @@ CELL: Final[Mapping[str, Texts]] = {
     "too-long": Texts(
         (f"超过 {MAX_CELL} 个字符", "请缩短内容"),
         (f"longer than {MAX_CELL} characters", "make it shorter"),
+    ),
+    "hidden-character": Texts(
+        ("含有换行、控制字符或不可见字符", "请删去换行和不可见字符后重新填写, 内容写成一行"),
+        (
+            "it has a line break, a control character or one that cannot be seen",
+            "remove these, or type it anew, on one line",
+        ),
     ),
     "doubled": Texts(
         ("同一批次中已有此证照", "请只保留一行"),
@@ -357,49 +379,16 @@ LIBRARY: Final[
         ("the hub cannot read this row back", "hand it in again under a new messageId"),
     ),
 }
-_BY_LIBRARY: Final = _by_library("原因见代码", "the code says why", _ASK_HUB)
+BY_LIBRARY: Final = _by_library("原因见代码", "the code says why", _ASK_HUB)
 
-_REFUSED: Final = Texts(  # any other word of a verdict
+REFUSED: Final = Texts(  # any other word of a verdict
     ("版式文件验证未通过, 原因见规则代码", "请提交原文件, 或由发证机关重新盖章"),
     (
         "the document was not verified; the rule's word says why",
         "hand in the original, or have its issuer seal it again",
     ),
 )
-_INDETERMINATE: Final = Texts(
+INDETERMINATE: Final = Texts(
     ("版式文件无法判定真伪, 原因见规则代码", "请与枢纽管理员联系"),
     ("it could not be told whether the document holds; the rule's word says why", "ask the hub's administrator"),
 )
-
-
-def texts(rule: str) -> Texts:
-    """KeyError for a word that is none of ours."""
-    if (known := FILE.get(rule) or HEADING.get(rule) or CELL.get(rule)) is not None:
-        return known
-    if rule.startswith("file-indeterminate-"):
-        return _INDETERMINATE
-    if rule.startswith("file-"):
-        return _REFUSED
-    raise KeyError(rule)
-
-
-def fault(row: int, column: str, rule: str, *, blocking: bool = True, more: str = "", more_en: str = "") -> RowFault:
-    """``more`` is added to both reasons, or to the Chinese where ``more_en`` is given; neither may hold a cell's value."""
-    zh, en = texts(rule)
-    return _made(row, column, rule, Texts((zh[0] + more, zh[1]), (en[0] + (more_en or more), en[1])), blocking)
-
-
-def broken(row: int, column: str, rule: Rule, *, blocking: bool) -> RowFault:
-    """A cell that breaks the rule of its field."""
-    return _made(row, column, rule.code, Texts((rule.zh, rule.cure_zh), (rule.en, rule.cure_en)), blocking)
-
-
-def refused(row: int, code: str) -> RowFault:
-    """Why a library did not take a row: ``library-`` and its word."""
-    return _made(row, "", f"library-{code}", LIBRARY.get(code, _BY_LIBRARY), blocking=True)
-
-
-def _made(row: int, column: str, rule: str, told: Texts, blocking: bool) -> RowFault:
-    (reason_zh, cure_zh), (reason_en, cure_en) = told
-    return RowFault(row=row, column=column[:40], rule=rule, blocking=blocking,
-                    reason_zh=reason_zh, reason_en=reason_en, cure_zh=cure_zh, cure_en=cure_en)  # fmt: skip

@@ -15,9 +15,8 @@ from hub.ecerts.collect.model import BatchState, RowState
 from hub.ecerts.evidence.store import add_event, events_subscribers
 from hub.ids import new_id
 from hub.vault import Vault
+from schemas.events import TYPE_PREFIX, EventType
 
-ENDED_EVENT: Final = "collection.ended"
-TYPE_PREFIX: Final = "cn.sd.edu.exchange."
 REPAIR: Final = "repair"  # the form of a batch that the hub made itself, to send again what differs
 
 
@@ -40,15 +39,15 @@ def tell_end(tx: Tx, vault: Vault, batch: store.BatchRow, state: BatchState, rea
     values: store.Values = {
         "id": event_id,
         "case_id": batch.id,
-        "type": ENDED_EVENT,
+        "type": EventType.COLLECTION_ENDED.value,
         "at": tx.now,
         "data": json.dumps(data),
     }
     add_event(tx.conn, values)
     told = []
-    for endpoint_id in events_subscribers(tx.conn, batch.system_id, ENDED_EVENT):
+    for endpoint_id in events_subscribers(tx.conn, batch.system_id, EventType.COLLECTION_ENDED):
         key = f"{event_id}.{endpoint_id}"[:64]
-        body = CaseEvent(idempotency_key=key, id=event_id, type=TYPE_PREFIX + ENDED_EVENT, source="urn:exchange-hub",
+        body = CaseEvent(idempotency_key=key, id=event_id, type=TYPE_PREFIX + EventType.COLLECTION_ENDED, source="urn:exchange-hub",
                          subject=batch.id, time=tx.now, data=data)  # fmt: skip
         told.append(NewDelivery(endpoint_id, batch.id, Kind.EVENT, event_id, key, body))
     deliveries.enqueue(tx, vault, told)

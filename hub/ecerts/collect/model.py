@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
 from adapters.contract import CollectAction
 from schemas.base import Canonical
 from schemas.fields import FileContent, MessageId, RegionCode
+
+# column in the file and in ``values`` -> what people may write above it instead
+COLUMNS: Final[Mapping[str, str]] = {
+    "action": "操作",
+    "type": "证照类型",
+    "identifier": "证照标识",
+    "number": "证照编号",
+    "holderName": "持证主体",
+    "holderCodeType": "持证主体代码类型",
+    "holderCode": "持证主体代码",
+    "issuerName": "证照颁发机构",
+    "issuerCode": "证照颁发机构代码",
+    "issuedOn": "证照颁发日期",
+    "validFrom": "证照有效期起始日期",
+    "validUntil": "证照有效期截止日期",
+    "file": "文件",
+}
+REQUIRED: Final = ("type", "number", "holderName", "holderCodeType", "holderCode", "issuerName", "issuerCode")
+BY_HEADING: Final = {name.lower(): name for name in COLUMNS} | {zh: name for name, zh in COLUMNS.items()}
+EXTRA_PREFIX: Final = "KZ_"
 
 
 class BatchState(StrEnum):
@@ -33,7 +55,8 @@ class RowFault(Canonical):
     """One cell. ``blocking``: the row is not passed on; else it is, with the raw value, and this is a warning."""
 
     row: int  # as a spreadsheet shows it, the heading is 1; 1 for a certificate handed in by itself, 0 for the file
-    column: str  # its heading; "" for the row or the file
+    column: str  # "" for the row or the file
+    column_zh: str | None = None  # its Chinese heading; none of a column that is not ours, or kept before it was told
     rule: str
     blocking: bool
     reason_zh: str
@@ -95,6 +118,21 @@ class RowReport(Canonical):
 
 class RowReportPage(Canonical):
     items: tuple[RowReport, ...]
+    next_cursor: str | None = None
+
+
+class RowStanding(Canonical):
+    """How a row stands. ``identifier``: as of one certificate; ``code``: why it was refused or suspended."""
+
+    row: int
+    state: RowState
+    identifier: str | None = None
+    assigned: bool = False
+    code: str | None = None
+
+
+class RowStandingPage(Canonical):
+    items: tuple[RowStanding, ...]
     next_cursor: str | None = None
 
 

@@ -11,11 +11,12 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from adapters.contract import CollectAction, CollectedEcert
-from hub.ecerts.collect import cures
-from hub.ecerts.collect.model import RowFault
+from hub.ecerts.collect.faults import broken, fault
+from hub.ecerts.collect.model import COLUMNS, EXTRA_PREFIX, REQUIRED, RowFault
 from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
 from schemas.ecert_types import EcertType, ecert_types
@@ -31,25 +32,6 @@ from schemas.numbers import (
 )
 from schemas.rules import FieldError, Rule
 
-# column in the file and in ``values`` -> what people may write above it instead
-COLUMNS: Final[Mapping[str, str]] = {
-    "action": "操作",
-    "type": "证照类型",
-    "identifier": "证照标识",
-    "number": "证照编号",
-    "holderName": "持证主体",
-    "holderCodeType": "持证主体代码类型",
-    "holderCode": "持证主体代码",
-    "issuerName": "证照颁发机构",
-    "issuerCode": "证照颁发机构代码",
-    "issuedOn": "证照颁发日期",
-    "validFrom": "证照有效期起始日期",
-    "validUntil": "证照有效期截止日期",
-    "file": "文件",
-}
-REQUIRED: Final = ("type", "number", "holderName", "holderCodeType", "holderCode", "issuerName", "issuerCode")
-BY_HEADING: Final = {name.lower(): name for name in COLUMNS} | {zh: name for name, zh in COLUMNS.items()}
-EXTRA_PREFIX: Final = "KZ_"
 _FIELDS: Final = {
     "number": "number", "holderName": "holder_name", "holderCodeType": "holder_code_type", "holderCode": "holder_code",
     "issuerName": "issuer_name", "issuerCode": "issuer_code", "issuedOn": "issued_on", "validFrom": "valid_from",
@@ -96,30 +78,32 @@ class _Cells:
         return self.cells.get(column, "")
 
     def fault(self, column: str, rule: str, *, blocking: bool) -> None:
-        self.faults.append(cures.fault(self.row, column, rule, blocking=blocking))
+        self.faults.append(fault(self.row, column, rule, blocking=blocking))
 
     def broken(self, column: str, rule: Rule, *, blocking: bool = False) -> None:
-        self.faults.append(cures.broken(self.row, column, rule, blocking=blocking))
+        self.faults.append(broken(self.row, column, rule, blocking=blocking))
 
 
-def judge(row: int, raw: Mapping[str, str], given: Sequence[RowFault] = (), *, told: bool = False) -> Judged:
+def judge(
+    row: int, raw: Mapping[str, str], given: Sequence[RowFault] = (), *, today: date, told: bool = False
+) -> Judged:
     """``raw`` by column; ``given`` are faults of the file's own form, which are told instead of those of an empty cell.
 
-    ``told``: unknown columns were told at the heading.
+    ``today``: a day in Asia/Shanghai. ``told``: unknown columns were told at the heading.
     """
     cells = _Cells(row, raw)
     cells.faults.extend(given)
-    broken = {fault.column for fault in given}
-    action, kind = _action(cells), _kind(cells) if cells.get("type") or "type" not in broken else None
+    named = {one.column for one in given}
+    action, kind = _action(cells), _kind(cells) if cells.get("type") or "type" not in named else None
     for column in REQUIRED[1:]:
-        if not cells.get(column) and column not in broken:
+        if not cells.get(column) and column not in named:
             cells.fault(column, "missing", blocking=True)
     for column in raw:
         if not told and column not in COLUMNS and not column.startswith(EXTRA_PREFIX):
             cells.fault(column, "column-unknown", blocking=False)
     _holder(cells)
     _issuer(cells)
-    _dates(cells)
+    _dates(cells, today)
     if kind is not None and (check := _NUMBER_RULES.get(kind.number_rule or "")) and cells.get("number"):
         _try(cells, "number", lambda: check(cells.get("number")))
     identifier, assigned = _identifier(cells, kind)
@@ -184,15 +168,20 @@ def _issuer(cells: _Cells) -> None:
         _try(cells, "issuerCode", lambda: check_credit_code(code))
 
 
-def _dates(cells: _Cells) -> None:
+def _dates(cells: _Cells, today: date) -> None:
+    days: dict[str, date] = {}
     for column in ("issuedOn", "validFrom", "validUntil"):
         text = cells.get(column)
         if not text or (column == "validUntil" and text in _LONG_TERM):
             continue
         try:
-            iso_day(text)
+            days[column] = iso_day(text)
         except FieldError:
             cells.fault(column, "date-format", blocking=False)
+    if days.get("issuedOn", today) > today:
+        cells.fault("issuedOn", "issued-in-future", blocking=False)
+    if days.get("validFrom", date.min) > days.get("validUntil", date.max):
+        cells.fault("validUntil", "validity-reversed", blocking=False)
 
 
 def _identifier(cells: _Cells, kind: EcertType | None) -> tuple[str | None, bool]:

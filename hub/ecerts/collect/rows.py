@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from adapters.contract import CollectedEcert, EcertDocument
+from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.collect import store
-from hub.ecerts.collect.cures import fault
+from hub.ecerts.collect.cells import RawRow
+from hub.ecerts.collect.faults import fault
 from hub.ecerts.collect.model import CollectionAccepted, RowFault, RowState
 from hub.ecerts.collect.records import Judged, Record, digest_of_record, judge
-from hub.ecerts.collect.table import RawRow
 from hub.vault import Vault
 from schemas.ecerts import EcertMetadata, EcertQuery, EcertStatus, UseCause
 from schemas.transfers import EvidenceState
@@ -25,8 +26,20 @@ def record_context(batch_id: str, row: int) -> str:
     return f"collect_rows:{batch_id}:{row}"
 
 
+def identifier_context(batch_id: str, row: int) -> str:
+    """What a row's identifier is sealed under."""
+    return f"collect_rows:{batch_id}:{row}:identifier"
+
+
 def open_record(vault: Vault, batch_id: str, row: int, sealed: bytes) -> Record:
     return Record.model_validate_json(vault.open(sealed, record_context(batch_id, row)))
+
+
+def seal_identifier(vault: Vault, batch_id: str, row: int, metadata: EcertMetadata | None) -> bytes | None:
+    """None of a row whose identifier could not be told."""
+    if metadata is None:
+        return None
+    return vault.seal(str(metadata.identifier).encode(), identifier_context(batch_id, row))
 
 
 def faults_from(row: int, text: str | None) -> tuple[RowFault, ...]:
@@ -88,7 +101,7 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class RowMaker:
-    """``clock`` says as of when seals are verified."""
+    """``clock`` says as of when seals are verified, and which day is in the future."""
 
     vault: Vault
     checker: EcertChecker
@@ -100,7 +113,7 @@ class RowMaker:
 
     def make(self, place: Place, raw: RawRow, content: bytes | None, file_rule: str | None = None) -> Made:
         """``file_rule``: why the file that the row names is not there."""
-        judged = judge(raw.number, raw.cells, raw.faults, told=raw.told)
+        judged = judge(raw.number, raw.cells, raw.faults, today=shanghai_day(self.clock()), told=raw.told)
         faults = list(judged.faults)
         if file_rule is not None:
             faults.append(fault(raw.number, "file", file_rule))
@@ -138,6 +151,7 @@ class RowMaker:
         index = self.index(str(ecert.metadata.identifier)) if ecert is not None else None
         record = Record(raw=dict(raw.cells), ecert=ecert)
         context = record_context(place.batch_id, raw.number)
+        metadata = judged.metadata
         values: store.Values = {
             "batch_id": place.batch_id,
             "row": raw.number,
@@ -149,6 +163,8 @@ class RowMaker:
             "identifier_index": index,
             "faults": faults_text(faults),
             "record_sealed": self.vault.seal(record.model_dump_json().encode(), context),
+            "identifier_sealed": seal_identifier(self.vault, place.batch_id, raw.number, metadata),
+            "assigned": metadata is not None and judged.assigned,
         }
         return Made(values, state, judged, faults, index)
 

@@ -13,17 +13,21 @@ from typing import IO, Final
 from hub.access import replay
 from hub.access.callers import Caller, Service
 from hub.db import AuditEntry, Database, Tx
-from hub.ecerts.collect import cures, files, store
+from hub.ecerts.collect import files, store
 from hub.ecerts.collect import model as m
+from hub.ecerts.collect.cells import RawRow, raw_row
 from hub.ecerts.collect.ending import tell_end
-from hub.ecerts.collect.rows import Place, RowMaker, faults_from, open_record
-from hub.ecerts.collect.table import RawRow
+from hub.ecerts.collect.faults import refused
+from hub.ecerts.collect.rows import Place, RowMaker, faults_from, identifier_context
 from hub.ecerts.evidence.planning import Routes
 from hub.ids import new_id
 from hub.vault import Vault
+from schemas import rules
+from schemas.parsing import fault, invalid
 from schemas.problems import COLLECTION_UNKNOWN, MESSAGE_ID_CONFLICT, MESSAGE_REPLAYED, HubProblem
 
 LIBRARY: Final = "ecert-library"  # the service of the endpoint that collects
+_BESIDE: Final = ("action", "file")  # columns of a table, which in a message of one certificate are fields of their own
 
 
 def batch_faults_context(batch_id: str) -> str:
@@ -45,11 +49,11 @@ class Collections:
     def take_one(self, caller: Caller, request: m.CollectionRequest, *, digest: str) -> m.CollectionAccepted:
         """One certificate, checked at once. The same message again gets the same answer."""
         caller.require(Service.ECERT_COLLECT, request.region)
+        raw = _raw(request)
         endpoint_id = self._directory.route(LIBRARY, request.region).endpoint_id
         batch_id = new_id("col")
-        raw = {**request.values, "action": request.action.value}
         place = Place(batch_id, endpoint_id, caller.system_id, self.db.clock())
-        made = self.maker.make(place, RawRow(1, raw), request.file)
+        made = self.maker.make(place, raw, request.file)
         values = self._batch(batch_id, caller, request.message_id, request.region, endpoint_id, "one", digest)
         faulty = made.state is m.RowState.FAULTY
         state = m.BatchState.DONE if faulty else m.BatchState.DELIVERING
@@ -127,15 +131,12 @@ class Collections:
     def _again(self, caller: Caller, message_id: str) -> m.CollectionAccepted:
         with self.db.read() as conn:
             known = store.batch_by_message(conn, caller.system_id, message_id)
-            rows = store.rows_of(conn, known.id) if known is not None else []
+            rows = store.standings(conn, known.id, 0, 1) if known is not None else []
         if known is None or not rows:
             raise HubProblem(COLLECTION_UNKNOWN)
-        row = rows[0]
-        record = open_record(self.vault, known.id, row.row, row.record_sealed)
-        identifier = record.ecert.metadata.identifier if record.ecert is not None else None
-        assigned = identifier is not None and "identifier" not in record.raw
-        return m.CollectionAccepted(id=known.id, state=m.RowState(row.state), identifier=identifier, assigned=assigned,
-                                    faults=faults_from(row.row, row.faults))  # fmt: skip
+        stands = self._standing(known.id, rows[0])
+        return m.CollectionAccepted(id=known.id, state=stands.state, identifier=stands.identifier,
+                                    assigned=stands.assigned, faults=faults_from(stands.row, rows[0].faults))  # fmt: skip
 
     # --- looking --------------------------------------------------------------------------------------------------------
 
@@ -164,16 +165,45 @@ class Collections:
         """Rows with faults and refused ones, after a row; and after which row the next page begins."""
         self.view(caller, batch_id)
         with self.db.read() as conn:
-            rows = store.reports(conn, batch_id, after, limit + 1)
+            rows = store.standings(conn, batch_id, after, limit + 1, told=True)
         page = [_report(row) for row in rows[:limit]]
         return page, page[-1].row if len(rows) > limit else None
 
+    def rows(self, caller: Caller, batch_id: str, after: int, limit: int) -> tuple[list[m.RowStanding], int | None]:
+        """Every row that was read, after a row; and after which row the next page begins."""
+        self.view(caller, batch_id)
+        with self.db.read() as conn:
+            rows = store.standings(conn, batch_id, after, limit + 1)
+        page = [self._standing(batch_id, row) for row in rows[:limit]]
+        return page, page[-1].row if len(rows) > limit else None
 
-def _report(row: store.RowRow) -> m.RowReport:
+    def _standing(self, batch_id: str, row: store.StandingRow) -> m.RowStanding:
+        identifier = None
+        if row.identifier_sealed is not None:
+            identifier = self.vault.open(row.identifier_sealed, identifier_context(batch_id, row.row)).decode()
+        return m.RowStanding(row=row.row, state=m.RowState(row.state), identifier=identifier, assigned=row.assigned,
+                             code=row.code)  # fmt: skip
+
+
+def _raw(request: m.CollectionRequest) -> RawRow:
+    """HubProblem where ``values`` has what stands beside it: it would be dropped, or say the opposite."""
+    beside = {name: column for name in request.values if (column := m.BY_HEADING.get(name.strip().lower())) in _BESIDE}
+    if beside:
+        raise invalid(
+            [fault(f"/values/{name}", rules.UNKNOWN_FIELD, note=_note(column)) for name, column in beside.items()]
+        )
+    return raw_row(1, {**request.values, "action": request.action.value}.items())
+
+
+def _note(column: str) -> tuple[str, str]:
+    return f"请将 {column} 写在报文顶层, 与 values 并列", f"write {column} at the top of the message, beside values"
+
+
+def _report(row: store.StandingRow) -> m.RowReport:
     state = m.RowState(row.state)
     faults = faults_from(row.row, row.faults)
     if state is m.RowState.REFUSED and row.code is not None:
-        faults = (*faults, cures.refused(row.row, row.code))
+        faults = (*faults, refused(row.row, row.code))
     return m.RowReport(row=row.row, state=state, code=row.code, faults=faults)
 
 

@@ -62,6 +62,18 @@ class RowRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StandingRow:
+    """How a row stands, without what it holds: a page of rows reads no documents."""
+
+    row: int
+    state: str
+    code: str | None
+    faults: str | None
+    identifier_sealed: bytes | None
+    assigned: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CollectedRow:
     identifier_index: str
     type_code: str
@@ -76,6 +88,7 @@ class CollectedRow:
 
 _BATCH = [b.c[field.name] for field in fields(BatchRow)]
 _ROW = [r.c[field.name] for field in fields(RowRow)]
+_STANDING = [r.c[field.name] for field in fields(StandingRow)]
 _COLLECTED = [c.c[field.name] for field in fields(CollectedRow)]
 
 
@@ -167,15 +180,12 @@ def counts(conn: Connection, batch_id: str) -> Mapping[RowState, int]:
     return {RowState(state): count for state, count in conn.execute(query)}
 
 
-def reports(conn: Connection, batch_id: str, after: int, limit: int) -> list[RowRow]:
-    """Rows that have faults or were refused, after a row."""
-    told = sa.or_(r.c.faults.is_not(None), r.c.state == RowState.REFUSED.value)
-    query = sa.select(*_ROW).where(r.c.batch_id == batch_id, r.c.row > after, told).order_by(r.c.row).limit(limit)
-    return [RowRow(**row._mapping) for row in conn.execute(query)]
-
-
-def rows_of(conn: Connection, batch_id: str) -> list[RowRow]:
-    return [RowRow(**row._mapping) for row in conn.execute(sa.select(*_ROW).where(r.c.batch_id == batch_id))]
+def standings(conn: Connection, batch_id: str, after: int, limit: int, *, told: bool = False) -> list[StandingRow]:
+    """Rows of a batch after a row; with ``told`` only those that have faults or were refused."""
+    query = sa.select(*_STANDING).where(r.c.batch_id == batch_id, r.c.row > after).order_by(r.c.row).limit(limit)
+    if told:
+        query = query.where(sa.or_(r.c.faults.is_not(None), r.c.state == RowState.REFUSED.value))
+    return [StandingRow(**row._mapping) for row in conn.execute(query)]
 
 
 def row(conn: Connection, batch_id: str, number: int) -> RowRow | None:

@@ -8,36 +8,22 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
 from hub.ecerts.collect.archive import Archive
-from hub.ecerts.collect.cures import MAX_CELL, MAX_COLUMNS, MAX_ROWS, fault
-from hub.ecerts.collect.model import RowFault
-from hub.ecerts.collect.records import BY_HEADING, COLUMNS, EXTRA_PREFIX, REQUIRED
+from hub.ecerts.collect.cells import RawRow, raw_row, spoilt
+from hub.ecerts.collect.cures import MAX_COLUMNS, MAX_ROWS
+from hub.ecerts.collect.faults import fault
+from hub.ecerts.collect.model import BY_HEADING, COLUMNS, EXTRA_PREFIX, REQUIRED, RowFault
 from hub.ecerts.collect.unreadable import FileUnreadable
 from hub.ecerts.collect.workbook import Line, letter, workbook_lines
 
-__all__ = ["FileUnreadable", "RawRow", "Table"]
+__all__ = ["FileUnreadable", "Table"]
 _READ: Final = 1 << 20
-_SCIENTIFIC: Final = re.compile(
-    r"\d(\.\d+)?[Ee]\+?\d{2}", re.ASCII
-)  # what a spreadsheet makes of a long number in a CSV
-
-
-@dataclass(frozen=True, slots=True)
-class RawRow:
-    """``told``: unknown columns were told once, at the heading."""
-
-    number: int  # as a spreadsheet shows it
-    cells: Mapping[str, str]
-    faults: tuple[RowFault, ...] = ()
-    told: bool = False
 
 
 class Table:
@@ -85,18 +71,15 @@ class Table:
             ]
             if any(line.cells[len(names) :]):
                 faults.append(fault(line.number, "", "more-cells-than-headings"))
-            values = {}
-            for name, text in zip(names, line.cells, strict=False):
-                if len(text) > MAX_CELL:
-                    faults.append(fault(line.number, name, "too-long"))
-                elif text:
-                    values[name] = text
-            if not values and not faults:
+            row = raw_row(line.number, zip(names, line.cells, strict=False), faults, told=True)
+            if not row.cells and not row.faults:
                 continue
             if count >= MAX_ROWS:
                 raise FileUnreadable("too-many-rows", [fault(line.number, "", "too-many-rows")])
             count += 1
-            yield RawRow(line.number, values, tuple(faults), told=True)
+            yield row
+        if count == 0:
+            raise FileUnreadable("no-rows")
 
     def _headings(self, line: Line) -> list[str]:
         """By our names. Texts of an unknown heading are told only where the others show that this is a heading."""
@@ -106,9 +89,10 @@ class Table:
         if len(texts) == 1 and any(mark in texts[0] for mark in ";\t|；、"):
             raise FileUnreadable("separator", [fault(1, "A", "separator")])
         names = [BY_HEADING.get(text.lower(), text) for text in texts]
-        wrong = [fault(1, letter(at), rule) for at, rule in sorted(line.faults.items()) if at < len(names)]
+        told = {at: rule for at, text in enumerate(texts) if (rule := spoilt(text)) is not None} | dict(line.faults)
+        wrong = [fault(1, letter(at), rule) for at, rule in sorted(told.items()) if at < len(names)]
         for at, name in enumerate(names):
-            if not name and at not in line.faults:
+            if not name and at not in told:
                 wrong.append(fault(1, letter(at), "heading-empty"))
             elif name and name in names[:at]:
                 wrong.append(fault(1, name if name in COLUMNS else letter(at), "heading-doubled"))
@@ -132,8 +116,7 @@ class Table:
         try:
             for number, cells in enumerate(csv.reader(text, strict=True), 1):
                 self._read = file.tell()
-                texts = [cell.strip() for cell in cells]
-                yield Line(number, texts, {at: rule for at, one in enumerate(texts) if (rule := _cell_rule(one))})
+                yield Line(number, [cell.strip() for cell in cells])
         except UnicodeDecodeError:
             raise FileUnreadable("encoding", [fault(number + 1, "", "encoding")]) from None
         except csv.Error:
@@ -146,12 +129,6 @@ class Table:
                 yield line
         except (zipfile.BadZipFile, zlib.error, EOFError):
             raise FileUnreadable("not-an-excel-file") from None
-
-
-def _cell_rule(text: str) -> str | None:
-    if text.startswith("="):
-        return "formula"
-    return "digits-lost" if _SCIENTIFIC.fullmatch(text) else None
 
 
 def _encoding(file: IO[bytes]) -> str:

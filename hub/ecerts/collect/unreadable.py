@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hub.ecerts.collect.cures import fault
+from hub.ecerts.collect.faults import fault
 from hub.ecerts.collect.model import RowFault
 
 

@@ -17,7 +17,6 @@ from hub.ecerts.collect.unreadable import FileUnreadable
 MAX_LINES: Final = 1_048_576  # of a sheet
 _MAX_MERGED: Final = 1_000_000  # rows that merged cells cover
 _EXACT: Final = 10**15  # a longer number has lost digits
-_ERRORS: Final = frozenset({"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"})
 _MERGED: Final = re.compile(rb'mergeCell\s[^>]{0,200}?ref="([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})"')
 _PLAIN = (str, int, float, datetime, date, time, timedelta)
 
@@ -95,8 +94,7 @@ def _column(name: bytes) -> int:
 
 
 def _rule(cell: object) -> str | None:
-    if isinstance(cell, str):
-        return "formula" if cell.startswith("=") else "cell-error" if cell in _ERRORS else None
+    """Of what its text does not show."""
     if isinstance(cell, int | float) and not isinstance(cell, bool) and abs(cell) >= _EXACT:
         return "digits-lost"
     return "formula" if cell is not None and not isinstance(cell, _PLAIN) else None

@@ -10,12 +10,12 @@ from certs.keys import PrivateKey
 from hub.db import Database
 from hub.deliveries.adapters import AdapterCache
 from hub.deliveries.breaker import BreakerPolicy
-from hub.deliveries.model import Handlers, Kind
+from hub.deliveries.model import Handlers
 from hub.deliveries.places import Places
 from hub.ecerts.authorizations.bases import Bases
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.evidence.fetching import Fetcher
-from hub.ecerts.evidence.following import FollowUps
+from hub.ecerts.evidence.following import EVIDENCE_KINDS, FollowUps
 from hub.ecerts.evidence.judging import Judge
 from hub.ecerts.evidence.planning import Planner, Routes
 from hub.ecerts.evidence.rules import EvidenceRules, load_rules
@@ -42,8 +42,7 @@ class EvidenceParts:
     @property
     def handlers(self) -> Handlers:
         """Who hears of the deliveries of this service."""
-        kinds = (Kind.EVIDENCE_ECERT, Kind.EVIDENCE_PERSON, Kind.EVIDENCE_ENROLMENT, Kind.EVIDENCE_PRESENTED)
-        return dict.fromkeys(kinds, self.follow_ups)
+        return dict.fromkeys(EVIDENCE_KINDS, self.follow_ups)
 
     def service(
         self, adapters: AdapterCache, *, breaker: BreakerPolicy = DEFAULT_BREAKER, node: str = "node"

@@ -17,11 +17,13 @@ from hub.access import replay
 from hub.access.callers import Caller
 from hub.db import AuditEntry, Tx
 from hub.ecerts.authorizations import model as m
-from hub.ecerts.entries import Item
+from hub.ecerts.authorizations.refusals import basis_refused
+from hub.ecerts.entries import Evidence, Item
 from hub.ecerts.evidence import store
+from hub.ecerts.evidence.file import EvidenceFile
 from hub.ecerts.evidence.following import FollowUps
-from hub.ecerts.evidence.planning import anonymous, at_their_libraries, cited, find_grounds, holder_of
-from hub.ecerts.evidence.views import EvidenceFile, grounds_to_json, request_context
+from hub.ecerts.evidence.planning import anonymous, at_their_libraries, by_role, cited, find_grounds, holder_of
+from hub.ecerts.evidence.views import grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
 from schemas import rules
 from schemas.evidence import BasisKind, EvidenceCaseState, EvidenceRequest, Holder
@@ -102,21 +104,22 @@ class Beginnings:
             note = ("本系统登记的事件接收端", "an events endpoint of your own system")
             return HubProblem(MESSAGE_INVALID, faults=[fault("/callback", rules.NOT_IN_LIST, note=note)])
         if request.subject is None:
-            found = self._bases.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
-            if found is None:
-                return HubProblem(EVIDENCE_BASIS_REFUSED, "authorization-not-usable")
-            holder = Holder(name=found.name, code=found.code, code_type=found.code_type)
+            shown = self._bases.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
+            if shown is None:
+                return basis_refused("authorization-not-usable")
+            holder = Holder(name=shown.name, code=shown.code, code_type=shown.code_type)
             request = request.model_copy(update={"subject": holder})
-            index = self._bases.holder_index(found)
+            index = self._bases.holder_index(shown)
             past = self._past(tx, one, index)
         if (throttled := self._throttle(tx, caller.system_id, index, past)) is not None:
             return throttled
-        grounds = find_grounds(
+        found = find_grounds(
             self._bases, tx.conn, request=request, item=one.item, system_id=caller.system_id, at=tx.now
         )
+        grounds = found.grounds
         if not grounds:
-            return self._without_basis(tx, one, request, index)
-        known, endpoints = self._planner.known(request, one.item, self._follow_ups.items.current(), grounds, tx.now)
+            return self._without_basis(tx, one, request, index, found.refused)
+        known, endpoints = self._planner.known(request, one.item, self._follow_ups.items.current(), found, tx.now)
         presented = self._bases.use_presentations(
             tx, grounds.values(), message_id=request.message_id, system_id=caller.system_id
         )
@@ -169,6 +172,13 @@ class Beginnings:
             "subject": index[:16],
             "answer": request.answer.value,
         }
+        for (
+            document
+        ) in found.refused:  # somebody else's word for this holder's record: that it was tried is the holder's to know
+            owner = self._bases.holder_index(holder_of(by_role(request)[document.role]))
+            self._note_refused(tx, one, request, owner, document.type)
+        if found.refused:
+            detail["refused"] = "; ".join(f"{document} {word}" for document, word in found.refused.items())[:200]
         tx.audit.append(
             AuditEntry(f"system:{caller.system_id}", "evidence.request", one.request_id, "accepted", detail)
         )
@@ -217,12 +227,19 @@ class Beginnings:
             return HubProblem(EVIDENCE_THROTTLED, "subject-limit", retry_after_s=limits.subject_window_s // 6)
         return None
 
-    def _without_basis(self, tx: Tx, one: Begin, request: EvidenceRequest, subject_index: str) -> HubProblem:
-        """The holder sees refused questions too."""
+    def _without_basis(
+        self, tx: Tx, one: Begin, request: EvidenceRequest, subject_index: str, refused: Mapping[Evidence, str]
+    ) -> HubProblem:
         basis = request.basis
         word = "consent-required" if basis.kind is BasisKind.LAW else f"no-{basis.kind.value}"
         if basis.kind is BasisKind.CONSENT and basis.reference is not None:
             word = "no-such-consent"  # another one may cover it: the caller named this one
+        self._note_refused(tx, one, request, subject_index)
+        return basis_refused(next(iter(refused.values()), word))
+
+    def _note_refused(self, tx: Tx, one: Begin, request: EvidenceRequest, index: str, ecert_type: str = "-") -> None:
+        """The holder sees refused questions too."""
+        basis = request.basis
         use = m.DataUse(
             at=tx.now,
             system_id=one.caller.system_id,
@@ -230,10 +247,9 @@ class Beginnings:
             basis_reference="-",
             case_id=request.case_reference,
             purpose=request.purpose,
-            ecert_type="-",
+            ecert_type=ecert_type,
             outcome=EVIDENCE_BASIS_REFUSED.code,
             item=request.item_code,
             cited=anonymous(request, basis.reference) if basis.reference else None,
         )
-        self._bases.record_uses(tx, [(subject_index, use)])
-        return HubProblem(EVIDENCE_BASIS_REFUSED, word)
+        self._bases.record_uses(tx, [(index, use)])

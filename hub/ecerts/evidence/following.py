@@ -6,22 +6,25 @@ Everything here runs inside a transaction, but for :meth:`FollowUps.prepare`, wh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
+
+from sqlalchemy.engine import Connection
 
 from adapters.contract import CaseEvent, EcertDocument, RetryLater
 from hub.db import AuditEntry, Database, Tx
 from hub.deliveries import store as deliveries
 from hub.deliveries.model import Finished, Kind, NewDelivery, State
-from hub.ecerts.authorizations import model as m
-from hub.ecerts.authorizations.bases import Bases
+from hub.ecerts.authorizations.bases import LAPSED, Bases
 from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import judging, store
+from hub.ecerts.evidence.file import EvidenceFile, handed_out
 from hub.ecerts.evidence.judging import BY_NOTICE, Got, Judge, Sealed
-from hub.ecerts.evidence.planning import Question, cited, documents_of, holder_for, questions
-from hub.ecerts.evidence.views import Answered, EvidenceFile, Views, document_context
+from hub.ecerts.evidence.planning import Question, documents_of, questions
+from hub.ecerts.evidence.uses import uses_of
+from hub.ecerts.evidence.views import Answered, Views, document_context
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
@@ -30,13 +33,19 @@ from hub.ecerts.solver import Known, RequirementState, Standing, solve
 from hub.ids import new_id
 from hub.vault import Vault
 from schemas.base import Canonical
-from schemas.evidence import AnswerForm, EvidenceCaseState
+from schemas.events import TYPE_PREFIX, EventType
+from schemas.evidence import AnswerForm, EvidenceAnswer, EvidenceCaseState
 
-EVENT_TYPE: Final = "evidence.answered"
-REVOKED_EVENT: Final = "evidence.revoked"
-EVENT_PREFIX: Final = "cn.sd.edu.exchange."
 GAVE_UP: Final = "gave-up"  # the deliveries have ended without an answer; an operator may still try again
 ACTOR: Final = "node"
+EVIDENCE_KINDS: Final = (Kind.EVIDENCE_ECERT, Kind.EVIDENCE_PERSON, Kind.EVIDENCE_ENROLMENT, Kind.EVIDENCE_PRESENTED)
+_MAY_COME: Final = {
+    Standing.AVAILABLE,
+    Standing.UNREACHABLE,
+    Standing.PENDING,
+    Standing.HELD,
+    Standing.DEEMED_VALID,
+}  # of a document that was not handed out yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,11 @@ class FollowUps:
         content = self.vault.seal(judging.to_bytes(answer), document_context(request_id, document))
         return Sealed(judging.content_digest(answer), content, index)
 
+    def named(self, conn: Connection, file: EvidenceFile) -> EvidenceFile:
+        """With the notices that revoked something of it: asked for only where one did."""
+        ids = file.revoked_by
+        return replace(file, revocations=revocations.notices(conn, ids)) if ids - file.revocations.keys() else file
+
     def load(self, tx: Tx, request_id: str) -> EvidenceFile | None:
         """The request, locked."""
         row = store.request(tx.conn, request_id, lock=True)
@@ -155,7 +169,7 @@ class FollowUps:
             if file is None:  # what was sealed of it has been dropped: nobody can be answered any more
                 store.update_request(tx.conn, row.id, {"state": EvidenceCaseState.ANSWERED.value})
                 continue
-            self.settle(tx, file, [])
+            self.settle(tx, file, self._lapsed_rows(file, self.lapsed(tx.conn, file, tx.now), tx.now))
             tx.audit.append(AuditEntry(ACTOR, "evidence.hand-over", row.id, "pending"))
             done += 1
         return done
@@ -177,21 +191,23 @@ class FollowUps:
         rows = tuple(row for row in file.documents.values() if row.document in written)
         return Settled(file, rows, tuple(again), answered)
 
-    def settle(self, tx: Tx, file: EvidenceFile, changed: Sequence[store.DocumentRow]) -> EvidenceFile:
+    def settle(self, tx: Tx, file: EvidenceFile, changed: Sequence[store.DocumentRow]) -> Settled:
         """Write changed documents, ask again for what may still come, write the request's state and tell its end.
 
         What a notice has revoked meanwhile is not handed out, whatever its source said.
         """
         gone = revocations.revoked(tx.conn, relied_on(changed))
-        struck = [_struck(row) if row.identifier_index in gone else row for row in changed]
-        one = self.settled(file, struck, tx.now)
+        struck = [
+            _struck(row, gone[row.identifier_index or ""]) if row.identifier_index in gone else row for row in changed
+        ]
+        one = self.settled(self.named(tx.conn, self.changed(file, struck)), struck, tx.now)
         self.write(tx, one)
         row = one.file.row
         if row.state == EvidenceCaseState.ANSWERED.value:
             complete = str(one.answered.answer.complete).lower()
             data = {"evidenceId": row.id, "messageId": row.message_id, "state": row.state, "complete": complete}
-            self.tell(tx, row, EVENT_TYPE, data)
-        return one.file
+            self.tell(tx, row, EventType.ANSWER_READY, data)
+        return one
 
     def write(self, tx: Tx, one: Settled, *, owner: str | None = None) -> bool:
         """The rows, and deliveries that ask again. False if the request is not the run's ``owner`` any more: nothing is written."""
@@ -224,14 +240,14 @@ class FollowUps:
             known[document] = Known(Standing(row.standing), known[document].fields, row.notice, row.reason)
         return replace(file, documents=documents, known=known)
 
-    def tell(self, tx: Tx, row: store.RequestRow, event_type: str, data: dict[str, str]) -> int:
+    def tell(self, tx: Tx, row: store.RequestRow, event_type: EventType, data: dict[str, str]) -> int:
         """To the endpoint that the message named, else to those of the caller's that subscribed; gives to how many.
 
         No personal data.
         """
         event_id = new_id("evt")
         values: store.Values = {
-            "id": event_id, "case_id": row.id, "type": event_type, "at": tx.now,
+            "id": event_id, "case_id": row.id, "type": event_type.value, "at": tx.now,
             "data": json.dumps(data, ensure_ascii=False),
         }  # fmt: skip
         store.add_event(tx.conn, values)
@@ -244,34 +260,39 @@ class FollowUps:
         for endpoint_id in ids:
             key = f"{event_id}.{endpoint_id}"[:64]
             body = CaseEvent(
-                idempotency_key=key, id=event_id, type=EVENT_PREFIX + event_type, source="urn:exchange-hub",
+                idempotency_key=key, id=event_id, type=TYPE_PREFIX + event_type, source="urn:exchange-hub",
                 subject=row.id, time=tx.now, data=data,
             )  # fmt: skip
             told.append(NewDelivery(endpoint_id, row.id, Kind.EVENT, event_id, key, body))
         deliveries.enqueue(tx, self.vault, told)
         return len(told)
 
-    def note_uses(self, tx: Tx, file: EvidenceFile, asked: Iterable[Question]) -> None:
-        """One line each for the holder: who asked for what, why, and what came of it."""
-        uses, order = [], documents_of(file.item)
-        for question in sorted(asked, key=lambda one: order.index(one.document)):
-            document = question.document
-            row, basis = file.documents[document], file.grounds[document]
-            use = m.DataUse(
-                at=tx.now,
-                system_id=file.row.system_id,
-                basis=basis.kind,
-                basis_reference=basis.reference,
-                case_id=file.row.case_reference,
-                purpose=file.row.purpose,
-                ecert_type=document.type,
-                outcome=row.standing,
-                item=file.row.item_code,
-                digest=row.content_sha256,
-                cited=cited(file.request, holder) if (holder := holder_for(file.request, document)) else None,
-            )
-            uses.append((self.bases.holder_index(question.holder), use))
-        self.bases.record_uses(tx, uses)
+    def note_uses(self, tx: Tx, file: EvidenceFile, answer: EvidenceAnswer, asked: Iterable[Question]) -> None:
+        """One line each for the holders."""
+        self.bases.record_uses(tx, uses_of(self.bases, file, answer, asked, tx.now))
+
+    # --- grounds that do not stand any more -------------------------------------------------------------------------------
+
+    def lapsed(self, conn: Connection, file: EvidenceFile, at: datetime, *, lock: bool = True) -> dict[Evidence, str]:
+        """What may not be asked for or handed out any more, and why. What had been handed out stays handed out."""
+        words = self.bases.lapsed(conn, file.grounds.values(), at, lock=lock)
+        return lapsed_documents(file, words, handed_out(file.plan)) if words else {}
+
+    def _lapsed_rows(self, file: EvidenceFile, gone: Mapping[Evidence, str], at: datetime) -> list[store.DocumentRow]:
+        """Nothing of them is kept."""
+        ended = Standing.ASK_THE_PERSON
+        return [self.row_of(file.documents[one], one, Got(ended, word, checked_at=at)) for one, word in gone.items()]
+
+    def stopped(self, case_id: str, subject: str) -> str | None:
+        """Before a source is asked again: the word by which it must not be, if the ground does not stand any more."""
+        with self.db.read() as conn:
+            row = store.request(conn, case_id)
+            file = None if row is None else self.views.open(row, store.documents(conn, case_id), self.items.current())
+            gone = {} if file is None else self.lapsed(conn, file, self.db.clock(), lock=False)
+        if file is None:
+            return None
+        known = {str(document): one.reason for document, one in file.known.items() if one.reason in LAPSED}
+        return known.get(subject) or {str(document): word for document, word in gone.items()}.get(subject)
 
     # --- as an outcome handler ------------------------------------------------------------------------------------------
 
@@ -297,13 +318,22 @@ class FollowUps:
             if file is None:
                 continue
             document = next((found for found in file.documents if str(found) == one.subject), None)
-            if document is None:
-                continue
-            row = self._outcome(file.documents[document], document, one, tx.now)
-            file = self.settle(tx, file, [row])
-            row = file.documents[document]
-            asked = questions(file.request, file.item, file.grounds, file.endpoints, [document])
-            self.note_uses(tx, file, asked.values())
+            if document is None or file.known[document].reason in LAPSED:
+                continue  # what came afterwards is not kept
+            gone = self.lapsed(tx.conn, file, tx.now)
+            changed = self._lapsed_rows(file, gone, tx.now)
+            if document not in gone:
+                changed.append(self._outcome(file.documents[document], document, one, tx.now))
+            waited = [other for other in gone if file.documents[other].followed_up and other != document]
+            if waited:
+                subjects = [str(other) for other in waited]
+                deliveries.cancel_queued(tx, file.row.id, kinds=EVIDENCE_KINDS, subjects=subjects, word=gone[waited[0]])
+            before = handed_out(file.plan)
+            done = self.settle(tx, file, changed)
+            file, row = done.file, done.file.documents[document]
+            told = dict.fromkeys([document, *waited, *(one for one in handed_out(file.plan) if one not in before)])
+            asked = questions(file.request, file.item, file.grounds, file.endpoints, told)
+            self.note_uses(tx, file, done.answered.answer, asked.values())
             detail = {"document": one.subject, "reason": row.reason or "", "state": file.row.state,
                       "digest": row.content_sha256 or ""}  # fmt: skip
             tx.audit.append(AuditEntry(ACTOR, "evidence.follow-up", one.case_id, row.standing, detail))
@@ -325,8 +355,22 @@ def relied_on(rows: Iterable[store.DocumentRow]) -> set[str]:
     return {row.identifier_index for row in rows if row.identifier_index and row.document_sealed is not None}
 
 
-def _struck(row: store.DocumentRow) -> store.DocumentRow:
-    return replace(row, standing=Standing.REVOKED.value, reason=BY_NOTICE, notice=None, document_sealed=None)
+def lapsed_documents(
+    file: EvidenceFile, words: Mapping[str, str], handed: Collection[Evidence] = ()
+) -> dict[Evidence, str]:
+    """The documents whose ground is among ``words`` (by its reference) and that have not been ``handed`` out."""
+    return {
+        document: word
+        for document, basis in file.grounds.items()
+        if (word := words.get(basis.reference))
+        and document not in handed
+        and file.known[document].standing in _MAY_COME
+    }
+
+
+def _struck(row: store.DocumentRow, notice_id: str) -> store.DocumentRow:
+    """``notice`` of what was revoked is the notice that revoked it."""
+    return replace(row, standing=Standing.REVOKED.value, reason=BY_NOTICE, notice=notice_id, document_sealed=None)
 
 
 def _followed(row: store.DocumentRow) -> store.DocumentRow:

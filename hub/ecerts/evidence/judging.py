@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import re
 from collections.abc import Mapping
@@ -36,16 +37,27 @@ from schemas.transfers import EvidenceState
 
 # what a source's refusal means; every other word: the person hands the document in otherwise
 BY_NOTICE: Final = "revoked-by-notice"
+AFTER_ANSWER: Final = "revoked-after-answer"
 REFUSED_AS: Final = {
     "not-found": Standing.NO_MATCH,
     "revoked": Standing.REVOKED,
     "expired": Standing.EXPIRED,
+    "suspended": Standing.SUSPENDED,
     "not-activated": Standing.PENDING,
     "type-unpublished": Standing.NO_SOURCE,
 }
 Held = EcertDocument | PersonAnswer | EnrolmentRecord  # what an answer can rest on
 HELD: Final = (EcertDocument, PersonAnswer, EnrolmentRecord)
-_STATUS_AS: Final = {EcertStatus.REVOKED: Standing.REVOKED, EcertStatus.EXPIRED: Standing.EXPIRED}
+_STATUS_AS: Final = {
+    EcertStatus.REVOKED: Standing.REVOKED,
+    EcertStatus.EXPIRED: Standing.EXPIRED,
+    EcertStatus.SUSPENDED: Standing.SUSPENDED,
+}
+_DATES: Final = ("issued_on", "valid_from", "valid_until")
+# eight digits, or parts set apart: 2020111 may be two days
+_DATE: Final = re.compile(
+    r"(?:([0-9]{4})([0-9]{2})([0-9]{2})|([0-9]{4})[-./年]([0-9]{1,2})[-./月]([0-9]{1,2})日?)", re.ASCII
+)
 _DAY: Final = re.compile(r"([0-9]{4})\D?([0-9]{1,2})\D?([0-9]{1,2})\D?", re.ASCII)
 
 
@@ -170,6 +182,17 @@ def same_certificate(kept: EcertMetadata, now: EcertStanding) -> bool:
     return (
         now.status is EcertStatus.VALID and kept.identifier is not None and kept.identifier == now.metadata.identifier
     )
+
+
+def days_of(values: Mapping[str, str]) -> dict[str, date]:
+    """Those of these fields that are days and can be read in one way only."""
+    found = ((name, _DATE.fullmatch(values[name].strip())) for name in _DATES if name in values)
+    days = {}
+    for name, match in found:
+        if match is not None:
+            with contextlib.suppress(ValueError):  # 30 February
+                days[name] = date(*(int(part) for part in match.groups() if part is not None))
+    return days
 
 
 def end_of(document: EcertDocument, inside: Mapping[str, str]) -> date | None:

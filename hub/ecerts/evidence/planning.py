@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, Protocol
@@ -16,7 +16,7 @@ from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.bases import Bases, Basis
 from hub.ecerts.catalogue import Catalogue
 from hub.ecerts.entries import RECORDS, Evidence, Item, Role, Source, parse_evidence
-from hub.ecerts.evidence.rules import EvidenceRules
+from hub.ecerts.evidence.rules import EvidenceRules, load_rules
 from hub.ecerts.presentations.model import presentation_of
 from hub.ecerts.solver import Known, Standing
 from hub.logs import MASK, mask
@@ -28,11 +28,17 @@ from schemas.problems import HubProblem
 
 IDENTITY_CHECK, ID_CARD = "identity-check", "id-card"
 HUB_NAME: Final = "教育政务互通枢纽"
+_BASIS_WORDS: Final = {
+    m.BasisKind.LAW: "引用",
+    m.BasisKind.CONSENT: "持有人同意",
+    m.BasisKind.AUTHORIZATION: "持有人授权",
+}
 KIND_OF_SERVICE: Final = {
     "ecert-library": Kind.EVIDENCE_ECERT,
     "identity": Kind.EVIDENCE_PERSON,
     "registry": Kind.EVIDENCE_ENROLMENT,
 }
+GUARDIANSHIP_NOT_SHOWN: Final = "guardianship-not-shown"
 Grounds = Mapping[Evidence, Basis]  # on what each document may be asked for; those that are not in it may not
 
 
@@ -40,11 +46,19 @@ class Route(Protocol):
     @property
     def endpoint_id(self) -> str: ...
 
+    @property
+    def system_id(self) -> str: ...
+
+    @property
+    def system_name(self) -> str: ...
+
 
 class Routes(Protocol):
     """Which endpoint serves a region (hub.cases.routing.Directory)."""
 
     def route(self, service: str, region: str) -> Route: ...
+
+    def endpoint(self, endpoint_id: str) -> Route | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +108,17 @@ def _documents(expressions: tuple[str, ...]) -> tuple[Evidence, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def holder_for(request: EvidenceRequest, document: Evidence) -> Holder | None:
-    return by_role(request).get(document.role)
-
-
 def by_role(request: EvidenceRequest) -> dict[str, Holder]:
     """The holders by the word of their role, which is the same in the message and in the catalogue."""
     return {holder.role.value: holder for holder in request.holders}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The basis of each document that has one, and why another has none where that is not simply that nobody allowed it."""
+
+    grounds: dict[Evidence, Basis]
+    refused: dict[Evidence, str]
 
 
 def find_grounds(
@@ -111,18 +129,17 @@ def find_grounds(
     item: Item,
     system_id: str,
     at: datetime,
-) -> dict[Evidence, Basis]:
-    """The basis of each document that has one.
-
-    A record (evidence that is no certificate) needs one of its own. An identity check tells less than the ID card: what
-    allows that of the same holder allows it. Any other record must be named in the scope of its holder's basis, or of the
-    guardian's for a child.
+) -> Found:
+    """A record (evidence that is no certificate) needs one of its own. An identity check tells less than the ID card: what
+    allows that of the same holder allows it. Any other record must be named in the scope of its holder's basis, or, for a child,
+    of what its guardian gave on behalf of just this child: whoever the caller calls the guardian may be a stranger.
     """
     found: dict[Evidence, Basis] = {}
+    refused: dict[Evidence, str] = {}
     wanted, holders = documents_of(item), by_role(request)
 
-    def basis_of(holder: Holder, types: tuple[str, ...]) -> Basis | None:
-        return _basis(bases, conn, request, holder, item, system_id, at, types)
+    def basis_of(holder: Holder, types: tuple[str, ...], child: Holder | None = None) -> Basis | None:
+        return _basis(bases, conn, request, holder, item, system_id, at, types, child=child)
 
     for role, holder in holders.items():
         own = [one for one in wanted if role == one.role and one.type not in RECORDS]
@@ -141,10 +158,14 @@ def find_grounds(
         if grounds is None and document.type == IDENTITY_CHECK:
             grounds = basis_of(holder_, (ID_CARD,))
         if grounds is None and guardian is not None and document.role is Role.APPLICANT:
-            grounds = basis_of(guardian, (document.type,))
+            grounds = basis_of(guardian, (document.type,), holder_)
+            if grounds is not None and grounds.kind is not m.BasisKind.LAW:
+                grounds = replace(grounds, of=Role.GUARDIAN.value)
+            elif grounds is None and basis_of(guardian, (document.type,)) is not None:
+                refused[document] = GUARDIANSHIP_NOT_SHOWN
         if grounds is not None:
             found[document] = grounds
-    return found
+    return Found(found, refused)
 
 
 def _basis(
@@ -156,6 +177,8 @@ def _basis(
     system_id: str,
     at: datetime,
     ecert_types_: tuple[str, ...],
+    *,
+    child: Holder | None,
 ) -> Basis | None:
     basis = holder.basis or request.basis
     if basis.kind is BasisKind.LAW:
@@ -170,6 +193,7 @@ def _basis(
         authorization_id=basis.reference if basis.kind is BasisKind.AUTHORIZATION else None,
         consent=basis.reference if basis.kind is BasisKind.CONSENT else None,
         case_reference=request.case_reference,
+        on_behalf_of=None if child is None else holder_of(child),
     )
 
 
@@ -181,7 +205,7 @@ class Planner:
     routes: Routes
 
     def known(
-        self, request: EvidenceRequest, item: Item, catalogue: Catalogue, grounds: Grounds, at: datetime
+        self, request: EvidenceRequest, item: Item, catalogue: Catalogue, found: Found, at: datetime
     ) -> tuple[dict[Evidence, Known], dict[Evidence, str]]:
         """How each document stands before anything is asked, and the endpoints of those that may be asked for."""
         known: dict[Evidence, Known] = {}
@@ -192,8 +216,9 @@ class Planner:
             count = self.field_count(request, document, source)
             if document.role not in holders:
                 known[document] = Known(Standing.ASK_THE_PERSON, count, reason="holder-not-named")
-            elif document not in grounds:
-                known[document] = Known(Standing.ASK_THE_PERSON, count, reason="not-authorized")
+            elif document not in found.grounds:
+                reason = found.refused.get(document, "not-authorized")
+                known[document] = Known(Standing.ASK_THE_PERSON, count, reason=reason)
             elif source is None:
                 known[document] = Known(Standing.NO_SOURCE, count, reason="no-source")
             elif (endpoint_id := self.endpoint(source, request.region)) is None:
@@ -269,6 +294,8 @@ def _body(
     if kind is Kind.EVIDENCE_ENROLMENT:
         number = holder.enrolment_number or f"G{holder.code}"
         return EnrolmentQuery(enrolment_number=number, id_number=holder.code, case_id=request.case_reference)
+    giver = by_role(request).get(basis.of or document.role)
+    purpose = load_rules().purpose.get(request.purpose)
     return EcertQuery(
         type_code=ecert_types()[document.type].code,
         holder_code=holder.code,
@@ -278,11 +305,17 @@ def _body(
             case_id=request.case_reference,
             item_code=request.item_code,
             item_name=item.title_zh,
-            purpose=request.purpose,
+            purpose=request.purpose if purpose is None else purpose.title_zh,
             system_name=HUB_NAME,
-            legal_basis=f"{basis.kind.value}:{basis.reference}",
+            legal_basis=legal_basis(item, basis, None if giver is None else cited(request, giver)),
         ),
     )
+
+
+def legal_basis(item: Item, basis: Basis, reference: str | None) -> str:
+    """Why the source may answer, in words: what the item rests on, and what was cited or whose word it is."""
+    word, reference = _BASIS_WORDS[basis.kind], reference or basis.reference
+    return item.legal_basis if reference.startswith(item.basic_code) else f"{item.legal_basis}; {word} {reference}"
 
 
 def by_word(item: Item) -> dict[str, Evidence]:

@@ -9,6 +9,7 @@ meanwhile finds the notice in its own commit (``settle`` in :mod:`hub.ecerts.evi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,20 +19,21 @@ from hub.access import replay
 from hub.access.callers import Caller, Service
 from hub.db import AuditEntry, Database, Tx
 from hub.ecerts.evidence import store
-from hub.ecerts.evidence.following import REVOKED_EVENT, FollowUps
-from hub.ecerts.evidence.views import handed_out
+from hub.ecerts.evidence.file import handed_out
+from hub.ecerts.evidence.following import FollowUps
+from hub.ecerts.evidence.judging import AFTER_ANSWER
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.revocations.relying import Revoked
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
+from schemas.events import EventType
 from schemas.numbers import EcertIdentifier
 from schemas.problems import MESSAGE_ID_CONFLICT, MESSAGE_INVALID, MESSAGE_REPLAYED, FieldFault, HubProblem
 from schemas.regions import PROVINCE, REGIONS
 from schemas.revocations import RevocationAccepted, RevocationNotice, RevocationReason
 from schemas.rules import FieldError
 
-AFTER_ANSWER: Final = "revoked-after-answer"
 CLOCK_SKEW: Final = timedelta(minutes=5)
 
 
@@ -140,6 +142,8 @@ def revoke(tx: Tx, follow_ups: FollowUps, notice: Notice) -> RevocationAccepted:
         "messageId": answer.message_id,
         "digest": notice.digest,
         "reason": notice.reason.value,
+        "revokedAt": notice.revoked_at.isoformat(),
+        "sourceDigest": hashlib.sha256(notice.source.encode()).hexdigest(),  # the notice has the text
         "certificates": str(answer.certificates),
         "answers": str(answer.answers),
         "cases": str(answer.cases),
@@ -161,10 +165,9 @@ def _tell(tx: Tx, follow_ups: FollowUps, notice: Notice, notice_id: str, indexes
         if row is None:
             continue
         rows = {one.document: one for one in store.documents(tx.conn, request_id)}
-        handed = _mark(tx, follow_ups, row, rows, words)
-        if follow_ups.views.relied_until(row) <= tx.now:
-            continue
-        for word in handed:
+        handed = _mark(tx, follow_ups, row, rows, words, notice_id)
+        heard = 0
+        for word in handed if follow_ups.views.relied_until(row) > tx.now else ():
             data = {
                 "evidenceId": row.id,
                 "messageId": row.message_id,
@@ -174,21 +177,40 @@ def _tell(tx: Tx, follow_ups: FollowUps, notice: Notice, notice_id: str, indexes
                 "revokedAt": notice.revoked_at.isoformat(),
                 "source": notice.source,
             }
-            if follow_ups.tell(tx, row, REVOKED_EVENT, data):
+            if follow_ups.tell(tx, row, EventType.ANSWER_REVOKED, data):
                 told.systems_told.add(row.system_id)
+                heard += 1
             told.certificates.add(rows[word].identifier_index or "")
             told.answers.add(row.id)
             told.systems.add(row.system_id)
+        detail = {
+            "notice": notice_id,
+            "documents": " ".join(sorted(words))[:200],
+            "reason": notice.reason.value,
+            "revokedAt": notice.revoked_at.isoformat(),
+        }
+        tx.audit.append(
+            AuditEntry(
+                notice.actor, EventType.ANSWER_REVOKED.value, request_id, "told" if heard else "not-told", detail
+            )
+        )
     return told
 
 
 def _mark(
-    tx: Tx, follow_ups: FollowUps, row: store.RequestRow, rows: Mapping[str, store.DocumentRow], words: Collection[str]
+    tx: Tx,
+    follow_ups: FollowUps,
+    row: store.RequestRow,
+    rows: Mapping[str, store.DocumentRow],
+    words: Collection[str],
+    notice_id: str,
 ) -> list[str]:
     """These documents of a request are revoked; gives those that were handed out (all, if that can no longer be told)."""
     file = follow_ups.views.open(row, list(rows.values()), follow_ups.items.current())
     gone = [
-        replace(rows[word], standing=Standing.REVOKED.value, reason=AFTER_ANSWER, notice=None, document_sealed=None)
+        replace(
+            rows[word], standing=Standing.REVOKED.value, reason=AFTER_ANSWER, notice=notice_id, document_sealed=None
+        )
         for word in sorted(words)
     ]
     store.put_documents(tx.conn, gone)

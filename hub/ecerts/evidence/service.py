@@ -5,7 +5,8 @@
    refusal is committed too, with its audit entry.
 3. Fetching, with no transaction open (see :mod:`hub.ecerts.evidence.fetching`).
 4. One commit with what came of it: documents, uses, deliveries that ask again, the audit entry with the digest of the answer.
-   Where a notice has revoked one of the documents meanwhile, it writes nothing, and step 3 goes on without that document.
+   Where a notice has revoked one of the documents meanwhile, or its holder has taken back on what it was asked for, it writes
+   nothing, and step 3 goes on without that document.
 5. The answer, made of what was committed. The same message again reads it again.
 
 A process that dies between 2 and 4 has told nobody anything: the same message again goes on where it stopped, and if nobody asks
@@ -28,10 +29,11 @@ from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.beginning import Begin, Beginnings, Begun
 from hub.ecerts.evidence.fetching import Fetcher, standing_of
-from hub.ecerts.evidence.following import FollowUps, Settled, relied_on
+from hub.ecerts.evidence.file import EvidenceFile
+from hub.ecerts.evidence.following import FollowUps, Settled, lapsed_documents, relied_on
 from hub.ecerts.evidence.judging import BY_NOTICE, HELD, Got
 from hub.ecerts.evidence.planning import Question, questions
-from hub.ecerts.evidence.views import Answered, EvidenceFile
+from hub.ecerts.evidence.views import Answered
 from hub.ecerts.revocations import store as revocations
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
@@ -40,10 +42,12 @@ from schemas.problems import EVIDENCE_UNKNOWN, ITEM_UNKNOWN, HubProblem
 
 
 @dataclass(frozen=True, slots=True)
-class _Revoked:
-    """Instead of a commit: a notice names some of what the answer would rest on. ``indexes``: of any run of the batch."""
+class _Struck:
+    """Instead of a commit: what the answer may not rest on. ``by_index``: by notices, of any run of the batch, their ids;
+    ``lapsed``: why."""
 
-    indexes: frozenset[str]
+    by_index: Mapping[str, str]
+    lapsed: Mapping[Evidence, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +125,25 @@ class EvidenceService:
             got |= fetched.got
             finish = self._finish_of(file, asked, got, exact=fetched.exact)
             outcome = self._db.submit(self._finish_many, finish).result()
-            if not isinstance(outcome, _Revoked):
+            if not isinstance(outcome, _Struck):
                 return outcome
-            # what is revoked is struck out, and its alternative asked for if there is time
-            rows = finish.ready.file.documents
+            # what is struck out is replaced by its alternative if there is time
+            rows, now = finish.ready.file.documents, self._db.clock()
             got |= {
-                document: Got(Standing.REVOKED, BY_NOTICE, report=one.report, checked_at=one.checked_at, made=one.made)
+                document: Got(
+                    Standing.REVOKED, BY_NOTICE, outcome.by_index[index], report=one.report, checked_at=one.checked_at,
+                    made=one.made,
+                )
                 for document, one in got.items()
-                if rows[document].identifier_index in outcome.indexes
-            }
+                if (index := rows[document].identifier_index or "") in outcome.by_index
+            }  # fmt: skip
+            ids = {one.notice for one in got.values() if one.standing is Standing.REVOKED and one.notice is not None}
+            if ids:
+                with self._db.read() as conn:
+                    file = replace(file, revocations={**file.revocations, **revocations.notices(conn, ids)})
+            for document, word in outcome.lapsed.items():
+                made = got[document].made if document in got else None
+                got[document] = Got(Standing.ASK_THE_PERSON, word, checked_at=now, made=made)
 
     def _finish_of(
         self, file: EvidenceFile, asked: Mapping[Evidence, Question], got: Mapping[Evidence, Got], *, exact: bool
@@ -148,10 +162,17 @@ class EvidenceService:
         questions_ = tuple(asked[document] for document in got)
         return _Finish(file.row, ready, relied_on(rows), questions_, keep, reused, signs, exact)
 
-    def _finish_many(self, tx: Tx, runs: Sequence[_Finish]) -> list[Answered | _Revoked | None]:
+    def _finish_many(self, tx: Tx, runs: Sequence[_Finish]) -> list[Answered | _Struck | None]:
         revocations.lock_shared(tx.conn)
         gone = revocations.revoked(tx.conn, set().union(*(run.relied_on for run in runs)))
-        return [_Revoked(gone) if gone & run.relied_on else self._finish(tx, run) for run in runs]
+        grounds = {basis for run in runs for basis in run.ready.file.grounds.values()}
+        words = self._follow_ups.bases.lapsed(tx.conn, grounds, tx.now, lock=True)
+        answers: list[Answered | _Struck | None] = []
+        for run in runs:
+            lapsed = lapsed_documents(run.ready.file, words) if words else {}
+            struck = lapsed or gone.keys() & run.relied_on
+            answers.append(_Struck(gone, lapsed) if struck else self._finish(tx, run))
+        return answers
 
     def _finish(self, tx: Tx, run: _Finish) -> Answered | None:
         endpoint_health.note(tx, run.signs, self._breaker, self._node)  # whoever's answer stands: the calls were made
@@ -160,8 +181,8 @@ class EvidenceService:
         file, answered = run.ready.file, run.ready.answered
         for values in run.keep:
             store.keep(tx.conn, values)
-        self._follow_ups.note_uses(tx, file, run.asked)
         answer = answered.answer
+        self._follow_ups.note_uses(tx, file, answer, run.asked)
         satisfied = sum(one.satisfied for one in answer.requirements)
         detail = {
             "digest": answered.digest,
@@ -199,7 +220,8 @@ class EvidenceService:
         with self._db.read() as conn:
             row = store.request(conn, request_id)
             rows = store.documents(conn, request_id)
-        return None if row is None else self._views.open(row, rows, self._items.current())
+            file = None if row is None else self._views.open(row, rows, self._items.current())
+            return None if file is None else self._follow_ups.named(conn, file)
 
     def _answer(self, request_id: str) -> Answered:
         file = self._open(request_id)

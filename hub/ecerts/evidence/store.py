@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from hub import tables as t
 from hub.deliveries.model import Target
 from hub.prepared import Prepared, in_list, insert_many, insert_new, listed, replace_many
+from schemas.events import EventType, is_meant
 
 Values = dict[str, object]
 
@@ -350,7 +351,7 @@ def events_endpoint(conn: Connection, endpoint_id: str, system_id: str) -> bool:
     return conn.execute(query).first() is not None
 
 
-def events_subscribers(conn: Connection, system_id: str, event_type: str) -> list[str]:
+def events_subscribers(conn: Connection, system_id: str, event_type: EventType) -> list[str]:
     """The system's own endpoints that asked to be told of events of this type."""
     s, e = t.subscriptions.c, t.endpoints.c
     query = (
@@ -359,12 +360,7 @@ def events_subscribers(conn: Connection, system_id: str, event_type: str) -> lis
         .where(e.system_id == system_id)
         .order_by(s.endpoint_id)
     )
-    wanted = [
-        row.endpoint_id
-        for row in conn.execute(query)
-        if row.event_type == event_type or (row.event_type.endswith("*") and event_type.startswith(row.event_type[:-1]))
-    ]
-    return list(dict.fromkeys(wanted))
+    return list(dict.fromkeys(row.endpoint_id for row in conn.execute(query) if is_meant(row.event_type, event_type)))
 
 
 def add_event(conn: Connection, values: Values) -> None:

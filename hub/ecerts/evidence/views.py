@@ -6,9 +6,8 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Final
 
 from pydantic_core import from_json
@@ -19,14 +18,16 @@ from certs.keys import PrivateKey
 from hub.ecerts.authorizations.bases import Basis
 from hub.ecerts.authorizations.model import BasisKind
 from hub.ecerts.catalogue import Catalogue
-from hub.ecerts.entries import Evidence, Item, Requirement
+from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import judging, store
+from hub.ecerts.evidence.file import EvidenceFile, handed_out
+from hub.ecerts.evidence.gaps import changed_at, requirement_view
 from hub.ecerts.evidence.planning import Grounds, Planner, by_word
+from hub.ecerts.evidence.rests import Opened, rests_on
 from hub.ecerts.evidence.rules import EvidenceRules
-from hub.ecerts.evidence.words import words_of
 from hub.ecerts.notices import ExtensionNotices
 from hub.ecerts.presentations.model import FiledRequest
-from hub.ecerts.solver import WHO_ACTS, Known, Plan, RequirementAnswer, RequirementState, Standing, solve
+from hub.ecerts.solver import Known, RequirementAnswer, RequirementState, Standing
 from hub.vault import Vault
 from hub.working_days import SHANGHAI
 from schemas.evidence import (
@@ -34,16 +35,13 @@ from schemas.evidence import (
     DocumentView,
     EvidenceAnswer,
     EvidenceCaseState,
-    EvidenceRequest,
     FieldsView,
-    MissingView,
     NoticeView,
-    RequirementView,
 )
 
 KEY_ID: Final = "exchange-hub"  # what partners know the hub's http key as
 PREDICATE_TYPE: Final = "evidence-predicate+jws"
-_FINAL_NO: Final = frozenset({Standing.NO_MATCH, Standing.REVOKED, Standing.EXPIRED})
+_FINAL_NO: Final = frozenset({Standing.NO_MATCH, Standing.REVOKED, Standing.EXPIRED, Standing.SUSPENDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +60,6 @@ class Answered:
         return hashlib.sha256(self.body).hexdigest()
 
 
-@dataclass(frozen=True)
-class EvidenceFile:
-    """One request as it stands, opened."""
-
-    row: store.RequestRow
-    request: EvidenceRequest
-    item: Item
-    grounds: Grounds
-    documents: Mapping[Evidence, store.DocumentRow]
-    known: Mapping[Evidence, Known]
-    opened: Mapping[Evidence, judging.Held] = field(default_factory=dict)  # what is sealed in rows, where it is at hand
-
-    @cached_property
-    def plan(self) -> Plan:
-        return solve(self.item.requirements, self.known)
-
-    def with_row(self, row: store.RequestRow) -> EvidenceFile:
-        """The same documents, and so the same plan."""
-        changed = replace(self, row=row)
-        changed.__dict__["plan"] = self.plan
-        return changed
-
-    @property
-    def endpoints(self) -> dict[Evidence, str]:
-        return {document: row.endpoint_id for document, row in self.documents.items() if row.endpoint_id is not None}
-
-
 def request_context(request_id: str) -> str:
     return f"evidence_requests:{request_id}"
 
@@ -98,11 +69,16 @@ def document_context(request_id: str, document: Evidence) -> str:
 
 
 def grounds_to_json(grounds: Grounds) -> str:
-    return json.dumps({str(document): [basis.kind.value, basis.reference] for document, basis in grounds.items()})
+    return json.dumps(
+        {
+            str(document): [one.kind.value, one.reference, *([one.of] if one.of else [])]
+            for document, one in grounds.items()
+        }
+    )
 
 
 def _grounds_from_json(text: str, words: Mapping[str, Evidence]) -> dict[Evidence, Basis]:
-    return {words[word]: Basis(BasisKind(kind), reference) for word, (kind, reference) in json.loads(text).items()}
+    return {words[word]: Basis(BasisKind(kind), *rest) for word, (kind, *rest) in json.loads(text).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +128,7 @@ class Views:
         whole = [one for one in used if one.type in may_leave]
         parts = [one for one in used if one not in whole] if form is AnswerForm.DOCUMENTS else []
         parts = used if form is AnswerForm.FIELDS else parts
+        held = self._held(file, used)
         return EvidenceAnswer(
             id=row.id,
             message_id=row.message_id,
@@ -159,10 +136,12 @@ class Views:
             complete=plan.complete,
             asked_at=row.asked_at,
             answered_at=row.answered_at,
-            requirements=tuple(_requirement(file, one) for one in plan.answers),
+            changed_at=changed_at(file),
+            rests=rests_on(file, held, self.planner.routes),
+            requirements=tuple(requirement_view(file, one) for one in plan.answers),
             notices=self._notices(file, used),
-            documents=self._documents(file, whole) if form is AnswerForm.DOCUMENTS else None,
-            fields=self._fields(file, parts) if form is AnswerForm.FIELDS or parts else None,
+            documents=self._documents(file, whole, held) if form is AnswerForm.DOCUMENTS else None,
+            fields=self._fields(file, parts, held) if form is AnswerForm.FIELDS or parts else None,
             predicate=row.predicate if form is AnswerForm.PREDICATE else None,
         )
 
@@ -174,10 +153,10 @@ class Views:
         )
         return found or None
 
-    def _documents(self, file: EvidenceFile, used: Sequence[Evidence]) -> tuple[DocumentView, ...]:
+    def _documents(self, file: EvidenceFile, used: Sequence[Evidence], held: Opened) -> tuple[DocumentView, ...]:
         found = []
         for document in used:
-            row, answer = file.documents[document], self._open_document(file, document)
+            row, answer = file.documents[document], held[document]
             if not isinstance(answer, EcertDocument) or row.checked_at is None or row.content_sha256 is None:
                 continue  # a record has no file: that it holds is what the requirement says
             found.append(
@@ -195,11 +174,11 @@ class Views:
             )
         return tuple(found)
 
-    def _fields(self, file: EvidenceFile, used: Sequence[Evidence]) -> tuple[FieldsView, ...]:
+    def _fields(self, file: EvidenceFile, used: Sequence[Evidence], held: Opened) -> tuple[FieldsView, ...]:
         allowed = self.rules.purpose[file.row.purpose].fields
         found = []
         for document in used:
-            row, answer = file.documents[document], self._open_document(file, document)
+            row, answer = file.documents[document], held[document]
             if answer is None or row.checked_at is None:
                 continue
             values = judging.fields_of(answer)
@@ -212,9 +191,14 @@ class Views:
                     verified_at=row.checked_at,
                     notice=row.notice,
                     fields=seen,
+                    dates=judging.days_of(seen) or None,
                 )
             )
         return tuple(found)
+
+    def _held(self, file: EvidenceFile, used: Sequence[Evidence]) -> Opened:
+        """What is handed out, each opened once."""
+        return {document: self._open_document(file, document) for document in used}
 
     def _open_document(self, file: EvidenceFile, document: Evidence) -> judging.Held | None:
         sealed = file.documents[document].document_sealed
@@ -235,10 +219,10 @@ class Views:
         used = handed_out(plan)
         notices = self.notices.published(_numbers(file, used))
         ends = [one.deemed_valid_until for one in notices]
-        for document in used:
-            held = self._open_document(file, document)
-            if isinstance(held, EcertDocument) and file.known[document].notice is None:
-                last = judging.end_of(held, judging.fields_of(held))
+        held = self._held(file, used)
+        for document, one in held.items():
+            if isinstance(one, EcertDocument) and file.known[document].notice is None:
+                last = judging.end_of(one, judging.fields_of(one))
                 ends += [last] if last else []
         for day in ends:  # nobody may rely on it longer than on what it rests on
             until = min(until, datetime(day.year, day.month, day.day, 23, 59, 59, tzinfo=SHANGHAI))
@@ -251,6 +235,9 @@ class Views:
             "request": file.row.digest,  # SHA-256 of the message: whom it is about, without saying it
             "case": file.row.case_reference,
             "item": file.row.item_code,
+            "rests": rests_on(file, held, self.planner.routes).model_dump(
+                mode="json", by_alias=True, exclude_none=True
+            ),
             "requirements": {one.name: _yes_or_no(one) for one in plan.answers},
             "holds": {
                 str(document): {"answer": "yes", "type": judging.type_code_of(document.type) or document.type}
@@ -264,64 +251,8 @@ class Views:
         return sign_jws(payload, self.key, "ES256", headers={"kid": KEY_ID, "typ": PREDICATE_TYPE})
 
 
-def handed_out(plan: Plan) -> list[Evidence]:
-    """The documents of requirements that are satisfied; of an alternative that is not whole nothing leaves the hub."""
-    found = (d for one in plan.answers if one.state is RequirementState.SATISFIED for d in one.by)
-    return list(dict.fromkeys(found))
-
-
 def _numbers(file: EvidenceFile, used: Sequence[Evidence]) -> set[str]:
     return {notice for document in used if (notice := file.known[document].notice)}
-
-
-def _requirement(file: EvidenceFile, one: RequirementAnswer) -> RequirementView:
-    rule = next(requirement for requirement in file.item.requirements if requirement.name == one.name)
-    missing: tuple[MissingView, ...] = ()
-    if one.state is not RequirementState.SATISFIED:
-        missing = (
-            _being_asked(file, rule) or tuple(_gap(file, gap.evidence) for gap in one.missing) or _revoked(file, rule)
-        )
-    return RequirementView(
-        name=one.name,
-        title_zh=rule.title_zh,
-        title_en=rule.title_en,
-        required=one.required,
-        satisfied=one.state is RequirementState.SATISFIED,
-        by=tuple(str(document) for document in one.by) if one.state is RequirementState.SATISFIED else (),
-        notices=one.notices,
-        missing=missing,
-    )
-
-
-def _revoked(file: EvidenceFile, rule: Requirement) -> tuple[MissingView, ...]:
-    """What it rested on until a notice came; an alternative that was never asked for is asked for by a new request."""
-    named = dict.fromkeys(document for documents in rule.alternatives for document in sorted(documents))
-    return tuple(_gap(file, one) for one in named if file.known[one].standing is Standing.REVOKED)
-
-
-def _being_asked(file: EvidenceFile, rule: Requirement) -> tuple[MissingView, ...]:
-    """The gaps of an alternative that will be whole if what is being asked for comes; empty if there is none."""
-    for documents in rule.alternatives:
-        rows = {document: file.documents.get(document) for document in sorted(documents)}
-        gaps = [d for d in rows if file.known[d].standing not in (Standing.HELD, Standing.DEEMED_VALID)]
-        if gaps and all((row := rows[document]) is not None and row.followed_up for document in gaps):
-            return tuple(_gap(file, document) for document in gaps)
-    return ()
-
-
-def _gap(file: EvidenceFile, document: Evidence) -> MissingView:
-    known, row = file.known[document], file.documents.get(document)
-    followed_up = row is not None and row.followed_up
-    zh, en = words_of(known.standing, followed_up=followed_up)
-    return MissingView(
-        document=str(document),
-        state=known.standing.value,
-        reason=known.reason,
-        who_acts=WHO_ACTS[known.standing].value,
-        message_zh=zh,
-        message_en=en,
-        followed_up=followed_up,
-    )
 
 
 def _yes_or_no(one: RequirementAnswer) -> str:

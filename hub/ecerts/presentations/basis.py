@@ -13,10 +13,11 @@ from sqlalchemy.engine import Connection
 from adapters.contract import ShownKind
 from hub.db import AuditEntry, Tx
 from hub.ecerts.authorizations import model as m
+from hub.ecerts.authorizations.refusals import basis_refused
 from hub.ecerts.presentations import store
 from hub.ecerts.presentations.model import PREFIX, Presented, State, standing
 from hub.vault import Vault
-from schemas.problems import EVIDENCE_BASIS_REFUSED, HubProblem
+from schemas.problems import HubProblem
 
 
 def is_presentation(reference: str) -> bool:
@@ -89,7 +90,7 @@ def use(
         for row in taken
     ]
     if len(taken) < len(ids) or not all(free):
-        return HubProblem(EVIDENCE_BASIS_REFUSED, "presentation-used")
+        return basis_refused("presentation-used")
     found = []
     for row in taken:
         if row.reference_sealed is None or not store.use(tx.conn, row.id, message_id, tx.now):

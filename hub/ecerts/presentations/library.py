@@ -91,7 +91,9 @@ class Library:
             raise HubProblem(NO_ROUTE, "no-endpoint")
         return found
 
-    def begin(self, run: Run, request: m.PresentationRequest, endpoint: EndpointRow, item_name: str) -> Outcome:
+    def begin(
+        self, run: Run, request: m.PresentationRequest, endpoint: EndpointRow, item_name: str, purpose: str
+    ) -> Outcome:
         """Hand over the code. Once sent and not answered, nobody can say whether the holder was asked."""
         asked = PresentationRequest(
             kind=request.kind,
@@ -101,9 +103,9 @@ class Library:
                 case_id=request.case_reference,
                 item_code=request.wanted.item,
                 item_name=item_name,
-                purpose=request.wanted.purpose,
+                purpose=purpose,
                 system_name=HUB_NAME,
-                legal_basis=f"authorization:{run.presentation_id}",
+                legal_basis=f"持有人出示 {run.presentation_id}",
             ),
         )
 

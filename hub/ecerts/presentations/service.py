@@ -26,6 +26,7 @@ from hub.deliveries.breaker import BreakerPolicy
 from hub.ecerts.authorizations import model as am
 from hub.ecerts.authorizations.bases import Bases
 from hub.ecerts.authorizations.guessing import Guessing
+from hub.ecerts.authorizations.refusals import code_refused
 from hub.ecerts.authorizations.service import KEEP_AFTER
 from hub.ecerts.evidence import store as evidence_store
 from hub.ecerts.evidence.planning import Planner
@@ -95,11 +96,12 @@ class Presentations:
             raise begun
         if begun.owner is not None:
             run = Run(begun.presentation_id, caller.system_id, endpoint.target.id, begun.owner, request.use_seconds)
-            outcome = self.library.begin(run, request, endpoint, self._item_name(request.wanted))
+            purpose = self.rules.purpose[request.wanted.purpose].title_zh
+            outcome = self.library.begin(run, request, endpoint, self._item_name(request.wanted), purpose)
             self.db.submit(self._record_many, outcome).result()
         row = self._row(begun.presentation_id)
         if row.state == State.REFUSED.value:
-            raise HubProblem(p.AUTHORIZATION_CODE_REFUSED, row.reason or "")
+            raise code_refused(row.reason or "")
         return view(row, self.db.clock())
 
     def _endpoint_id(self, wanted: m.Shown) -> str:
@@ -180,7 +182,7 @@ class Presentations:
             wait = 1 if first_ends is None else max(1, round((first_ends - tx.now).total_seconds() + 0.5))
             return HubProblem(p.AUTHORIZATION_THROTTLED, "live-codes", retry_after_s=wait)
         if store.code_is_taken(tx.conn, one.code_hash):
-            return HubProblem(p.AUTHORIZATION_CODE_REFUSED, am.Standing.REDEEMED.value)
+            return code_refused(am.Standing.REDEEMED.value)
         owner, times = new_id("run"), self._times(tx.now, one)
         hashes: store.Values = {"message_hash": one.message_hash, "code_hash": one.code_hash, "begun_at": tx.now}
         if not store.add(tx.conn, {**one.values, **hashes, **times, "owner": owner}):

@@ -24,7 +24,9 @@ _LOCK: Final = 0x7265766F6B65  # "revoke": one number among PostgreSQL's advisor
 _SHARED: Final = Prepared(sa.select(sa.func.pg_advisory_xact_lock_shared(_LOCK)))
 _EXCLUSIVE: Final = sa.select(sa.func.pg_advisory_xact_lock(_LOCK))
 _PART: Final = 200  # values of one IN list
-_REVOKED: Final = in_list(lambda indexes: sa.select(v.c.identifier_index).where(v.c.identifier_index.in_(indexes)))
+_REVOKED: Final = in_list(
+    lambda indexes: sa.select(v.c.identifier_index, v.c.notice_id).where(v.c.identifier_index.in_(indexes))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,15 @@ def lock_exclusive(conn: Connection) -> None:
         conn.execute(_EXCLUSIVE)
 
 
-def revoked(conn: Connection, indexes: Collection[str]) -> frozenset[str]:
-    """Those of ``indexes`` (keyed hashes of identifiers) that a notice names."""
+def revoked(conn: Connection, indexes: Collection[str]) -> dict[str, str]:
+    """Those of ``indexes`` (keyed hashes of identifiers) that a notice names, and which one."""
     wanted = sorted(indexes)
-    found: set[str] = set()
+    found: dict[str, str] = {}
     for start in range(0, len(wanted), _PART):
         part = wanted[start : start + _PART]
-        found |= {index for (index,) in _REVOKED(len(part)).rows(conn, **listed(part))}
-    return frozenset(found)
+        for index, notice_id in _REVOKED(len(part)).rows(conn, **listed(part)):
+            found[index] = notice_id
+    return found
 
 
 def by_message(conn: Connection, system_id: str, message_id: str) -> NoticeRow | None:
@@ -67,6 +70,13 @@ def by_message(conn: Connection, system_id: str, message_id: str) -> NoticeRow |
     query = sa.select(*columns).where(n.c.system_id == system_id, n.c.message_id == message_id)
     row = conn.execute(query).one_or_none()
     return None if row is None else NoticeRow(**row._mapping)
+
+
+def notices(conn: Connection, ids: Collection[str]) -> dict[str, NoticeRow]:
+    """Those of these ids."""
+    columns = [n.c[field.name] for field in fields(NoticeRow)]
+    query = sa.select(*columns).where(n.c.id.in_(sorted(ids)))
+    return {row.id: NoticeRow(**row._mapping) for row in conn.execute(query)}
 
 
 def add_notice(conn: Connection, row: NoticeRow) -> None:

@@ -151,6 +151,16 @@ def test_use_cause_with_an_item_code_keeps_case_code_and_purpose() -> None:
     assert fields["certificateSystemName"] == CAUSE.system_name
 
 
+def test_of_the_words_the_legal_basis_outlasts_what_codes_say_already() -> None:
+    basis = "《中华人民共和国教师法》"
+    cause = CAUSE.model_copy(update={"case_id": "case-1", "item_code": "370105001001", "item_name": "高" * 40,
+                                     "purpose": "教师资格认定", "legal_basis": basis})  # fmt: skip
+    assert (
+        json.loads(mapping.use_cause_to_wire(cause, "公共服务"))["certificateCopyCause"]
+        == f"case-1 教师资格认定 {basis}"
+    )
+
+
 def test_use_cause_that_fits_is_whole() -> None:
     fields = json.loads(mapping.use_cause_to_wire(CAUSE.model_copy(update={"item_code": None}), "公共服务"))
     assert fields == {

@@ -15,6 +15,7 @@ id = "some_registry"
 product = "Some registry"
 product_zh = "某学籍系统"
 protocol = "rest-json"
+services = ["registry"]
 capabilities = ["probe", "deliver", "status"]
 idempotent = false
 status_query = true
@@ -23,6 +24,7 @@ max_concurrency = 8
 encoding = "gb18030"
 service_hours = "07:30-20:00"
 tier = "bronze"
+needed = ["path"]
 [settings]
 path = "where it is"
 [secrets]
@@ -41,6 +43,7 @@ def test_a_good_one(tmp_path: Path) -> None:
     found = load_manifest(written(tmp_path, GOOD))
     assert found.capabilities == {Capability.PROBE, Capability.DELIVER, Capability.STATUS}
     assert found.settings.keys() == {"path", *WIRE_SETTINGS}
+    assert (found.services, found.needed) == ({"registry"}, {"path"})
     assert found.service_hours == "07:30-20:00"
     assert found.path.name == "manifest.toml"
 
@@ -52,6 +55,9 @@ def test_a_good_one(tmp_path: Path) -> None:
         ('id = "some_registry"', "", "id"),
         ("timeout_s = 15", "timeout_s = 0", "timeout_s"),
         ("timeout_s = 15", 'timeout_s = "soon"', "timeout_s"),
+        ('services = ["registry"]', 'services = ["bakery"]', "services"),
+        ('services = ["registry"]', "", "services"),
+        ('needed = ["path"]', 'needed = ["way"]', "way"),
         ("max_concurrency = 8", "max_concurrency = 0", "max_concurrency"),
         ('protocol = "rest-json"', 'protocol = "carrier-pigeon"', "protocol"),
         ('"probe", "deliver", "status"', '"probe", "fly"', "capabilities"),

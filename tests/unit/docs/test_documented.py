@@ -11,11 +11,11 @@ from prometheus_client.core import Metric
 from typer.core import TyperGroup
 
 from hub import tables as t
-from hub.cases.events import EventType
 from hub.cli import COMMANDS, GROUPS, load
 from hub.config import Settings
 from hub.db import Database, Tx
 from hub.health.metrics import Metrics
+from schemas.events import EventType
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"

@@ -12,6 +12,9 @@ from pydantic import ValidationError
 
 from hub.ecerts.authorizations.codes import new_code, read_code
 from hub.ecerts.authorizations.model import MAX_ATTEMPTS, Holder, Scope, Standing, Wanted, outside, standing
+from hub.ecerts.authorizations.words import OUTCOMES
+from hub.ecerts.solver import Standing as Known
+from schemas.problems import EVIDENCE_BASIS_REFUSED
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
 
@@ -82,6 +85,11 @@ def test_what_a_scope_covers(changes: dict[str, Any], system: str, expected: str
 
 def test_a_scope_without_item_or_audience_is_for_any() -> None:
     assert outside(SCOPE.model_copy(update={"item": None, "audience": None}), WANTED, "anybody") is None
+
+
+@pytest.mark.parametrize("word", [*(one.value for one in Known), EVIDENCE_BASIS_REFUSED.code])
+def test_every_outcome_of_a_use_is_told_in_words(word: str) -> None:
+    assert all(OUTCOMES[word])
 
 
 @pytest.mark.parametrize(("code_type", "code"), [

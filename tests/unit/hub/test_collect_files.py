@@ -9,7 +9,8 @@ import json
 import re
 import tomllib
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,12 @@ from openpyxl import Workbook
 from openpyxl.worksheet.formula import ArrayFormula
 
 from certs.report import SubIndication
-from hub.ecerts.collect import cures
+from hub.ecerts.collect import cures, faults, records
+from hub.ecerts.collect.cells import RawRow
 from hub.ecerts.collect.model import CollectionRequest, RowFault
-from hub.ecerts.collect.records import judge
-from hub.ecerts.collect.table import FileUnreadable, RawRow, Table
+from hub.ecerts.collect.records import Judged
+from hub.ecerts.collect.rows import faults_from
+from hub.ecerts.collect.table import FileUnreadable, Table
 from schemas import rules
 from schemas.parsing import parse_json
 from schemas.problems import HubProblem
@@ -66,8 +69,12 @@ def told_in_both_languages(fault: RowFault) -> bool:
     )
 
 
-def places(faults: Iterable[RowFault]) -> list[tuple[int, str, str]]:
-    return [(one.row, one.column, one.rule) for one in faults]
+def judge(row: int, raw: Mapping[str, str], given: Sequence[RowFault] = (), *, told: bool = False) -> Judged:
+    return records.judge(row, raw, given, today=date(2026, 9, 1), told=told)
+
+
+def places(made: Iterable[RowFault]) -> list[tuple[int, str, str]]:
+    return [(one.row, one.column, one.rule) for one in made]
 
 
 def workbook(rows: Iterable[Iterable[object]], *merged: str) -> bytes:
@@ -128,6 +135,8 @@ def test_chinese_headings_and_blank_lines(tmp_path: Path) -> None:
         (codecs.BOM_UTF16_LE + HEAD.encode("utf-16-le"), "encoding", [(1, "", "encoding")]),
         (f"{HEAD}\n{LINE}\n".encode() + b"\xff\xff", "encoding", [(1, "", "encoding")]),
         (f'{HEAD}\n{LINE}\n"a'.encode(), "not-a-table", [(3, "", "not-a-table")]),
+        (HEAD.encode(), "no-rows", [(0, "", "no-rows")]),
+        (f"{HEAD}\n\n{',' * 7}\n ,　\n".encode(), "no-rows", [(0, "", "no-rows")]),
     ],
 )  # fmt: skip
 def test_a_csv_that_is_none(content: bytes, reason: str, told: list[tuple[int, str, str]], tmp_path: Path) -> None:
@@ -163,6 +172,13 @@ def test_cells_of_a_workbook(tmp_path: Path) -> None:
         [], [(3, "number", "formula")], [(4, "holderName", "cell-error")], [(5, "holderCode", "digits-lost")],
         [(6, "number", "formula")],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("blank", [[], [[]], [[""], [" "]]])
+def test_a_workbook_of_headings_only(blank: list[list[str]], tmp_path: Path) -> None:
+    content = workbook([NAMES, *blank])
+    assert unreadable(content, "xlsx", tmp_path).reason == "no-rows"
+    assert unreadable(packed({"rows.xlsx": content, "a.ofd": b""}), "zip", tmp_path).reason == "no-rows"
 
 
 def test_merged_cells_are_told_where_they_hide_a_value(tmp_path: Path) -> None:
@@ -269,7 +285,7 @@ VERDICTS = {
 
 @pytest.mark.parametrize("rule", sorted(WORDS | VERDICTS))
 def test_every_fault_has_a_cure_in_both_languages(rule: str) -> None:
-    assert told_in_both_languages(cures.fault(2, "number", rule))
+    assert told_in_both_languages(faults.fault(2, "number", rule))
 
 
 def refusals() -> set[str]:
@@ -282,23 +298,42 @@ def refusals() -> set[str]:
 
 @pytest.mark.parametrize("word", sorted(refusals() | cures.LIBRARY.keys()))
 def test_every_refusal_of_a_library_has_a_cure_in_both_languages(word: str) -> None:
-    made = cures.refused(7, word)
+    made = faults.refused(7, word)
     assert (made.row, made.rule, made.blocking) == (7, f"library-{word}", True)
     assert told_in_both_languages(made)
 
 
 @pytest.mark.parametrize("rule", rules.RULES.values(), ids=str)
 def test_what_breaks_the_rule_of_its_field_brings_the_rules_cure(rule: rules.Rule) -> None:
-    made = cures.broken(2, "number", rule, blocking=False)
+    made = faults.broken(2, "number", rule, blocking=False)
     assert (made.rule, made.reason_zh, made.cure_zh, made.reason_en, made.cure_en) == (
         rule.code, rule.zh, rule.cure_zh, rule.en, rule.cure_en)  # fmt: skip
+
+
+def test_a_fault_says_the_heading_that_people_know(tmp_path: Path) -> None:
+    """Whoever keeps the table under Chinese headings has never seen ``holderName``."""
+    made = judge(2, dict(zip(NAMES, GOOD, strict=True)) | {"holderName": "", "issuedOn": "2018-6-5"}).faults
+    assert [(one.column, one.column_zh) for one in made] == [("holderName", "持证主体"), ("issuedOn", "证照颁发日期")]
+    error = unreadable("证照类型,证照编号,备注,\n".encode(), "csv", tmp_path)
+    told = {(one.column, one.column_zh) for one in error.faults}
+    assert told >= {("holderName", "持证主体"), ("issuerCode", "证照颁发机构代码")}
+    _, table = read(f"{HEAD},备注\n{LINE}\n".encode(), "csv", tmp_path)
+    assert [(one.column, one.column_zh) for one in table.faults] == [("备注", None)]
+
+
+def test_a_fault_kept_before_its_heading_was_told_is_read() -> None:
+    kept = json.dumps(
+        [{"column": "number", "rule": "missing", "blocking": True, "reasonZh": "未填写", "reasonEn": "is empty"}]
+    )
+    (fault,) = faults_from(7, kept)
+    assert (fault.row, fault.column, fault.column_zh) == (7, "number", None)
 
 
 def test_no_fault_of_collecting_is_made_without_a_cure() -> None:
     """Faults are made in one place, from words that have their texts there; a word that has none is refused at once."""
     folder = Path(cures.__file__).parent
     sources = {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.py")}
-    assert [path.name for path, text in sources.items() if re.search(r"(?<!class )RowFault\(", text)] == ["cures.py"]
+    assert [path.name for path, text in sources.items() if re.search(r"(?<!class )RowFault\(", text)] == ["faults.py"]
     place = {"fault": 2, "cells.fault": 1, "FileUnreadable": 0, "Opinion": 0}  # of the word among the arguments
     calls = [node for text in sources.values() for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
     arguments = [call.args[at] for call in calls if (at := place.get(ast.unparse(call.func), 9)) < len(call.args)]
@@ -306,7 +341,7 @@ def test_no_fault_of_collecting_is_made_without_a_cure() -> None:
     assert len(named) > 20
     assert named <= WORDS
     with pytest.raises(KeyError):
-        cures.fault(2, "number", "no-such-word")
+        faults.fault(2, "number", "no-such-word")
 
 
 @pytest.mark.parametrize("text", ["2018-6-5", "2018-02-30", "2018-W01-1", "20180605", "2018-06-05 "])
@@ -341,6 +376,30 @@ def test_a_message_with_one_certificate_is_told_what_to_mend(
 def test_a_file_is_base64_with_or_without_line_breaks(text: str) -> None:
     message = {"messageId": "m-1", "region": "370102", "values": {}, "file": text}
     assert parse_json(CollectionRequest, json.dumps(message).encode()).file == b"PK\x03\x04"
+
+
+@pytest.mark.parametrize(
+    ("dates", "told"),
+    [
+        ({"validFrom": "2020-01-01", "validUntil": "2019-12-31"}, [(2, "validUntil", "validity-reversed")]),
+        ({"validFrom": "2020-01-01", "validUntil": "2020-01-01"}, []),
+        ({"validFrom": "2020-01-01", "validUntil": "长期"}, []),
+        ({"validUntil": "2019-12-31"}, []),
+        ({"issuedOn": "2026-09-01"}, []),
+        ({"issuedOn": "2026-09-02"}, [(2, "issuedOn", "issued-in-future")]),
+        ({"validFrom": "2020-1-1", "validUntil": "2019-12-31"}, [(2, "validFrom", "date-format")]),
+        ({"validFrom": "2020-01-01", "validUntil": "2019-13-45"}, [(2, "validUntil", "date-format")]),
+    ],
+)
+def test_days_that_do_not_fit_together_are_told_and_kept(
+    dates: dict[str, str], told: list[tuple[int, str, str]]
+) -> None:
+    made = judge(2, {**dict(zip(NAMES, GOOD, strict=True)), **dates})
+    assert places(made.faults) == told
+    assert not any(one.blocking for one in made.faults)
+    assert all(map(told_in_both_languages, made.faults))
+    assert made.metadata is not None
+    assert {**made.metadata.model_dump(by_alias=True), **dates} == made.metadata.model_dump(by_alias=True)
 
 
 def test_every_cell_that_is_wrong_is_told_with_its_cure() -> None:

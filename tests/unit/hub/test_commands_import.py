@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
@@ -46,4 +47,4 @@ def test_what_is_listed_is_there(name: str) -> None:
 def test_the_list_says_what_the_command_says(name: str) -> None:
     function = load(name).callback
     assert function is not None
-    assert COMMANDS[name] == (function.__doc__ or "").strip()
+    assert COMMANDS[name] == inspect.cleandoc(function.__doc__ or "")

@@ -10,9 +10,8 @@ import pytest
 
 from adapters.contract.questions import ShownKind
 from hub.access.operators import Role
-from hub.cases.events import EventType
 from hub.console.entries.lists import LISTINGS
-from hub.console.rendering import age, local_address
+from hub.console.rendering import _outcome, age, local_address
 from hub.console.texts import TEXTS
 from hub.console.words import WORDS, said, word
 from hub.deliveries.breaker import Breaker
@@ -24,6 +23,7 @@ from hub.ecerts.entries import Channel, Level, LimitUnit
 from hub.ecerts.presentations.model import State as PresentationState
 from hub.ecerts.solver import Standing
 from hub.health.overview import URGENCY, EndpointState
+from schemas.events import EventType
 from schemas.evidence import EvidenceCaseState
 from schemas.problems import KINDS
 from schemas.transfers import CaseState, EvidenceState, StepState
@@ -84,8 +84,14 @@ def test_every_listing_has_its_words() -> None:
     assert set(LISTINGS) == set(WORDS["listing"])
     shown = {column for listing in LISTINGS.values() for column in (*listing.columns, *listing.more)}
     assert shown <= set(WORDS["column"])
-    states = [*BatchState, *RowState, *Standing, *PresentationState, *EvidenceCaseState, *CodeState]
+    states = [*BatchState, *RowState, *PresentationState, *EvidenceCaseState, *CodeState]
     assert {state.value for state in states} <= set(WORDS["entry-state"])
+    assert {standing.value for standing in Standing} == set(WORDS["standing"])
+
+
+def test_a_suspended_certificate_is_not_told_as_a_suspended_delivery() -> None:
+    assert _outcome("evidence.follow-up", "suspended", "zh") == ("已暂停效力", False)
+    assert _outcome("delivery.attempt", "suspended", "zh")[0] != "已暂停效力"
 
 
 def test_what_an_entry_can_say_has_its_words() -> None:

@@ -23,7 +23,7 @@ from adapters.contract import (
 from certs.ofd.metadata import read_ecert_fields
 from hub.ecerts.check import EcertChecker, opened
 from hub.ecerts.entries import RECORDS, Role
-from hub.ecerts.evidence.judging import Judge, end_of, fields_of, from_bytes, same_certificate, to_bytes
+from hub.ecerts.evidence.judging import Judge, days_of, end_of, fields_of, from_bytes, same_certificate, to_bytes
 from hub.ecerts.evidence.rules import EvidenceRules, load_rules
 from hub.ecerts.solver import Standing
 from schemas.ecert_types import ecert_types
@@ -71,6 +71,18 @@ def test_the_end_of_validity_is_read_in_every_form(text: str, end: date | None) 
     metadata = EcertMetadata(type_code="x", valid_until=text)
     document = EcertDocument(content=b"", media_type="application/ofd", metadata=metadata, status=EcertStatus.VALID)
     assert end_of(document, fields_of(document)) == end
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2020-1-20", date(2020, 1, 20)), ("2021-01-12", date(2021, 1, 12)), ("20210112", date(2021, 1, 12)),
+        ("2021年1月12日", date(2021, 1, 12)), ("2021/1/2", date(2021, 1, 2)), (" 2021.1.2 ", date(2021, 1, 2)),
+        ("2020111", None), ("2021-02-30", None), ("长期", None), ("", None), ("0000-00-00", None),
+    ],
+)  # fmt: skip
+def test_a_date_is_normalised_where_it_can_be_read_in_one_way_only(text: str, day: date | None) -> None:
+    assert days_of({"issued_on": text, "number": "20210112"}) == ({"issued_on": day} if day else {})
 
 
 def test_an_archive_that_hangs_at_the_end_of_another_document_is_not_read() -> None:

@@ -165,7 +165,7 @@ def test_a_notice_appears_in_the_answer_that_rests_on_it_and_a_valid_document_is
 @pytest.mark.parametrize(("standing", "who"), [
     (Standing.NO_MATCH, WhoActs.APPLICANT), (Standing.ASK_THE_PERSON, WhoActs.APPLICANT),
     (Standing.PENDING, WhoActs.PEER), (Standing.UNREACHABLE, WhoActs.PEER), (Standing.REVOKED, WhoActs.APPLICANT),
-    (Standing.EXPIRED, WhoActs.APPLICANT), (Standing.NOT_VERIFIED, WhoActs.PEER),
+    (Standing.EXPIRED, WhoActs.APPLICANT), (Standing.SUSPENDED, WhoActs.APPLICANT), (Standing.NOT_VERIFIED, WhoActs.PEER),
 ])  # fmt: skip
 def test_why_not_and_who_must_act(standing: Standing, who: WhoActs) -> None:
     plan = solve([requirement("identity", "id-card")], {Evidence("id-card"): Known(standing, reason="a-word")})

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from adapters.population import family
 from hub.intake.cursors import Cursors
 from hub.intake.limits import MAX_BUCKETS, RateLimiter
 from hub.intake.openapi import EXAMPLE_DECISION, EXAMPLE_TRANSFER, EXAMPLE_WITHDRAWAL, WithdrawalBody
@@ -93,6 +94,15 @@ def test_the_examples_of_the_description_are_valid() -> None:
         (TransferRequest, EXAMPLE_TRANSFER), (WithdrawalBody, EXAMPLE_WITHDRAWAL), (Decision, EXAMPLE_DECISION),
     ):  # fmt: skip
         parse_json(model, json.dumps(example).encode())
+
+
+def test_the_example_is_a_transfer_that_the_simulators_complete() -> None:
+    """docs/how-to/connect-a-system.md sees it through: a student whom the simulated registry lets go."""
+    known, example = family("370102", 0), parse_json(TransferRequest, json.dumps(EXAMPLE_TRANSFER).encode())
+    assert known.why_not is None
+    assert example.student == known.student.model_copy(update={"household_region": None})
+    assert example.guardian == known.guardian.model_copy(update={"phone": None})
+    assert example.releasing == known.school.placement(known.grade)
 
 
 def test_a_message_has_one_digest_on_both_wires_and_whatever_its_spelling() -> None:

@@ -16,7 +16,7 @@ from hub.ecerts.collect.ending import REPAIR
 from hub.ecerts.collect.model import BatchState, DifferenceKind, RowState
 from hub.ecerts.collect.reconciling import store as found
 from hub.ecerts.collect.records import Record
-from hub.ecerts.collect.rows import open_record, record_context
+from hub.ecerts.collect.rows import open_record, record_context, seal_identifier
 from hub.ids import new_id
 from hub.vault import Vault
 
@@ -95,7 +95,9 @@ def _hand_in(tx: Tx, vault: Vault, endpoint_id: str, system_id: str, records: li
         [
             {"batch_id": batch_id, "row": number, "state": RowState.WAITING.value, "endpoint_id": endpoint_id,
              "system_id": system_id, "came_at": tx.now, "due_at": None, "identifier_index": index, "faults": None,
-             "record_sealed": vault.seal(record.model_dump_json().encode(), record_context(batch_id, number))}
+             "record_sealed": vault.seal(record.model_dump_json().encode(), record_context(batch_id, number)),
+             "identifier_sealed": seal_identifier(vault, batch_id, number, record.ecert.metadata if record.ecert else None),
+             "assigned": not record.raw.get("identifier")}
             for number, (index, record) in enumerate(records, 1)
         ],
     )  # fmt: skip
