@@ -8,6 +8,7 @@ families (and organisations), those with these numbers (``index % 50``) are not 
 41  **altered**: one digit in a file that the seal covers was changed after sealing
 42  the file is somebody else's, though rightly sealed
 43  revoked      44  expired (in 2022)      45  restricted      46  not found
+47  good, and **low**: a diploma of senior high (普通高中), Putonghua 三级甲等
 48  suspended    49  not yet activated
 ==  ==============================================================================
 
@@ -33,6 +34,10 @@ from schemas.regions import REGIONS
 from schemas.rules import FieldError
 
 PERSON, ORGANISATION = "111", "001"
+
+
+_LOW: Final = 47
+_LOW_FIELDS: Final = {"KZ_XL": "普通高中", "KZ_DJ": "三级甲等"}
 
 
 class State(StrEnum):
@@ -111,7 +116,7 @@ _FORMS: Final[Mapping[str, _Form]] = {
     "teacher-qualification": _Form("教育局", "201837{region_3}11{index:06d}", fields={"KZ_RJXK": "语文"}),
     "putonghua-level": _Form("语言文字工作委员会", "37{region_3}{index:08d}", fields={"KZ_DJ": "二级甲等"}),
     "private-school-licence": _Form("教育局", "137{region_3}0{index:08d}", 10, ORGANISATION),
-    "diploma": _Form("教育局", "{region}2015{index:08d}", fields={"KZ_XL": "普通高中"}),
+    "diploma": _Form("教育局", "{region}2015{index:08d}", fields={"KZ_XL": "本科"}),
     "degree": _Form("教育局", "{region}4{index:09d}", fields={"KZ_XW": "教育学学士"}),
     "course-completion": _Form("教育局", "{region}6{index:09d}", fields={"KZ_KC": "示例课程"}),
 }  # fmt: skip
@@ -176,6 +181,9 @@ class Holdings:
             "index": holder.index,
         }
         issuer_code = _office_code(holder.region, form.office)
+        fields = dict(form.fields or {})
+        if holder.index % 50 == _LOW:
+            fields |= {name: low for name, low in _LOW_FIELDS.items() if name in fields}
         # real feeds write dates in several ways; what the interface says and what stands in the file agree all the same
         year, day = 2015 + 4 * version + holder.index % 3, 1 + holder.index % 28
         until = 2022 if state is State.EXPIRED else year + form.years if form.years else None
@@ -193,7 +201,7 @@ class Holdings:
             issued_on=f"{year}-1-{day}" if holder.index % 3 == 1 else f"{year}-01-{day:02d}",
             valid_from=f"{year}-01-{day:02d}",
             valid_until=f"{until}-01-{day:02d}" if until else None,
-            extra={name: text.format_map(words) for name, text in (form.fields or {}).items()},
+            extra={name: text.format_map(words) for name, text in fields.items()},
         )
         return Holding(holder, kind, version, metadata, state)
 

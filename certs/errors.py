@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.told import Told
+from schemas.told import Said, Told, both
 
 
 class CertsError(Exception):
@@ -32,12 +32,13 @@ class DecryptionFailed(CertsError):
 class MessageRefused(CertsError):
     """A message signature (XML, WS-Security, HTTP) is missing, malformed, stale, or does not hold.
 
-    ``reason`` is one of the stable words listed in docs/protocol; ``detail`` names the element or header.
+    ``reason`` is one of the stable words listed in docs/protocol; ``detail`` names the element or header, or says
+    what is wrong in Chinese and English (``zh``, ``en``).
     """
 
     code = "message-refused"
 
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
+    def __init__(self, reason: str, detail: Said = "") -> None:
+        self.zh, self.en = both(detail)
+        super().__init__(f"{reason}: {self.en}" if self.en else reason)
         self.reason = reason
-        self.detail = detail

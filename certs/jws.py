@@ -149,9 +149,13 @@ def _parsed(token: str, payload: bytes | None) -> tuple[CompactSignature, str]:
         raise MessageRefused("jws-malformed", type(error).__name__) from error
     name = header["alg"]
     if not isinstance(name, str) or name not in ALGORITHMS:
-        raise MessageRefused("algorithm-unsupported", "use one of " + ", ".join(ALGORITHMS))
+        raise MessageRefused(
+            "algorithm-unsupported", ("请用 " + "、".join(ALGORITHMS), "use one of " + ", ".join(ALGORITHMS))
+        )
     if payload is not None and token.split(".")[1] != "" and parsed.payload != payload:
-        raise MessageRefused("jws-malformed", "a payload inside that is not the one that was given")
+        raise MessageRefused(
+            "jws-malformed", ("内含的载荷与另行给出的不同", "a payload inside that is not the one that was given")
+        )
     return parsed, name
 
 
@@ -162,7 +166,7 @@ def _payload(parsed: CompactSignature, payload: bytes | None) -> bytes:
 def _holds(parsed: CompactSignature, name: str, key: PublicKey) -> bool:
     algorithm = ALGORITHMS[name]
     if not key.fits(algorithm):
-        raise MessageRefused("algorithm-mismatch", f"{name} does not fit the key")
+        raise MessageRefused("algorithm-mismatch", (f"{name} 与密钥不符", f"{name} does not fit the key"))
     signed = parsed.segments["header"] + b"." + parsed.segments["payload"]
     try:
         return key.verify(algorithm, signed, urlsafe_b64decode(parsed.segments["signature"]), raw=True)

@@ -30,6 +30,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "checked": ("检查项", "checked"),
     "finding": ("说明", "finding"),
     "clause": ("依据", "clause"),
+    "note": ("提示", "note"),
 }
 AXES: Final[dict[Axis, tuple[str, str]]] = {
     Axis.FORMAT: ("格式", "format"),
@@ -42,6 +43,7 @@ AXES: Final[dict[Axis, tuple[str, str]]] = {
     Axis.VALIDITY: ("有效期", "validity"),
     Axis.TIMESTAMP: ("时间戳", "timestamp"),
     Axis.POLICY: ("策略", "policy"),
+    Axis.STATUS: ("证照状态", "status"),
 }
 # Whose certificate a finding on a path is about, where one signature has two.
 _WHOSE: Final = {"seal": ("签章人", "signer"), "seal-maker": ("制章人", "seal maker")}
@@ -78,6 +80,10 @@ def report_to_json(report: Report) -> dict[str, object]:
             }
             for f in report.findings
         ],
+        "notes": [
+            {"code": n.code, "detail_zh": n.detail_zh, "detail_en": n.detail_en, "data": dict(n.data)}
+            for n in report.notes
+        ],
     }
 
 
@@ -107,6 +113,7 @@ def report_to_text(report: Report, *, language: str = "zh") -> str:
         for finding in findings:
             axis = _axis(finding, language)
             lines.append(f"  {_MARKS[finding.indication]} {axis}: {_detail(finding, language)} [{finding.clause}]")
+    lines.extend(f"{say('note')}: {note}" for note in _notes(report, language))
     return "\n".join(lines)
 
 
@@ -136,6 +143,7 @@ def report_to_html(report: Report, *, language: str = "zh") -> str:
             row = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
             parts.append(f'<tr class="{finding.indication.value.lower()}">{row}</tr>')
         parts.append("</tbody></table>")
+    parts.extend(f'<p class="note">{escape(say("note"))}: {escape(note)}</p>' for note in _notes(report, language))
     parts.append("</section>")
     return "".join(parts)
 
@@ -176,6 +184,10 @@ def _signer_rows(signer: Signer, language: str) -> list[tuple[str, str]]:
         (say("seal"), " ".join(part for part in (signer.seal_name, signer.seal_id) if part)),
     ]
     return [(label, value) for label, value in rows if value]
+
+
+def _notes(report: Report, language: str) -> list[str]:
+    return [note.detail_en if language == "en" else note.detail_zh for note in report.notes]
 
 
 def _grouped(report: Report, language: str) -> list[tuple[str, Sequence[Finding]]]:

@@ -63,6 +63,9 @@ class Axis(StrEnum):
     VALIDITY = "validity"  # times: certificates and seal at the time of signing
     TIMESTAMP = "timestamp"
     POLICY = "policy"
+    STATUS = (
+        "status"  # whether a certificate still holds by notices of its issuer; judged by whoever has them (the hub)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,16 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What the reader should know and what decides nothing: a stable word, texts for people, data for programs."""
+
+    code: str
+    detail_zh: str
+    detail_en: str
+    data: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The whole answer. ``format`` is for example ``ofd``; ``digest_sha256`` is of the bytes that were verified."""
 
@@ -108,6 +121,7 @@ class Report:
     policy: str
     findings: tuple[Finding, ...]
     signers: tuple[Signer, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @classmethod
     def of(

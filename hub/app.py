@@ -48,6 +48,7 @@ from hub.ecerts.evidence.assembly import EvidenceParts, evidence_parts
 from hub.ecerts.evidence.revoking import Revocations
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.logins.service import Logins
+from hub.ecerts.revocations.status import notices_of
 from hub.ecerts.trust import TrustFolder
 from hub.ecerts.verifier import Verifier
 from hub.health.metrics import Metrics
@@ -162,7 +163,7 @@ class Hub:
         )
         cursors = Cursors(self.vault.session_key)
         self.app.include_router(ecert_router(gate, self.items, self.authorizations, self.logins, cursors))
-        verifier = Verifier(cases.trust, settings.policy)
+        verifier = Verifier(cases.trust, settings.policy, notices_of(self.db, self.vault))
         largest = settings.max_document_mb * 2**20
         self.app.include_router(verifications.create_router(gate, self.db, verifier, max_document=largest))
         console = Console(
@@ -173,7 +174,8 @@ class Hub:
         self.app.include_router(differences_router(console, self.db, self.reconciler))
         self.app.include_router(verify_router(console, self.db, verifier, max_document=largest))
         self.app.mount("/console/static", static_files())
-        self.app.add_api_route("/", _to_console, include_in_schema=False)
+        for typed in ("/", "/console/"):
+            self.app.add_api_route(typed, _to_console, include_in_schema=False)
 
     def start(self) -> None:
         """Begin to deliver, to probe and to keep house, as the role says."""

@@ -36,8 +36,8 @@ COMMANDS = {  # files whose function of the same name is the command
     "Run the hub as the settings say (docs/operations/settings.md).",
     "demo": "在本机启动全部演示, 运行场景并显示结果; 有终端时保持运行, 直至 Ctrl-C。\n"
     "Start everything on loopback, run the scenario, show what came of it; with a terminal, stay up until Ctrl-C.",
-    "verify": "验证文件。全部通过为 0, 任一不通过为 1, 否则为 2 (无法判定); 未能验证为 3。\n"
-    "Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE); 3 if it could not be done.",
+    "verify": "验证文件。全部通过为 0, 任一不通过为 1, 否则为 2 (无法判定); 未能验证为 3。不查吊销、注销通知。\n"
+    "Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE); 3 if it could not be done. Knows no notices.",
     "backup": "备份数据库 (SQLite) 和状态目录, 枢纽可继续运行; 静态加密密钥 vault.key 不在其中, 须另行保管。\n"
     "Copy the database (SQLite) and the state folder beside a running hub; not vault.key, which is kept apart.",
     "health": "本机枢纽可接收报文则退出码为 0, 否则为 1。\nExit 0 if the hub on this machine takes messages, 1 if not.",

@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from schemas.rules import FieldError, Rule
+from schemas.rules import FieldError, Rule, Step
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 
 
 def _rule(zh: str, cure_zh: str, en: str, cure_en: str) -> Rule:
-    return Rule("setting", False, zh, en, cure_zh, cure_en)
+    return Rule("setting", Step.MEANING, zh, en, cure_zh, cure_en)
 
 
 _ADDRESS: Final = _rule("不是地址", "写作 https://主机:端口", "is no address", "write https://host:port")

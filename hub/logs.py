@@ -18,10 +18,15 @@ from hub.config import Settings
 
 # 17 digits or more, and the X that may follow: a resident ID number, alone or inside a 学籍号 or a longer text. Nothing that the
 # hub logs for its own use (times, counts, ids, digests) has so long a run of digits, and a digest that has is no loss.
-_ID_NUMBER = re.compile(r"\d{17,}[Xx]?")
-_IN_JSON = re.compile(r"\\\\|\\u[0-9a-f]{4}|(\d{17,}[Xx]?)")
+# People write gaps into such numbers, and full-width digits. A mobile number is masked where it stands alone, not inside an id.
+_NUMBER = (
+    r"\d(?:[ \u3000\-－]{0,3}\d){16,}(?:[ \-]?[Xx])?"
+    r"|(?<![0-9A-Za-z._])[1１][3-9３-９]\d[ \-]?\d{4}[ \-]?\d{4}(?![0-9A-Za-z]|\.\d)"
+)
+_ID_NUMBER = re.compile(_NUMBER)
+_IN_JSON = re.compile(rf"\\\\|\\u[0-9a-f]{{4}}|({_NUMBER})")
 MASK = "******"
-_SHORT = 10**16  # a longer number is written as a text, so that the line is still JSON when it is masked
+_SHORT = 10**10  # a longer number is written as a text, so that the line is still JSON when it is masked
 
 
 def mask(text: str) -> str:
@@ -53,9 +58,18 @@ def name_exception(_logger: WrappedLogger, _method: str, event: EventDict) -> Ev
 
 
 def long_numbers_as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {
-        key: str(value) if isinstance(value, int) and abs(value) >= _SHORT else value for key, value in event.items()
-    }
+    return {key: _as_text(value) for key, value in event.items()}
+
+
+def _as_text(value: object) -> object:
+    match value:
+        case int() if abs(value) >= _SHORT:
+            return str(value)
+        case dict():
+            return {key: _as_text(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_as_text(one) for one in value]
+    return value
 
 
 def _told(error: BaseException) -> dict[str, object]:

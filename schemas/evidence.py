@@ -64,7 +64,7 @@ class HolderKind(StrEnum):
     ORGANISATION = "organisation"
 
 
-class Holder(Canonical):
+class EvidenceHolder(Canonical):
     """Whose evidence is asked for. ``basis``: of this holder, where it is another than the message's."""
 
     kind: HolderKind = HolderKind.PERSON
@@ -104,8 +104,8 @@ class EvidenceRequest(Canonical):
     message_id: MessageId
     item_code: CatalogueCode
     region: RegionCode
-    subject: Holder | None = None  # may be left out with an authorization: the hub knows whose it is
-    others: Annotated[tuple[Holder, ...], Field(max_length=MAX_OTHERS)] = ()  # guardian, organisation
+    subject: EvidenceHolder | None = None  # may be left out with an authorization: the hub knows whose it is
+    others: Annotated[tuple[EvidenceHolder, ...], Field(max_length=MAX_OTHERS)] = ()  # guardian, organisation
     case_reference: CaseReference
     purpose: Word
     basis: Basis
@@ -123,7 +123,7 @@ class EvidenceRequest(Canonical):
         return self
 
     @property
-    def holders(self) -> tuple[Holder, ...]:
+    def holders(self) -> tuple[EvidenceHolder, ...]:
         """The subject, if it is named, and the others."""
         return self.others if self.subject is None else (self.subject, *self.others)
 

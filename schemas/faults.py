@@ -43,7 +43,7 @@ class ExchangeFault(Canonical):
             title=kind.title_zh if chinese else kind.title_en,
             who=problem.who,
             retryable=kind.retryable,
-            detail=problem.detail or None,
+            detail=(problem.detail_zh if chinese else problem.detail_en) or None,
             cure=kind.cure_zh if chinese else kind.cure_en,
             problem_id=problem_id,
             retry_after_seconds=problem.retry_after_s,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -22,7 +22,11 @@ from schemas.rules import SHAPES, FieldError, Rule
 M = TypeVar("M", bound=BaseModel)
 
 MAX_FAULTS: Final = 50  # more would help nobody
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_PLACE: Final = re.compile(r"at line (\d+) column (\d+)")
+_NAME: Final = re.compile(
+    r"(?!\w{0,40}[0-9]{6})[A-Za-z_][A-Za-z0-9_]{0,39}"
+)  # with six digits it may be a number of somebody
+_CONSTANT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
 _PATTERNS: Final = {shape.anchored: shape for shape in SHAPES.values()}
 _RULE_BY_TYPE: Final = {
     "missing": rules.MISSING,
@@ -51,21 +55,26 @@ DEFAULT_JSON_LIMITS: Final = JsonLimits()
 def parse_json(model: type[M], data: bytes, *, limits: JsonLimits = DEFAULT_JSON_LIMITS) -> M:
     """``data`` as a ``model``; raises HubProblem: message-too-large, message-unreadable or message-invalid with faults."""
     if len(data) > limits.max_bytes:
-        raise HubProblem(problems.MESSAGE_TOO_LARGE, f"{len(data)} bytes, at most {limits.max_bytes}")
+        raise HubProblem(
+            problems.MESSAGE_TOO_LARGE,
+            said=(f"{len(data)} 字节, 至多 {limits.max_bytes} 字节", f"{len(data)} bytes, at most {limits.max_bytes}"),
+        )
     text = _decode(data)
     _check_structure(text, limits)
     try:
         return model.model_validate_json(text, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         details = _details(error)
-        if any(detail["type"] == "json_invalid" for detail in details):  # what json.loads lets pass: lone surrogates
-            raise HubProblem(problems.MESSAGE_UNREADABLE, "not valid JSON") from None
+        for detail in details:
+            if detail["type"] == "json_invalid":  # what json.loads lets pass: lone surrogates
+                raise _refused_by_pydantic(str(detail["ctx"]["error"])) from None
         raise invalid(faults_of(details)) from None
 
 
 def invalid(faults: Sequence[FieldFault]) -> HubProblem:
     """The refusal of a message that can be read but breaks the schema."""
-    return HubProblem(problems.MESSAGE_INVALID, f"{len(faults)} fault(s)", faults=faults[:MAX_FAULTS])
+    said = (f"{len(faults)} 处差错", f"{len(faults)} fault(s)")
+    return HubProblem(problems.MESSAGE_INVALID, said=said, faults=faults[:MAX_FAULTS])
 
 
 def validation_faults(error: ValidationError) -> tuple[FieldFault, ...]:
@@ -133,47 +142,70 @@ def _pointer(parts: Sequence[str]) -> str:
 # --- the text itself ------------------------------------------------------------------------------------------------------
 
 
-class _Unusable(Exception):
-    """Raised inside json's hooks, which know no place; caught below."""
+class _Doubled(Exception):
+    """Raised inside json's hook, which knows no place; caught below."""
 
-    def __init__(self, rule: Rule, name: str) -> None:
-        super().__init__(rule.code)
-        self.rule = rule
+    def __init__(self, name: str) -> None:
+        super().__init__()
         self.name = name
+
+
+class _Constant(Exception):
+    """NaN or an Infinity, which Python's json takes."""
 
 
 def _decode(data: bytes) -> str:
     try:
+        if not json.detect_encoding(data).startswith("utf-8"):
+            raise _unreadable(rules.ENCODING, 1, 1)
         return data.decode("utf-8-sig")  # RFC 8259, 8.1: a byte order mark may be ignored
     except UnicodeDecodeError as error:
-        raise HubProblem(problems.MESSAGE_UNREADABLE, f"not UTF-8 at byte {error.start + 1}") from None
+        lines = error.object[: error.start].decode().split("\n")
+        raise _unreadable(rules.ENCODING, len(lines), len(lines[-1]) + 1) from None
+
+
+def _unreadable(rule: Rule, line: int, column: int, *, note: tuple[str, str] = ("", "")) -> HubProblem:
+    said = (f"第 {line} 行第 {column} 列{rule.zh}", f"{rule.en} at line {line} column {column}")
+    where = replace(fault("", rule, note=note), line=line, column=column)
+    return HubProblem(problems.MESSAGE_UNREADABLE, said=said, faults=[where])
+
+
+def _refused_by_pydantic(text: str) -> HubProblem:
+    """``text`` is jiter's own and quotes nothing: what is wrong and its place."""
+    place = _PLACE.search(text)
+    line, column = (int(place[1]), int(place[2])) if place else (1, 1)
+    if "hex escape" in text:
+        note = ("\\u 转义的代理项须成对", "surrogates in \\u escapes go in pairs")
+        return _unreadable(rules.ENCODING, line, column, note=note)
+    return _unreadable(rules.JSON_MALFORMED, line, column)
 
 
 def _check_structure(text: str, limits: JsonLimits) -> None:
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=len, parse_float=len)
     except json.JSONDecodeError as error:
-        where = FieldFault(
-            "",
-            "不是有效的 JSON",
-            "not valid JSON",
-            error.lineno,
-            error.colno,
-            "检查该处的语法",
-            "check the syntax there",
-        )
-        detail = f"not valid JSON at line {error.lineno} column {error.colno}"
-        raise HubProblem(problems.MESSAGE_UNREADABLE, detail, faults=[where]) from None
+        raise _unreadable(rules.JSON_MALFORMED, error.lineno, error.colno) from None
     except RecursionError:
         raise _too_deep(limits) from None
-    except _Unusable as error:
-        raise invalid([fault(f"/{safe_name(error.name)}", error.rule)]) from None
+    except _Doubled as error:
+        raise invalid([fault(f"/{safe_name(error.name)}", rules.DUPLICATE_FIELD)]) from None
+    except _Constant:
+        raise invalid([_constant(text)]) from None
     if _depth_exceeds(value, limits.max_depth):
         raise _too_deep(limits)
 
 
+def _constant(text: str) -> FieldFault:
+    """The first one outside a string: up to it the text is JSON."""
+    start = next(found.start() for found in _CONSTANT.finditer(text) if found[1])
+    note = ("NaN、Infinity 不是 JSON 的数", "NaN and Infinity are no numbers of JSON")
+    line, column = text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+    return replace(fault("", rules.WRONG_TYPE, note=note), line=line, column=column)
+
+
 def _too_deep(limits: JsonLimits) -> HubProblem:
-    return HubProblem(problems.MESSAGE_TOO_LARGE, f"nested deeper than {limits.max_depth} levels")
+    said = (f"嵌套超过 {limits.max_depth} 层", f"nested deeper than {limits.max_depth} levels")
+    return HubProblem(problems.MESSAGE_TOO_LARGE, said=said)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -182,13 +214,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise _Unusable(rules.DUPLICATE_FIELD, name)
+                raise _Doubled(name)
             seen.add(name)
     return value
 
 
 def _no_constant(_: str) -> NoReturn:
-    raise _Unusable(rules.WRONG_TYPE, "?")
+    raise _Constant
 
 
 def _depth_exceeds(value: object, limit: int) -> bool:

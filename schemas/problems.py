@@ -39,8 +39,8 @@ class ProblemKind:
 class FieldFault:
     """One fault in a message: where it is, what is wrong, and the cure.
 
-    ``path`` is the XPath by local names (SOAP) or a JSON pointer (REST); ``line`` and ``column`` are 1-based, None for JSON
-    bodies. ``rule`` is the stable word of docs/protocol/fields.md.
+    ``path`` is the XPath by local names (SOAP) or a JSON pointer (REST); ``line`` and ``column`` are 1-based (of JSON, only what
+    cannot be read has them). ``rule`` is the stable word of docs/protocol/fields.md.
     """
 
     path: str
@@ -54,18 +54,23 @@ class FieldFault:
 
 
 class HubProblem(Exception):
-    """A refusal that is told to the caller: the kind, a detail without personal data, and faults by field."""
+    """A refusal that is told to the caller: the kind, a detail without personal data, and faults by field.
+
+    ``detail`` is the same in every language: a stable word, a name, an id. A sentence is ``said`` (zh, en) and is told after it.
+    """
 
     def __init__(
         self,
         kind: ProblemKind,
         detail: str = "",
+        said: tuple[str, str] = ("", ""),
         *,
         faults: Sequence[FieldFault] = (),
         retry_after_s: int | None = None,
         who: WhoActs | None = None,
     ) -> None:
-        super().__init__(f"{kind.code}: {detail}" if detail else kind.code)
+        self.detail_zh, self.detail_en = (": ".join(part for part in (detail, text) if part) for text in said)
+        super().__init__(f"{kind.code}: {self.detail_en}" if self.detail_en else kind.code)
         self.kind = kind
         self.detail = detail
         self.faults = tuple(faults)
@@ -290,9 +295,11 @@ EVIDENCE_BASIS_REFUSED = _kind(
 )  # fmt: skip
 EVIDENCE_PURPOSE_REFUSED = _kind(
     "evidence-purpose-refused", 403, _ADMIN, False,
-    zh=("用途未为本系统登记", "请管理员用 hub evidence allow 登记用途"),
-    en=("The purpose is not registered for this system",
-        "Ask the administrator to register it with hub evidence allow"),
+    zh=("用途未为本系统登记, 或不是该事项的用途",
+        "detail 为 not-of-this-item 的, 改用事项目录为该事项列出的用途; 其余请管理员用 hub evidence allow 登记用途"),
+    en=("The purpose is not registered for this system, or not one of the item's",
+        "Where the detail is not-of-this-item, use a purpose that the catalogue lists for the item; else ask the administrator to "
+        "register it with hub evidence allow"),
 )  # fmt: skip
 EVIDENCE_THROTTLED = _kind(
     "evidence-throttled", 429, _CALLER, True,

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from schemas.base import Canonical
 from schemas.fields import MessageId, ShortText, UtcDatetime
+from schemas.numbers import check_text_names_nobody
 
 MAX_IDENTIFIERS: Final = 500
 
@@ -33,7 +34,7 @@ class RevocationNotice(Canonical):
     identifiers: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=MAX_IDENTIFIERS)]
     reason: RevocationReason
     revoked_at: UtcDatetime
-    source: ShortText
+    source: Annotated[ShortText, AfterValidator(check_text_names_nobody)]
 
 
 class RevocationAccepted(Canonical):

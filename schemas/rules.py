@@ -1,23 +1,33 @@
 """The rules a field can break: one stable word each, the reason and the cure in Chinese and English.
 
-Two kinds. A *structural* rule is one that the XSD expresses as well (shape, length, list, order); a *semantic* rule is one
-that XSD 1.0 cannot say (check digits, tables that change, one field against another) and that the models apply after it on
-both wires. docs/protocol/fields.md lists them; no text quotes a value, because the value may be personal.
+Three steps. A rule of *text* is about what can be read at all; one of *structure* is one that the XSD expresses as well (shape,
+length, list, order); one of *meaning* is one that XSD 1.0 cannot say (check digits, tables that change, one field against
+another) and that the models apply after it on both wires. docs/protocol/fields.md lists them; no text quotes a value, because the
+value may be personal.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
+
+
+class Step(StrEnum):
+    """When a rule is looked at."""
+
+    TEXT = "text"
+    STRUCTURE = "structure"
+    MEANING = "meaning"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row. ``structural``: the XSD says the same."""
+    """One row."""
 
     code: str
-    structural: bool
+    step: Step
     zh: str
     en: str
     cure_zh: str
@@ -37,12 +47,26 @@ class FieldError(ValueError):
         self.note = note
 
 
+# What the models' engine and XSD call ``\p{…}``, spelled out for those that lack it: Python's re, ECMA-262 without its u flag.
+_CLASSES: Final = {
+    r"\p{Z}": r"\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
+    r"\p{Cc}": r"\u0000-\u001f\u007f-\u009f",
+}
+
+
+def portable(pattern: str) -> str:
+    """``pattern`` for readers of the published document: the same language, in ASCII, without classes of Unicode."""
+    for name, characters in _CLASSES.items():
+        pattern = pattern.replace(name, characters)
+    return "".join(char if char.isascii() else f"\\u{ord(char):04x}" for char in pattern)
+
+
 RULES: Final[dict[str, Rule]] = {}
 SHAPES: Final[dict[str, Shape]] = {}
 
 
-def _rule(code: str, *, zh: tuple[str, str], en: tuple[str, str], structural: bool = False) -> Rule:
-    rule = Rule(code, structural, zh[0], en[0], zh[1], en[1])
+def _rule(code: str, *, zh: tuple[str, str], en: tuple[str, str], step: Step = Step.MEANING) -> Rule:
+    rule = Rule(code, step, zh[0], en[0], zh[1], en[1])
     if code in RULES:
         raise ValueError(f"rule {code} is defined twice")
     RULES[code] = rule
@@ -77,66 +101,121 @@ def shape(name: str, pattern: str, zh: str, en: str) -> Shape:
     return value
 
 
-# --- structural: XSD and models alike ------------------------------------------------------------------------------------
+# --- text: what cannot be read -------------------------------------------------------------------------------------------
+
+ENCODING = _rule(
+    "encoding", step=Step.TEXT,
+    zh=("不是有效的 UTF-8", 'JSON 须为 UTF-8; 老系统可用 SOAP, 并在 XML 声明中写 encoding="GB18030"'),
+    en=("not valid UTF-8",
+        'JSON must be UTF-8; an old system can use SOAP and write encoding="GB18030" in its XML declaration'),
+)  # fmt: skip
+JSON_MALFORMED = _rule(
+    "json-malformed", step=Step.TEXT,
+    zh=("不是有效的 JSON", "检查该处的语法"), en=("not valid JSON", "check the syntax there"),
+)  # fmt: skip
+XML_ENCODING = _rule(
+    "xml-encoding", step=Step.TEXT,
+    zh=("字节与 XML 声明的编码不符, 或不支持所声明的编码",
+        '按报文的实际编码写 XML 声明, 如 encoding="GB18030"; 没有声明即为 UTF-8'),
+    en=("the bytes are not in the encoding that the XML declares, or that is one that is not read",
+        'declare the encoding that the message is in, such as encoding="GB18030"; undeclared means UTF-8'),
+)  # fmt: skip
+XML_DOCTYPE = _rule(
+    "xml-doctype", step=Step.TEXT,
+    zh=("含有 DOCTYPE", "去掉 DOCTYPE 声明与实体"),
+    en=("a DOCTYPE", "remove the DOCTYPE declaration and its entities"),
+)  # fmt: skip
+XML_MALFORMED = _rule(
+    "xml-malformed", step=Step.TEXT,
+    zh=("不是格式良好的 XML",
+        "检查该行及其之前: 标签应成对, 前缀应声明, 文字中的 & 与 < 应转义; 此地址只收 XML, JSON 请发往 REST 地址"),
+    en=("not well-formed XML",
+        "check this line and what is before it: tags in pairs, prefixes declared, & and < in texts escaped; this address takes XML "
+        "only, JSON goes to the REST addresses"),
+)  # fmt: skip
+XML_TOO_LARGE = _rule(
+    "xml-too-large", step=Step.TEXT,
+    zh=("XML 过大", "减小报文; 上限见 errors.md"), en=("the XML is too large", "make it smaller; errors.md has the limits"),
+)  # fmt: skip
+XML_TOO_DEEP = _rule(
+    "xml-too-deep", step=Step.TEXT,
+    zh=("XML 嵌套过深", "去掉多余的嵌套; 上限见 errors.md"),
+    en=("the XML is nested too deep", "remove needless nesting; errors.md has the limits"),
+)  # fmt: skip
+XML_TOO_MANY_ELEMENTS = _rule(
+    "xml-too-many-elements", step=Step.TEXT,
+    zh=("XML 元素过多", "一个报文只放一个请求"), en=("the XML has too many elements", "put one request into a message"),
+)  # fmt: skip
+XML_TOO_MANY_ATTRIBUTES = _rule(
+    "xml-too-many-attributes", step=Step.TEXT,
+    zh=("一个元素的属性过多", "去掉多余的属性"), en=("an element has too many attributes", "remove those that are not needed"),
+)  # fmt: skip
+XML_TOO_MANY_NAMESPACES = _rule(
+    "xml-too-many-namespaces", step=Step.TEXT,
+    zh=("命名空间声明过多", "在根元素上声明一次即可"),
+    en=("too many namespace declarations", "declare each once, on the root element"),
+)  # fmt: skip
+
+# --- structure: XSD and models alike ------------------------------------------------------------------------------------
 
 MISSING = _rule(
-    "missing", structural=True,
+    "missing", step=Step.STRUCTURE,
     zh=("缺少必填项", "补上该字段"), en=("a required field is missing", "add the field"),
 )  # fmt: skip
 UNKNOWN_FIELD = _rule(
-    "unknown-field", structural=True,
+    "unknown-field", step=Step.STRUCTURE,
     zh=("不认识的字段", "去掉该字段, 或对照规范更正字段名与命名空间"),
     en=("the field is not known", "remove it, or correct its name and namespace"),
 )  # fmt: skip
 DUPLICATE_FIELD = _rule(
-    "duplicate-field", structural=True,
+    "duplicate-field", step=Step.STRUCTURE,
     zh=("字段重复出现", "每个字段只写一次"), en=("the field stands more than once", "write each field once"),
 )  # fmt: skip
 WRONG_ORDER = _rule(
-    "wrong-order", structural=True,
+    "wrong-order", step=Step.STRUCTURE,
     zh=("字段次序与 XSD 不符", "按 XSD 中的次序排列字段(仅限 XML)"),
     en=("the fields are not in the order of the XSD", "put the fields in the order of the XSD (XML only)"),
 )  # fmt: skip
 WRONG_FORMAT = _rule(
-    "wrong-format", structural=True,
+    "wrong-format", step=Step.STRUCTURE,
     zh=("格式不符", "对照字段说明更正格式"),
     en=("the value has the wrong format", "correct the format by the field table"),
 )  # fmt: skip
 TOO_LONG = _rule(
-    "too-long", structural=True,
+    "too-long", step=Step.STRUCTURE,
     zh=("内容过长", "缩短内容"), en=("the value is too long", "make it shorter"),
 )  # fmt: skip
 NOT_IN_LIST = _rule(
-    "not-in-list", structural=True,
+    "not-in-list", step=Step.STRUCTURE,
     zh=("不是允许的取值", "使用规范列出的取值"),
     en=("the value is not one of those allowed", "use a value of the list"),
 )  # fmt: skip
 OUT_OF_RANGE = _rule(
-    "out-of-range", structural=True,
+    "out-of-range", step=Step.STRUCTURE,
     zh=("数值超出范围", "使用规范给出的范围内的数值"),
     en=("the number is out of range", "use a number within the range of the field table"),
 )  # fmt: skip
 WRONG_TYPE = _rule(
-    "wrong-type", structural=True,
+    "wrong-type", step=Step.STRUCTURE,
     zh=("数据类型不符", "按规范使用文本、整数、布尔值、对象或列表"),
     en=("the value has the wrong type", "use text, integer, boolean, object or list as the field table says"),
 )  # fmt: skip
 CONTENT_NOT_ALLOWED = _rule(
-    "content-not-allowed", structural=True,
+    "content-not-allowed", step=Step.STRUCTURE,
     zh=("此处不允许属性、文本或处理指令", "去掉多余的属性、文本或处理指令"),
     en=("attributes, text or processing instructions are not allowed here", "remove them"),
 )  # fmt: skip
 DATE_FORMAT = _rule(
-    "date-format", structural=True,
+    "date-format", step=Step.STRUCTURE,
     zh=("不是有效日期", "写作 YYYY-MM-DD(1900 至 2099 年)"), en=("not a date", "write YYYY-MM-DD, years 1900 to 2099"),
 )  # fmt: skip
 DATETIME_FORMAT = _rule(
-    "datetime-format", structural=True,
+    "datetime-format", step=Step.STRUCTURE,
     zh=("不是带时区的有效时间", "写作 YYYY-MM-DDThh:mm:ss+08:00(或 Z), 必须带时区"),
     en=("not a date-time with a zone", "write YYYY-MM-DDThh:mm:ss+08:00 (or Z); the zone is required"),
 )  # fmt: skip
 
-# --- semantic: what XSD 1.0 cannot say -----------------------------------------------------------------------------------
+# --- meaning: what XSD 1.0 cannot say -----------------------------------------------------------------------------------
 
 CHARACTER_NOT_XML = _rule(
     "character-not-xml",
@@ -180,8 +259,9 @@ BIRTH_DATE_FUTURE = _rule(
 )  # fmt: skip
 PERSONAL_NUMBER = _rule(
     "personal-number",
-    zh=("含有公民身份号码: 该编号以明文留存于日志和列表", "改用贵系统自己的流水号或办件编号"),
-    en=("holds a resident ID number: this number is kept in clear, in logs and lists", "use a number of your own system's"),
+    zh=("含有公民身份号码或手机号码: 此处内容以明文留存于日志和列表", "改用贵系统自己的流水号、办件编号或决定书文号"),
+    en=("holds a resident ID number or a mobile number: what stands here is kept in clear, in logs and lists",
+        "use a number of your own system's, or that of the decision"),
 )  # fmt: skip
 SEX_MISMATCH = _rule(
     "sex-mismatch",

@@ -17,6 +17,8 @@ from typing import Final, cast
 
 from lxml import etree
 
+from schemas.told import Said, both
+
 _ENCODINGS: Final = {
     "utf-8": "utf-8",
     "utf8": "utf-8",
@@ -40,16 +42,15 @@ _MISC: Final = re.compile(rb"(?:\s+|<!--.*?-->|<\?(?!xml[\s?]).*?\?>)*+", re.DOT
 class UnsafeXml(Exception):
     """A document is not well formed, or is more than we are ready to parse.
 
-    ``reason`` is a stable word: xml-too-large, xml-encoding, xml-doctype, xml-too-deep, xml-too-many-elements,
-    xml-too-many-attributes, xml-too-many-namespaces, xml-malformed. ``detail`` never quotes the document; ``line``
-    counts from 1 and is 0 where there is none.
+    ``reason`` is a stable word and has its rule, with a cure, in :mod:`schemas.rules`. The detail (``zh``, ``en``) never
+    quotes the document; ``line`` counts from 1 and is 0 where there is none.
     """
 
-    def __init__(self, reason: str, detail: str = "", line: int = 0) -> None:
+    def __init__(self, reason: str, detail: Said, line: int = 0) -> None:
+        self.zh, self.en = both(detail)
         where = f" (line {line})" if line else ""
-        super().__init__(f"{reason}: {detail}{where}" if detail else f"{reason}{where}")
+        super().__init__(f"{reason}: {self.en}{where}")
         self.reason = reason
-        self.detail = detail
         self.line = line
 
 
@@ -71,7 +72,10 @@ _parsers = local()  # lxml serialises calls on one parser object, so each thread
 def parse(data: bytes, *, limits: XmlLimits = DEFAULT_LIMITS) -> etree._Element:
     """The root element of ``data``; raises :class:`UnsafeXml` and nothing else on any bytes."""
     if len(data) > limits.max_bytes:
-        raise UnsafeXml("xml-too-large", f"{len(data)} bytes, at most {limits.max_bytes}")
+        raise UnsafeXml(
+            "xml-too-large",
+            (f"{len(data)} 字节, 至多 {limits.max_bytes} 字节", f"{len(data)} bytes, at most {limits.max_bytes}"),
+        )
     text = _as_utf8(data)
     _check_prolog(text)
     _check_counts(text, limits)
@@ -94,15 +98,26 @@ def _as_utf8(data: bytes) -> bytes:
         return _recode(data, "utf-8")
     encoding = _ENCODINGS.get(match.group(1).decode("ascii").lower())
     if encoding is None or encoding.startswith("utf-16"):  # UTF-16 without its byte order mark is not legible as ASCII
-        raise UnsafeXml("xml-encoding", "declare UTF-8, UTF-16, GB18030, GBK, GB2312 or US-ASCII", 1)
+        raise UnsafeXml(
+            "xml-encoding",
+            (
+                "只收 UTF-8、UTF-16、GB18030、GBK、GB2312、US-ASCII",
+                "declare UTF-8, UTF-16, GB18030, GBK, GB2312 or US-ASCII",
+            ),
+            1,
+        )
     return _recode(data, encoding)
 
 
 def _recode(data: bytes, encoding: str) -> bytes:
     try:
         return data if encoding == "utf-8" and data.isascii() else data.decode(encoding).encode("utf-8")
-    except UnicodeError:
-        raise UnsafeXml("xml-encoding", f"bytes that are not {encoding.upper()}") from None
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode(encoding, "ignore")
+    except UnicodeEncodeError as error:  # half a surrogate pair that the codec lets pass
+        before = error.object[: error.start]
+    said = (f"含有不是 {encoding.upper()} 的字节", f"bytes that are not {encoding.upper()}")
+    raise UnsafeXml("xml-encoding", said, before.count("\n") + 1)
 
 
 def _check_prolog(text: bytes) -> None:
@@ -112,33 +127,42 @@ def _check_prolog(text: bytes) -> None:
     misc = _MISC.match(text, start)
     end = misc.end() if misc else start
     if text.startswith(b"<!DOCTYPE", end):
-        raise UnsafeXml("xml-doctype", "a document type declaration is never accepted", text.count(b"\n", 0, end) + 1)
+        raise UnsafeXml(
+            "xml-doctype",
+            ("不接受文档类型声明", "a document type declaration is never accepted"),
+            text.count(b"\n", 0, end) + 1,
+        )
     if not text.startswith(b"<", end) or text.startswith((b"<!", b"<?"), end):
-        raise UnsafeXml("xml-malformed", "no root element", text.count(b"\n", 0, end) + 1)
+        raise UnsafeXml("xml-malformed", ("没有根元素", "no root element"), text.count(b"\n", 0, end) + 1)
 
 
 def _check_counts(text: bytes, limits: XmlLimits) -> None:
     """Upper bounds that need no tree: each element opens with one ``<``."""
     if text.count(b"<") - text.count(b"</") > limits.max_elements:
-        raise UnsafeXml("xml-too-many-elements", f"more than {limits.max_elements}")
+        raise UnsafeXml("xml-too-many-elements", (f"多于 {limits.max_elements} 个", f"more than {limits.max_elements}"))
     if text.count(b"xmlns") > limits.max_namespaces:
-        raise UnsafeXml("xml-too-many-namespaces", f"more than {limits.max_namespaces}")
+        raise UnsafeXml(
+            "xml-too-many-namespaces", (f"多于 {limits.max_namespaces} 个", f"more than {limits.max_namespaces}")
+        )
 
 
 def _check_shape(root: etree._Element, text: bytes, limits: XmlLimits) -> None:
     """Depth and width, looked for in the tree only where there are enough tags or equals signs for a fault."""
     if text.count(b"</") + text.count(b"/>") > limits.max_depth and _deeper_than(limits.max_depth)(root):
-        raise UnsafeXml("xml-too-deep", f"more than {limits.max_depth} levels")
+        raise UnsafeXml("xml-too-deep", (f"多于 {limits.max_depth} 层", f"more than {limits.max_depth} levels"))
     if text.count(b"=") > limits.max_attributes and _wider_than(limits.max_attributes)(root):
-        raise UnsafeXml("xml-too-many-attributes", f"more than {limits.max_attributes} on one element")
+        raise UnsafeXml(
+            "xml-too-many-attributes",
+            (f"一个元素上多于 {limits.max_attributes} 个", f"more than {limits.max_attributes} on one element"),
+        )
 
 
 def _malformed(error: etree.XMLSyntaxError) -> UnsafeXml:
     """libxml2's own message may quote the document, so only its error name and place are told."""
     name = cast(str | None, etree.ErrorTypes._getName(error.code))  # type: ignore[attr-defined]
     if error.msg is not None and "Excessive depth" in error.msg:
-        return UnsafeXml("xml-too-deep", "more than 256 levels", error.lineno or 0)
-    return UnsafeXml("xml-malformed", name or "not well formed", error.lineno or 0)
+        return UnsafeXml("xml-too-deep", ("多于 256 层", "more than 256 levels"), error.lineno or 0)
+    return UnsafeXml("xml-malformed", name or "not-well-formed", error.lineno or 0)
 
 
 def _parser() -> etree.XMLParser:

@@ -96,7 +96,13 @@ def operation_of(element: etree._Element) -> Operation:
     """Which operation an element asks for; raises operation-unknown."""
     operation = _BY_TAG.get(element.tag)
     if operation is None:
-        raise HubProblem(problems.OPERATION_UNKNOWN, f"no such request element; the namespace is {NAMESPACE}")
+        raise HubProblem(
+            problems.OPERATION_UNKNOWN,
+            said=(
+                f"没有此请求元素; 命名空间应为 {NAMESPACE}",
+                f"no such request element; the namespace is {NAMESPACE}",
+            ),
+        )
     return operation
 
 
@@ -131,9 +137,14 @@ def _build(element: etree._Element, model: type[M]) -> M:
 def _check_size(element: etree._Element) -> None:
     for count, node in enumerate(element.iter()):
         if count >= MAX_ELEMENTS:
-            raise HubProblem(problems.MESSAGE_TOO_LARGE, f"more than {MAX_ELEMENTS} elements")
+            raise HubProblem(
+                problems.MESSAGE_TOO_LARGE, said=(f"元素多于 {MAX_ELEMENTS} 个", f"more than {MAX_ELEMENTS} elements")
+            )
         if len(node.text or "") > MAX_TEXT or len(node.tail or "") > MAX_TEXT:
-            raise HubProblem(problems.MESSAGE_TOO_LARGE, f"a text of more than {MAX_TEXT} characters")
+            raise HubProblem(
+                problems.MESSAGE_TOO_LARGE,
+                said=(f"一处文字多于 {MAX_TEXT} 字", f"a text of more than {MAX_TEXT} characters"),
+            )
 
 
 def _plain(element: etree._Element, model: type[BaseModel]) -> dict[str, object]:

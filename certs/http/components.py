@@ -55,9 +55,9 @@ class Message:
             split = urlsplit(url)
             _ = split.port  # raises on what is no port
         except ValueError:
-            raise MessageRefused("target-malformed", "the address is no URL") from None
+            raise MessageRefused("target-malformed", ("地址不是 URL", "the address is no URL")) from None
         if not split.scheme or not split.netloc:
-            raise MessageRefused("target-malformed", "the address must be absolute")
+            raise MessageRefused("target-malformed", ("地址应为绝对地址", "the address must be absolute"))
         return cls(_combine(headers), body, method=method, url=split, target=url)
 
     @classmethod

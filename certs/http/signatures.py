@@ -135,7 +135,7 @@ def verify_response(
     """The signature of the response to the request that carried ``request_nonce``."""
     signed = _verify(Message.response(status, headers, body), now, max_age, resolve_key, _require_response)
     if not hmac.compare_digest(signed.nonce.encode(), request_nonce.encode()):
-        raise MessageRefused("nonce-mismatch", "the response answers another request")
+        raise MessageRefused("nonce-mismatch", ("答复对应的是另一请求", "the response answers another request"))
     return signed
 
 
@@ -167,12 +167,15 @@ def _verify(
         raise MessageRefused("parameter-unsupported", ", ".join(sorted(unknown)))
     key_id, nonce = _text(parameters, "keyid"), _text(parameters, "nonce")
     if not 0 < len(nonce) <= MAX_NONCE:
-        raise MessageRefused("signature-malformed", f"nonce must have 1 to {MAX_NONCE} characters")
+        raise MessageRefused(
+            "signature-malformed",
+            (f"nonce 应为 1 至 {MAX_NONCE} 个字符", f"nonce must have 1 to {MAX_NONCE} characters"),
+        )
     created, expires = _check_times(parameters, now, max_age)  # 3
     _check_digest(message)  # 4
     key = resolve_key(key_id)  # 5
     if key is None:
-        raise MessageRefused("key-unknown", "no key is registered under this keyid")
+        raise MessageRefused("key-unknown", ("此 keyid 未登记", "no key is registered under this keyid"))
     name = _algorithm_for(key, parameters)
     base = _signature_base(message, components, member)  # 6
     if not key.verify(ALGORITHMS[name], base, signature, raw=True):
@@ -186,13 +189,25 @@ def _one_signature(fields: Mapping[str, str]) -> tuple[str, _Member, bytes]:
             raise MessageRefused("signature-missing", header)
     inputs, signatures = _dictionary(fields, "signature-input"), _dictionary(fields, "signature")
     if inputs.keys() != signatures.keys():
-        raise MessageRefused("signature-malformed", "Signature-Input and Signature have different labels")
+        raise MessageRefused(
+            "signature-malformed",
+            ("Signature-Input 与 Signature 的标签不同", "Signature-Input and Signature have different labels"),
+        )
     if len(inputs) != 1:
-        raise MessageRefused("signature-ambiguous", f"{len(inputs)} signatures, exactly one is accepted")
+        raise MessageRefused(
+            "signature-ambiguous",
+            (f"有 {len(inputs)} 个签名, 只收 1 个", f"{len(inputs)} signatures, exactly one is accepted"),
+        )
     label, member = next(iter(inputs.items()))
     signature = signatures[label][0]
     if not isinstance(member[0], list) or not isinstance(signature, bytes):
-        raise MessageRefused("signature-malformed", "Signature-Input must be an inner list, Signature a byte sequence")
+        raise MessageRefused(
+            "signature-malformed",
+            (
+                "Signature-Input 应为内部列表, Signature 应为字节序列",
+                "Signature-Input must be an inner list, Signature a byte sequence",
+            ),
+        )
     return label, cast(_Member, member), signature
 
 
@@ -200,14 +215,14 @@ def _components(member: _Member) -> tuple[str, ...]:
     names: list[str] = []
     for name, parameters in member[0]:
         if type(name) is not str:  # a Token is a kind of str
-            raise MessageRefused("signature-malformed", "a component name is not a string")
+            raise MessageRefused("signature-malformed", ("组件名不是字符串", "a component name is not a string"))
         if parameters:
-            raise MessageRefused("component-unsupported", f"{name} with parameters")
+            raise MessageRefused("component-unsupported", (f"{name} 带有参数", f"{name} with parameters"))
         if name != name.lower() or name in ("signature", "signature-input", "@signature-params"):
             raise MessageRefused("component-unsupported", name)
         names.append(name)
     if len(set(names)) != len(names):
-        raise MessageRefused("signature-malformed", "a component is covered twice")
+        raise MessageRefused("signature-malformed", ("同一组件被覆盖两次", "a component is covered twice"))
     return tuple(names)
 
 
@@ -235,11 +250,14 @@ def _check_times(
     created = _instant(parameters, "created")
     expires = _instant(parameters, "expires") if "expires" in parameters else None
     if created > now + MAX_CLOCK_SKEW:
-        raise MessageRefused("signature-future", "created lies ahead of our clock")
+        raise MessageRefused("signature-future", ("created 晚于枢纽时钟", "created lies ahead of our clock"))
     if now - created > max_age:
-        raise MessageRefused("signature-stale", f"older than {int(max_age.total_seconds())} s")
+        raise MessageRefused(
+            "signature-stale",
+            (f"早于 {int(max_age.total_seconds())} 秒前", f"older than {int(max_age.total_seconds())} s"),
+        )
     if expires is not None and expires <= now:
-        raise MessageRefused("signature-stale", "expires has passed")
+        raise MessageRefused("signature-stale", ("expires 已过", "expires has passed"))
     return created, expires
 
 
@@ -247,7 +265,7 @@ def _check_digest(message: Message) -> None:
     """RFC 9530, 2: every digest whose algorithm we know must match, and we must know one of them."""
     if "content-digest" not in message.fields:
         if message.body != b"":
-            raise MessageRefused("digest-missing", "a body without Content-Digest")
+            raise MessageRefused("digest-missing", ("有正文而没有 Content-Digest", "a body without Content-Digest"))
         return
     known = 0
     for name, (value, _) in _dictionary(message.fields, "content-digest").items():
@@ -259,7 +277,7 @@ def _check_digest(message: Message) -> None:
         if not isinstance(value, bytes) or not hmac.compare_digest(value, digest(_DIGESTS[name], message.body)):
             raise MessageRefused("digest-mismatch", name)
     if not known:
-        raise MessageRefused("digest-unsupported", "use sha-256, sha-512 or sm3")
+        raise MessageRefused("digest-unsupported", ("请用 sha-256、sha-512 或 sm3", "use sha-256, sha-512 or sm3"))
 
 
 def _algorithm_for(key: PublicKey, parameters: Mapping[str, object]) -> str:
@@ -267,13 +285,19 @@ def _algorithm_for(key: PublicKey, parameters: Mapping[str, object]) -> str:
     fitting = [name for name, algorithm in ALGORITHMS.items() if key.fits(algorithm)]
     if "alg" not in parameters:
         if not fitting:
-            raise MessageRefused("algorithm-mismatch", "the registered key fits no algorithm here")
+            raise MessageRefused(
+                "algorithm-mismatch", ("登记的密钥不适用于这里的任何算法", "the registered key fits no algorithm here")
+            )
         return fitting[0]
     name = _text(parameters, "alg")
     if name not in ALGORITHMS:
-        raise MessageRefused("algorithm-unsupported", "use one of " + ", ".join(ALGORITHMS))
+        raise MessageRefused(
+            "algorithm-unsupported", ("请用 " + "、".join(ALGORITHMS), "use one of " + ", ".join(ALGORITHMS))
+        )
     if name not in fitting:
-        raise MessageRefused("algorithm-mismatch", f"{name} does not fit the registered key")
+        raise MessageRefused(
+            "algorithm-mismatch", (f"{name} 与登记的密钥不符", f"{name} does not fit the registered key")
+        )
     return name
 
 
@@ -283,12 +307,17 @@ def _signature_base(message: Message, components: tuple[str, ...], member: _Memb
     for name in components:
         value = message.component(name)
         if value is None:
-            raise MessageRefused("component-absent", f"{name} is covered but not in the message")
+            raise MessageRefused(
+                "component-absent", (f"{name} 被签名覆盖, 但报文中没有", f"{name} is covered but not in the message")
+            )
         lines.append(f'"{name}": {value}')
     lines.append(f'"@signature-params": {_serialised([member])}')
     base = "\n".join(lines)
     if not base.isascii() or base.count("\n") != len(components) or "\r" in base:
-        raise MessageRefused("signature-malformed", "a covered value is not printable ASCII on one line")
+        raise MessageRefused(
+            "signature-malformed",
+            ("被覆盖的值不是一行可打印的 ASCII 字符", "a covered value is not printable ASCII on one line"),
+        )
     return base.encode("ascii")
 
 
@@ -325,12 +354,16 @@ def _sign(
 
 def _dictionary(fields: Mapping[str, str], header: str) -> dict[str, tuple[object, Mapping[str, object]]]:
     def refuse_duplicate(key: str, context: str) -> None:
-        raise MessageRefused("signature-malformed", f"{header}: a {context} key stands twice")
+        raise MessageRefused(
+            "signature-malformed", (f"{header}: 同一 {context} 键出现两次", f"{header}: a {context} key stands twice")
+        )
 
     try:
         parsed = http_sf.parse(fields[header].encode("ascii"), tltype="dictionary", on_duplicate_key=refuse_duplicate)
     except (http_sf.StructuredFieldError, UnicodeEncodeError):
-        raise MessageRefused("signature-malformed", f"{header} is no RFC 9651 dictionary") from None
+        raise MessageRefused(
+            "signature-malformed", (f"{header} 不是 RFC 9651 的字典", f"{header} is no RFC 9651 dictionary")
+        ) from None
     return cast(dict[str, tuple[object, Mapping[str, object]]], parsed)
 
 
@@ -344,7 +377,7 @@ def _text(parameters: Mapping[str, object], name: str) -> str:
     if value is None:
         raise MessageRefused("parameter-missing", name)
     if type(value) is not str:
-        raise MessageRefused("signature-malformed", f"{name} must be a string")
+        raise MessageRefused("signature-malformed", (f"{name} 应为字符串", f"{name} must be a string"))
     return value
 
 
@@ -353,5 +386,5 @@ def _instant(parameters: Mapping[str, object], name: str) -> datetime:
     if value is None:
         raise MessageRefused("parameter-missing", name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 32_503_680_000:  # the year 3000
-        raise MessageRefused("signature-malformed", f"{name} must be an integer of seconds")
+        raise MessageRefused("signature-malformed", (f"{name} 应为整数秒", f"{name} must be an integer of seconds"))
     return datetime.fromtimestamp(value, UTC)

@@ -37,7 +37,13 @@ def canonicalize(element: etree._Element, method: str, prefixes: Sequence[str] =
     Raises :class:`MessageRefused` for a method outside :data:`METHODS`. The tree is as before when this returns.
     """
     if method not in METHODS:
-        raise MessageRefused("c14n-unsupported", "use exclusive or inclusive canonical XML, without comments")
+        raise MessageRefused(
+            "c14n-unsupported",
+            (
+                "请用不含注释的 exclusive 或 inclusive 规范化 XML",
+                "use exclusive or inclusive canonical XML, without comments",
+            ),
+        )
     exclusive = method == EXCLUSIVE
     apex = element if exclusive else _standing_alone(element, method)
     inclusive_prefixes = list(prefixes) if exclusive and prefixes else None
@@ -46,7 +52,9 @@ def canonicalize(element: etree._Element, method: str, prefixes: Sequence[str] =
             apex, method="c14n", exclusive=exclusive, with_comments=False, inclusive_ns_prefixes=inclusive_prefixes
         )
     except (etree.C14NError, ValueError):  # Canonical XML 1.0, 1.3: relative namespace names have no canonical form
-        raise MessageRefused("c14n-unsupported", "a namespace name that is no absolute URI") from None
+        raise MessageRefused(
+            "c14n-unsupported", ("命名空间名不是绝对 URI", "a namespace name that is no absolute URI")
+        ) from None
 
 
 def _standing_alone(element: etree._Element, method: str) -> etree._Element:
@@ -68,7 +76,9 @@ def _inherited(element: etree._Element, method: str) -> dict[str, str]:
             if not key.startswith(_XML) or (method == INCLUSIVE_1_1 and key == _NOT_INHERITED_1_1):
                 continue
             if method == INCLUSIVE_1_1 and key == _XML_BASE:
-                raise MessageRefused("c14n-unsupported", "xml:base above a signed element")
+                raise MessageRefused(
+                    "c14n-unsupported", ("被签名元素的上级有 xml:base", "xml:base above a signed element")
+                )
             found.setdefault(key, str(value))
     return {name: value for name, value in found.items() if name not in element.attrib}
 
@@ -78,7 +88,9 @@ def without(element: etree._Element) -> Iterator[None]:
     """The tree without ``element`` for a moment (the enveloped-signature transform, XMLDSig 6.6.4); its tail stays."""
     parent = element.getparent()
     if parent is None:
-        raise MessageRefused("transform-unsupported", "an enveloped signature cannot be the root")
+        raise MessageRefused(
+            "transform-unsupported", ("enveloped 签名不能是根元素", "an enveloped signature cannot be the root")
+        )
     index, tail = parent.index(element), element.tail
     previous = parent[index - 1] if index else None
     before = parent.text if previous is None else previous.tail

@@ -94,7 +94,9 @@ def verify_xml_document(
         root = parse_message(data)
         found = list(root.iter(f"{_DS}Signature"))
         if len(found) > MAX_SIGNATURES:
-            raise MessageRefused("signature-malformed", f"more than {MAX_SIGNATURES} signatures")
+            raise MessageRefused(
+                "signature-malformed", (f"签名多于 {MAX_SIGNATURES} 个", f"more than {MAX_SIGNATURES} signatures")
+            )
         document.passed(Axis.FORMAT, "W3C XML 1.0 2.1", "XML 格式正确", "the XML is well formed")
         covered: list[tuple[etree._Element, etree._Element]] = []  # signature, element
         for index, signature in enumerate(found):
@@ -200,7 +202,9 @@ def _carried(key_info: etree._Element | None) -> list[SigningCert]:
     """All certificates in the X509Data of a signature; those that cannot be read are left out."""
     elements = [] if key_info is None else key_info.findall(f"{_DS}X509Data/{_DS}X509Certificate")
     if len(elements) > MAX_CERTS:
-        raise MessageRefused("key-info-unsupported", f"more than {MAX_CERTS} certificates")
+        raise MessageRefused(
+            "key-info-unsupported", (f"证书多于 {MAX_CERTS} 张", f"more than {MAX_CERTS} certificates")
+        )
     found = []
     for element in elements:
         raw = read_base64(element, "X509Certificate")

@@ -73,8 +73,8 @@ def parse_message(data: bytes, limits: XmlLimits = DEFAULT_LIMITS) -> etree._Ele
     try:
         return parse(data, limits=limits)
     except UnsafeXml as error:
-        detail = f"{error.detail}, line {error.line}" if error.line else error.detail
-        raise MessageRefused(error.reason, detail) from None
+        zh, en = (f", 第 {error.line} 行", f", line {error.line}") if error.line else ("", "")
+        raise MessageRefused(error.reason, (error.zh + zh, error.en + en)) from None
 
 
 def verify_xml(
@@ -90,9 +90,11 @@ def verify_xml(
     root = parse_message(document, policy.limits) if isinstance(document, bytes) else document
     found = list(root.iter(f"{_DS}Signature"))
     if not found:
-        raise MessageRefused("signature-missing", "no ds:Signature")
+        raise MessageRefused("signature-missing", ("没有 ds:Signature", "no ds:Signature"))
     if len(found) > 1:
-        raise MessageRefused("signature-ambiguous", f"{len(found)} ds:Signature elements")
+        raise MessageRefused(
+            "signature-ambiguous", (f"有 {len(found)} 个 ds:Signature 元素", f"{len(found)} ds:Signature elements")
+        )
     return verify_signature(found[0], resolve_key=resolve_key, policy=policy)
 
 
@@ -121,16 +123,24 @@ def verify_signature(
     reference = key_reference or read_key_info(key_info)  # 2
     signer = resolve_key(reference)
     if signer is None:
-        raise MessageRefused("key-unknown", "no key is known for this ds:KeyInfo")
+        raise MessageRefused("key-unknown", ("此 ds:KeyInfo 所指的密钥未登记", "no key is known for this ds:KeyInfo"))
     if not signer.key.fits(algorithm):
-        raise MessageRefused("algorithm-mismatch", "SignatureMethod does not fit the key")
+        raise MessageRefused(
+            "algorithm-mismatch", ("SignatureMethod 与密钥不符", "SignatureMethod does not fit the key")
+        )
     signature_value = read_base64(value, "SignatureValue")  # 3
     signed = c14n.canonicalize(signed_info, method, prefixes)
     if not signer.key.verify(algorithm, signed, signature_value, raw=True):
         raise MessageRefused("signature-invalid", "SignatureValue")
     references = signed_info.findall(f"{_DS}Reference")  # 4
     if not 0 < len(references) <= policy.max_references:
-        raise MessageRefused("signature-malformed", f"{len(references)} references, 1 to {policy.max_references} taken")
+        raise MessageRefused(
+            "signature-malformed",
+            (
+                f"有 {len(references)} 个引用, 应为 1 至 {policy.max_references} 个",
+                f"{len(references)} references, 1 to {policy.max_references} taken",
+            ),
+        )
     elements = tuple(_validate_reference(r, signature, policy, transforms or {}) for r in references)
     return SignedXml(elements, signer, reference, algorithm, hashlib.sha256(signed).hexdigest())
 
@@ -142,12 +152,18 @@ def _parts(signature: etree._Element) -> tuple[etree._Element, etree._Element, e
     if rest[:1] == [f"{_DS}KeyInfo"]:
         rest = rest[1:]
     if names[:2] != expected or any(name != f"{_DS}Object" for name in rest):
-        raise MessageRefused("signature-malformed", "ds:Signature has not the children of the XMLDSig schema")
+        raise MessageRefused(
+            "signature-malformed",
+            ("ds:Signature 的子元素不符合 XMLDSig 规范", "ds:Signature has not the children of the XMLDSig schema"),
+        )
     signed_info = _child(signature, "SignedInfo")
     inner = [child.tag for child in signed_info.iterchildren(tag=etree.Element)]
     head = [f"{_DS}CanonicalizationMethod", f"{_DS}SignatureMethod"]
     if inner[:2] != head or any(name != f"{_DS}Reference" for name in inner[2:]):
-        raise MessageRefused("signature-malformed", "ds:SignedInfo has not the children of the XMLDSig schema")
+        raise MessageRefused(
+            "signature-malformed",
+            ("ds:SignedInfo 的子元素不符合 XMLDSig 规范", "ds:SignedInfo has not the children of the XMLDSig schema"),
+        )
     return signed_info, _child(signature, "SignatureValue"), signature.find(f"{_DS}KeyInfo")
 
 
@@ -164,14 +180,16 @@ def prefix_list(element: etree._Element, method: str) -> tuple[str, ...]:
     if not children:
         return ()
     if len(children) > 1 or children[0].tag != _INCLUSIVE_NAMESPACES or method != c14n.EXCLUSIVE:
-        raise MessageRefused("c14n-unsupported", "a parameter that is not InclusiveNamespaces")
+        raise MessageRefused(
+            "c14n-unsupported", ("含有 InclusiveNamespaces 以外的参数", "a parameter that is not InclusiveNamespaces")
+        )
     return tuple(children[0].get("PrefixList", "").split())
 
 
 def _signature_algorithm(element: etree._Element, policy: XmlPolicy) -> SignatureAlgorithm:
     uri = element.get("Algorithm", "")
     if len(element):
-        raise MessageRefused("algorithm-unsupported", "SignatureMethod with parameters")
+        raise MessageRefused("algorithm-unsupported", ("SignatureMethod 带有参数", "SignatureMethod with parameters"))
     found = SIGNATURES.get(uri) or (SHA1_SIGNATURES.get(uri) if policy.allow_sha1 else None)
     if found is None:
         raise _unsupported(uri, "SignatureMethod")
@@ -196,7 +214,10 @@ def _validate_reference(
         raise _unsupported(method, "DigestMethod")
     stated = read_base64(_child(reference, "DigestValue"), "DigestValue")
     if not hmac.compare_digest(stated, digest(name, octets)):
-        raise MessageRefused("digest-mismatch", f"the reference to {etree.QName(target).localname}")
+        raise MessageRefused(
+            "digest-mismatch",
+            (f"对 {etree.QName(target).localname} 的引用", f"the reference to {etree.QName(target).localname}"),
+        )
     return target
 
 
@@ -204,16 +225,20 @@ def _dereference(reference: etree._Element, signature: etree._Element) -> etree.
     """4.4.3.3: the root for ``""``, the one element with the Id for ``#id``; never anything outside the document."""
     uri = reference.get("URI")
     if uri is None:
-        raise MessageRefused("reference-unsupported", "a Reference without URI")
+        raise MessageRefused("reference-unsupported", ("Reference 没有 URI", "a Reference without URI"))
     root = signature.getroottree().getroot()
     if uri == "":
         target = root
     elif uri.startswith("#") and len(uri) > 1 and not uri.startswith("#xpointer("):
         target = element_by_id(root, uri[1:])
     else:
-        raise MessageRefused("reference-unsupported", "only references inside the document are followed")
+        raise MessageRefused(
+            "reference-unsupported", ("只接受对文档之内的引用", "only references inside the document are followed")
+        )
     if target is root and (root.getprevious() is not None or root.getnext() is not None):
-        raise MessageRefused("reference-unsupported", "a processing instruction beside the signed root")
+        raise MessageRefused(
+            "reference-unsupported", ("被签名的根元素之外有处理指令", "a processing instruction beside the signed root")
+        )
     return target
 
 
@@ -222,9 +247,11 @@ def element_by_id(root: etree._Element, identifier: str) -> etree._Element:
     having = cast(list[etree._Element], _HAVING_ATTRIBUTE(root, value=identifier))
     found = [element for element in having if any(element.get(name) == identifier for name in _ID_ATTRIBUTES)]
     if not found:
-        raise MessageRefused("reference-not-found", "no element has the referenced Id")
+        raise MessageRefused("reference-not-found", ("没有元素带有所引用的 Id", "no element has the referenced Id"))
     if len(found) > 1:
-        raise MessageRefused("id-duplicate", f"{len(found)} elements have the referenced Id")
+        raise MessageRefused(
+            "id-duplicate", (f"有 {len(found)} 个元素带有所引用的 Id", f"{len(found)} elements have the referenced Id")
+        )
     return found[0]
 
 
@@ -239,7 +266,10 @@ def _transformed(
     enveloped = bool(steps) and steps[0].get("Algorithm") == ENVELOPED
     steps = steps[1:] if enveloped else steps
     if len(steps) > 1:
-        raise MessageRefused("transform-unsupported", "more than one transform after enveloped-signature")
+        raise MessageRefused(
+            "transform-unsupported",
+            ("enveloped-signature 之后的变换多于一个", "more than one transform after enveloped-signature"),
+        )
     uri = steps[0].get("Algorithm", "") if steps else c14n.INCLUSIVE_1_0
     if not enveloped and uri in own:
         return own[uri](target, steps[0])
@@ -256,5 +286,8 @@ def _transformed(
 def _child(element: etree._Element, name: str) -> etree._Element:
     found = element.findall(f"{_DS}{name}")
     if len(found) != 1:
-        raise MessageRefused("signature-malformed", f"{len(found)} ds:{name} elements where one must be")
+        raise MessageRefused(
+            "signature-malformed",
+            (f"ds:{name} 应有 1 个, 实有 {len(found)} 个", f"{len(found)} ds:{name} elements where one must be"),
+        )
     return found[0]

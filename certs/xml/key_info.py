@@ -100,7 +100,7 @@ def read_key_info(key_info: etree._Element | None) -> KeyReference:
         return KeyReference()
     data = key_info.findall(f"{_DS}X509Data")
     if len(data) > 1:
-        raise MessageRefused("key-info-unsupported", "more than one X509Data")
+        raise MessageRefused("key-info-unsupported", ("X509Data 多于一个", "more than one X509Data"))
     name = (key_info.findtext(f"{_DS}KeyName") or "").strip() or None
     return read_x509_data(data[0], name) if data else KeyReference(key_name=name)
 
@@ -133,9 +133,9 @@ def read_base64(element: etree._Element, where: str) -> bytes:
     try:
         value = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise MessageRefused("signature-malformed", f"{where} is not base64") from None
+        raise MessageRefused("signature-malformed", (f"{where} 不是 base64", f"{where} is not base64")) from None
     if len(element) or base64.b64encode(value).decode("ascii") != text:
-        raise MessageRefused("signature-malformed", f"{where} is not canonical base64")
+        raise MessageRefused("signature-malformed", (f"{where} 不是规范的 base64", f"{where} is not canonical base64"))
     return value
 
 

@@ -28,12 +28,12 @@ def key_reference(signature: etree._Element, security: etree._Element) -> KeyRef
     """What the ds:KeyInfo of ``signature`` says: a SecurityTokenReference, or X509Data as plain XMLDSig has it."""
     key_info = signature.find(f"{_DS}KeyInfo")
     if key_info is None:
-        raise MessageRefused("key-info-missing", "no ds:KeyInfo")
+        raise MessageRefused("key-info-missing", ("没有 ds:KeyInfo", "no ds:KeyInfo"))
     references = key_info.findall(f"{_WS}SecurityTokenReference")
     if not references:
         return read_key_info(key_info)
     if len(references) > 1 or len(key_info) > 1:
-        raise MessageRefused("key-info-unsupported", "more than one key in ds:KeyInfo")
+        raise MessageRefused("key-info-unsupported", ("ds:KeyInfo 中的密钥多于一个", "more than one key in ds:KeyInfo"))
     return read_str(references[0], security)
 
 
@@ -41,7 +41,10 @@ def read_str(reference: etree._Element, security: etree._Element) -> KeyReferenc
     """One SecurityTokenReference; exactly one child decides."""
     children = list(reference)
     if len(children) != 1:
-        raise MessageRefused("key-info-unsupported", "a SecurityTokenReference must have one child")
+        raise MessageRefused(
+            "key-info-unsupported",
+            ("SecurityTokenReference 应有且只有一个子元素", "a SecurityTokenReference must have one child"),
+        )
     child = children[0]
     if child.tag == f"{_WS}Reference":
         return KeyReference(certificate=_token_certificate(_token(child, security)))
@@ -56,16 +59,21 @@ def _token(reference: etree._Element, security: etree._Element) -> etree._Elemen
     """X.509 profile 3.2.1: a direct reference is to a token of the same Security header."""
     uri = reference.get("URI", "")
     if not uri.startswith("#"):
-        raise MessageRefused("key-info-unsupported", "a token outside the message")
+        raise MessageRefused("key-info-unsupported", ("令牌不在报文之内", "a token outside the message"))
     token = element_by_id(security.getroottree().getroot(), uri[1:])
     if token.tag != f"{_WS}BinarySecurityToken" or token.getparent() is not security:
-        raise MessageRefused("key-info-unsupported", "the reference is to no BinarySecurityToken of this header")
+        raise MessageRefused(
+            "key-info-unsupported",
+            ("所引用的不是本头中的 BinarySecurityToken", "the reference is to no BinarySecurityToken of this header"),
+        )
     return token
 
 
 def _token_certificate(token: etree._Element) -> bytes:
     if token.get("ValueType", X509_V3) != X509_V3 or token.get("EncodingType", BASE64_BINARY) != BASE64_BINARY:
-        raise MessageRefused("token-unsupported", "only X509v3 tokens in Base64Binary are read")
+        raise MessageRefused(
+            "token-unsupported", ("只收 Base64Binary 编码的 X509v3 令牌", "only X509v3 tokens in Base64Binary are read")
+        )
     return read_base64(token, "BinarySecurityToken")
 
 
@@ -78,7 +86,9 @@ def _key_identifier(element: etree._Element) -> KeyReference:
             return KeyReference(subject_key_identifier=value)
         case value_type if value_type == THUMBPRINT_SHA1:
             return KeyReference(thumbprint_sha1=value)
-    raise MessageRefused("key-info-unsupported", "the ValueType of KeyIdentifier")
+    raise MessageRefused(
+        "key-info-unsupported", ("KeyIdentifier 的 ValueType 不受支持", "the ValueType of KeyIdentifier")
+    )
 
 
 def dereference_str(
@@ -90,10 +100,16 @@ def dereference_str(
     the certificate, in the shape that WSS4J and the JDK write.
     """
     if target.tag != f"{_WS}SecurityTokenReference":
-        raise MessageRefused("transform-unsupported", "STR-Transform of what is no SecurityTokenReference")
+        raise MessageRefused(
+            "transform-unsupported",
+            ("STR-Transform 所指不是 SecurityTokenReference", "STR-Transform of what is no SecurityTokenReference"),
+        )
     method = transform.find(f"{_WS}TransformationParameters/{_DS}CanonicalizationMethod")
     if method is None or method.get("Algorithm", "") not in c14n.METHODS:
-        raise MessageRefused("c14n-unsupported", "TransformationParameters of STR-Transform")
+        raise MessageRefused(
+            "c14n-unsupported",
+            ("STR-Transform 的 TransformationParameters 不受支持", "TransformationParameters of STR-Transform"),
+        )
     uri = method.get("Algorithm", "")
     direct = target.find(f"{_WS}Reference")
     token = _token(direct, security) if direct is not None else _made_token(target, security, resolve_key)
@@ -105,7 +121,9 @@ def _made_token(target: etree._Element, security: etree._Element, resolve_key: K
     signer = resolve_key(reference)
     certificate = reference.certificate or (signer.certificate if signer else None)
     if certificate is None:
-        raise MessageRefused("key-unknown", "STR-Transform of a certificate that is not known")
+        raise MessageRefused(
+            "key-unknown", ("STR-Transform 所指的证书未登记", "STR-Transform of a certificate that is not known")
+        )
     token = etree.Element(f"{_WS}BinarySecurityToken", nsmap={target.prefix: WSSE})
     token.set("ValueType", X509_V3)
     token.text = base64.b64encode(certificate).decode("ascii")

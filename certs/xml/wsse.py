@@ -112,15 +112,23 @@ def verify_envelope(
 def _structure(root: etree._Element) -> tuple[etree._Element, etree._Element]:
     name = etree.QName(root)
     if name.localname != "Envelope" or name.namespace not in (SOAP_1_1, SOAP_1_2):
-        raise MessageRefused("soap-malformed", "the root is no SOAP 1.1 or 1.2 Envelope")
+        raise MessageRefused(
+            "soap-malformed", ("根元素不是 SOAP 1.1 或 1.2 的 Envelope", "the root is no SOAP 1.1 or 1.2 Envelope")
+        )
     if root.getprevious() is not None or root.getnext() is not None or next(root.iter(etree.PI), None) is not None:
-        raise MessageRefused("soap-malformed", "a processing instruction")
+        raise MessageRefused("soap-malformed", ("含有处理指令", "a processing instruction"))
     children = list(root)
     soap = f"{{{name.namespace}}}"
     if [child.tag for child in children] == [f"{soap}Body"]:
-        raise MessageRefused("security-missing", "no soap:Header")
+        raise MessageRefused("security-missing", ("没有 soap:Header", "no soap:Header"))
     if [child.tag for child in children] != [f"{soap}Header", f"{soap}Body"]:
-        raise MessageRefused("soap-malformed", "the Envelope must have one Header and one Body, and nothing else")
+        raise MessageRefused(
+            "soap-malformed",
+            (
+                "Envelope 应有一个 Header 和一个 Body, 别无其他",
+                "the Envelope must have one Header and one Body, and nothing else",
+            ),
+        )
     return children[0], children[1]
 
 
@@ -136,9 +144,12 @@ def _security(header: etree._Element, understood: Collection[str]) -> etree._Ele
         elif _must_understand(block, soap) and etree.QName(block).namespace not in understood:
             raise MessageRefused("must-understand", etree.QName(block).localname)
     if not ours:
-        raise MessageRefused("security-missing", "no wsse:Security header")
+        raise MessageRefused("security-missing", ("没有 wsse:Security 头", "no wsse:Security header"))
     if len(ours) > 1:
-        raise MessageRefused("security-ambiguous", f"{len(ours)} wsse:Security headers for one receiver")
+        raise MessageRefused(
+            "security-ambiguous",
+            (f"同一接收方有 {len(ours)} 个 wsse:Security 头", f"{len(ours)} wsse:Security headers for one receiver"),
+        )
     return ours[0]
 
 
@@ -157,11 +168,17 @@ def _parts(security: etree._Element) -> tuple[etree._Element, etree._Element]:
         elif child.tag != _TOKEN and child.tag not in _IGNORED:
             raise MessageRefused("security-unsupported", etree.QName(child).localname)
     if not signatures:
-        raise MessageRefused("signature-missing", "no ds:Signature in wsse:Security")
+        raise MessageRefused(
+            "signature-missing", ("wsse:Security 中没有 ds:Signature", "no ds:Signature in wsse:Security")
+        )
     if not timestamps:
-        raise MessageRefused("timestamp-missing", "no wsu:Timestamp in wsse:Security")
+        raise MessageRefused(
+            "timestamp-missing", ("wsse:Security 中没有 wsu:Timestamp", "no wsu:Timestamp in wsse:Security")
+        )
     if len(signatures) > 1 or len(timestamps) > 1:
-        raise MessageRefused("signature-ambiguous", "more than one Signature or Timestamp")
+        raise MessageRefused(
+            "signature-ambiguous", ("Signature 或 Timestamp 多于一个", "more than one Signature or Timestamp")
+        )
     return signatures[0], timestamps[0]
 
 
@@ -172,22 +189,37 @@ _DATE_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,12})
 def _check_timestamp(timestamp: etree._Element, now: datetime, max_age: timedelta) -> tuple[datetime, datetime | None]:
     names = [child.tag for child in timestamp]
     if names not in ([f"{{{WSU}}}Created"], [f"{{{WSU}}}Created", f"{{{WSU}}}Expires"]):
-        raise MessageRefused("timestamp-malformed", "wsu:Timestamp must have Created, and may have Expires")
+        raise MessageRefused(
+            "timestamp-malformed",
+            ("wsu:Timestamp 应有 Created, 可有 Expires", "wsu:Timestamp must have Created, and may have Expires"),
+        )
     created = _instant(timestamp[0])
     expires = _instant(timestamp[1]) if len(timestamp) == 2 else None
     if created > now + MAX_CLOCK_SKEW:
-        raise MessageRefused("signature-future", "wsu:Created lies ahead of our clock")
+        raise MessageRefused("signature-future", ("wsu:Created 晚于枢纽时钟", "wsu:Created lies ahead of our clock"))
     if now - created > max_age:
-        raise MessageRefused("signature-stale", f"wsu:Created is older than {int(max_age.total_seconds())} s")
+        raise MessageRefused(
+            "signature-stale",
+            (
+                f"wsu:Created 早于 {int(max_age.total_seconds())} 秒前",
+                f"wsu:Created is older than {int(max_age.total_seconds())} s",
+            ),
+        )
     if expires is not None and expires <= now:
-        raise MessageRefused("signature-stale", "wsu:Expires has passed")
+        raise MessageRefused("signature-stale", ("wsu:Expires 已过", "wsu:Expires has passed"))
     return created, expires
 
 
 def _instant(element: etree._Element) -> datetime:
     match = _DATE_TIME.fullmatch((element.text or "").strip())
     if match is None or len(element):
-        raise MessageRefused("timestamp-malformed", f"{etree.QName(element).localname} is no dateTime with a zone")
+        raise MessageRefused(
+            "timestamp-malformed",
+            (
+                f"{etree.QName(element).localname} 不是带时区的 dateTime",
+                f"{etree.QName(element).localname} is no dateTime with a zone",
+            ),
+        )
     whole, fraction, zone = match.groups()
     try:
         moment = datetime.fromisoformat(whole + ("+00:00" if zone == "Z" else zone))
@@ -205,11 +237,26 @@ def _check_coverage(
         parent = element.getparent()
         inside_key_info = any(ancestor.getparent() is security for ancestor in element.iterancestors(_SIGNATURE))
         if element is not body and parent is not header and parent is not security and not inside_key_info:
-            raise MessageRefused("reference-position", f"a signed {etree.QName(element).localname} in an odd place")
+            raise MessageRefused(
+                "reference-position",
+                (
+                    f"被签名的 {etree.QName(element).localname} 不在应有的位置",
+                    f"a signed {etree.QName(element).localname} in an odd place",
+                ),
+            )
     if not any(element is body for element in signed.elements):
-        raise MessageRefused("body-not-signed", "no reference is to the soap:Body of this Envelope")
+        raise MessageRefused(
+            "body-not-signed",
+            ("没有对本 Envelope 的 soap:Body 的引用", "no reference is to the soap:Body of this Envelope"),
+        )
     if not any(element is timestamp for element in signed.elements):
-        raise MessageRefused("timestamp-not-signed", "no reference is to the wsu:Timestamp of this Security header")
+        raise MessageRefused(
+            "timestamp-not-signed",
+            (
+                "没有对本 Security 头的 wsu:Timestamp 的引用",
+                "no reference is to the wsu:Timestamp of this Security header",
+            ),
+        )
 
 
 def allow_sha1(policy: XmlPolicy = DEFAULT_POLICY) -> XmlPolicy:

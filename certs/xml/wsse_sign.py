@@ -38,7 +38,7 @@ def sign_envelope(
     namespace = etree.QName(envelope).namespace
     body = envelope.find(f"{{{namespace}}}Body")
     if namespace not in (SOAP_1_1, SOAP_1_2) or body is None:
-        raise MessageRefused("soap-malformed", "not a SOAP envelope with a Body")
+        raise MessageRefused("soap-malformed", ("不是含 Body 的 SOAP 信封", "not a SOAP envelope with a Body"))
     header = envelope.find(f"{{{namespace}}}Header")
     if header is None:
         header = etree.Element(f"{{{namespace}}}Header")

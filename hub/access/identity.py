@@ -114,7 +114,7 @@ class Identifier:
             return self._verify(envelope, message.now, known_sha1, legacy=True)
         except MessageRefused as error:
             reason = "algorithm-weak" if error.reason == "key-unknown" else error.reason
-            raise _refused(MessageRefused(reason, error.detail)) from None
+            raise _refused(MessageRefused(reason, (error.zh, error.en))) from None
 
     def _verify(
         self, envelope: etree._Element, now: datetime, known: KnownCertificates, *, legacy: bool = False
@@ -137,4 +137,4 @@ class Identifier:
 
 def _refused(error: MessageRefused) -> HubProblem:
     kind = CALLER_UNKNOWN if error.reason == "key-unknown" else SIGNATURE_REFUSED
-    return HubProblem(kind, str(error))
+    return HubProblem(kind, error.reason, (error.zh, error.en))

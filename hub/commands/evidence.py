@@ -16,7 +16,7 @@ from hub.ecerts.evidence import store
 from hub.ecerts.evidence.revoking import Notice, reinstate, revoke
 from hub.ecerts.evidence.rules import load_rules
 from schemas.ecert_types import ecert_types
-from schemas.numbers import EcertIdentifier
+from schemas.numbers import EcertIdentifier, check_text_names_nobody
 from schemas.revocations import RevocationReason
 from schemas.rules import FieldError, Rule
 
@@ -105,6 +105,11 @@ def revoked(
     """
     for identifier in identifiers:
         _look_at(identifier)
+    try:
+        check_text_names_nobody(source)
+    except FieldError as error:
+        zh, en = _said("--source", error.rule)
+        raise fail(zh, en) from None
     with open_hub() as hub:
         follow_ups = case_rooms(hub.settings, hub.db, hub.vault).evidence.follow_ups
         text = "\n".join((*sorted(identifiers), reason, source))

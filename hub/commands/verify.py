@@ -47,8 +47,8 @@ def verify(
     ] = None,
     language: Annotated[Literal["zh", "en"], typer.Option("--lang", help="文本的语言 / language of the text")] = "zh",
 ) -> None:
-    """验证文件。全部通过为 0, 任一不通过为 1, 否则为 2 (无法判定); 未能验证为 3。
-    Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE); 3 if it could not be done.
+    """验证文件。全部通过为 0, 任一不通过为 1, 否则为 2 (无法判定); 未能验证为 3。不查吊销、注销通知。
+    Verify documents. Exit 0 if all PASSED, 1 if any FAILED, else 2 (INDETERMINATE); 3 if it could not be done. Knows no notices.
     """
     settings = read_settings(code=3)
     worst = 0

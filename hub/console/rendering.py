@@ -188,11 +188,17 @@ def _titles(flows: Iterable[Flow]) -> dict[tuple[str, str], tuple[str, str]]:
 
 
 def _ecert_title(document: str, language: Language) -> str:
-    """``degree`` or ``id-card@guardian``, by the name of its type, or of the record that it is."""
+    """``degree`` or ``id-card@guardian[KZ_ZZ=…]``, by the name of its type, or of the record that it is, and of the field."""
+    document, _, condition = document.partition("[")
     name, _, role = document.partition("@")
     kind = ecert_types().get(name)
     title = word("document", name, language) if kind is None else kind.title_zh if language == "zh" else kind.title_en
-    return f"{title} ({word('holder-role', role, language)})" if role else title
+    title = f"{title} ({word('holder-role', role, language)})" if role else title
+    if not condition:
+        return title
+    field, _, accepted = condition.rstrip("]").partition("=")
+    named = load_rules().field_titles.get(field, (field, field))[0 if language == "zh" else 1]
+    return f"{title} [{named}: {accepted.replace('|', '、' if language == 'zh' else ', ')}]"
 
 
 def _purpose_title(purpose: str, language: Language) -> str:

@@ -246,6 +246,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "no-such-consent": ("所引同意不适用", "the consent that was named does not apply"),
         "no-authorization": ("没有持有人授权", "there is no authorization"),
         "consent-required": ("该事项须持有人同意", "the item needs the holder's consent"),
+        "not-of-this-item": ("不是该事项的用途", "not a purpose of this item"),
         "authorization-not-usable": ("授权不可用", "the authorization cannot be used"),
         "presentation-used": ("亮证已使用", "the shown code was used"),
         "guardianship-not-shown": ("未证明监护关系", "guardianship is not shown"),

@@ -10,30 +10,36 @@ from __future__ import annotations
 
 import unicodedata
 from abc import abstractmethod
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
-from functools import lru_cache
-from typing import Annotated, ClassVar, Final, NamedTuple
+from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
+from hub.ecerts.expressions import (
+    RECORDS,
+    Alternatives,
+    CatalogueError,
+    Condition,
+    Evidence,
+    Role,
+    at_odds,
+    canonical,
+    conditions_of,
+    evidence_of,
+    evidence_text,
+    parse_evidence,
+    two_conditions,
+)
 from schemas.base import Canonical
-from schemas.ecert_types import ecert_types
 from schemas.fields import ItemCode, ShortText, Text, iso_day
 from schemas.regions import REGIONS
 from schemas.rules import REGION_UNKNOWN, FieldError
-from schemas.told import Told
 
+# what entries are written with is told here too
+__all__ = ["RECORDS", "CatalogueError", "Evidence", "Role", "evidence_text", "parse_evidence"]
 ANY_ITEM: Final = "*"
-RECORDS: Final = {  # evidence that is a record asked of a system, not an e-certificate: the endpoint service that knows it
-    "enrolment-record": "registry",
-    "identity-check": "identity",
-}
-MAX_ALTERNATIVES, MAX_DOCUMENTS = 12, 8  # of one requirement, and of one alternative
-
-
-class CatalogueError(Told, ValueError):
-    """An entry that cannot be; the texts are for whoever writes the catalogue."""
 
 
 class Level(StrEnum):
@@ -62,70 +68,12 @@ class LimitUnit(StrEnum):
     MONTH = "month"
 
 
-class Role(StrEnum):
-    """Whose document it is."""
-
-    APPLICANT = "applicant"
-    GUARDIAN = "guardian"
-    ORGANISATION = "organisation"
-
-    __hash__ = str.__hash__  # an enumeration's own is ten times slower, and Evidence is the key of every plan
-
-
-# --- evidence expressions -------------------------------------------------------------------------------------------------
-
-
-class Evidence(NamedTuple):
-    """One document or record of one person or organisation. (A tuple, whose hash costs nothing: plans are made of it.)"""
-
-    type: str  # a key of schemas/data/ecert_types.toml, or of RECORDS
-    role: Role = Role.APPLICANT
-
-    def __str__(self) -> str:
-        return self.type if self.role is Role.APPLICANT else f"{self.type}@{self.role.value}"
-
-
-Alternatives = tuple[frozenset[Evidence], ...]
-
-
-@lru_cache(maxsize=4096)
-def parse_evidence(text: str) -> Alternatives:
-    """``a + b | c@guardian``: a and b together, or the guardian's c. Raises CatalogueError; full-width signs are read too."""
-    alternatives: list[frozenset[Evidence]] = []
-    for part in unicodedata.normalize("NFKC", text).split("|"):
-        documents = frozenset(_evidence(word.strip()) for word in part.split("+"))
-        if documents not in alternatives:
-            alternatives.append(documents)
-    if len(alternatives) > MAX_ALTERNATIVES or any(len(documents) > MAX_DOCUMENTS for documents in alternatives):
-        raise CatalogueError(
-            f"至多 {MAX_ALTERNATIVES} 种组合, 每种至多 {MAX_DOCUMENTS} 份材料",
-            f"at most {MAX_ALTERNATIVES} alternatives of {MAX_DOCUMENTS} documents each",
-        )
-    return tuple(alternatives)
-
-
-def evidence_text(alternatives: Alternatives) -> str:
-    """The expression in its one canonical form."""
-    return " | ".join(" + ".join(str(document) for document in sorted(part)) for part in alternatives)
-
-
-def _evidence(word: str) -> Evidence:
-    name, _, role = word.partition("@")
-    if name not in ecert_types() and name not in RECORDS:
-        known = ", ".join(sorted([*ecert_types(), *RECORDS]))
-        raise CatalogueError(f"不认识的材料类型; 可用: {known}", f"unknown evidence type; known are {known}")
-    if role and role not in set(Role):
-        roles = ", ".join(Role)
-        raise CatalogueError(f"不认识的持有人角色; 可用: {roles}", f"unknown role; known are {roles}")
-    return Evidence(name, Role(role) if role else Role.APPLICANT)
-
-
-def _expression(text: str) -> str:
-    return evidence_text(parse_evidence(text))
+def _document(word: str) -> str:
+    return str(evidence_of(unicodedata.normalize("NFKC", word)))
 
 
 def _evidence_type(text: str) -> str:
-    return _evidence(text.partition("@")[0]).type
+    return evidence_of(text.partition("@")[0]).type
 
 
 def _region(code: str) -> str:
@@ -143,6 +91,7 @@ BasicCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 Day = Annotated[date, BeforeValidator(_day)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Region = Annotated[str, AfterValidator(_region)]
+DocumentWord = Annotated[str, AfterValidator(_document)]  # one document, as evidence expressions write it
 Limit = Annotated[int, Field(ge=1, le=3650)]
 
 # --- entries --------------------------------------------------------------------------------------------------------------
@@ -175,7 +124,7 @@ class Requirement(Canonical):
     name: Name
     title_zh: ShortText
     title_en: ShortText
-    evidence: Annotated[str, AfterValidator(_expression)]
+    evidence: Annotated[str, AfterValidator(canonical)]
     required: bool = True  # false: the item goes on without it
 
     @property
@@ -183,8 +132,17 @@ class Requirement(Canonical):
         return parse_evidence(self.evidence)
 
 
+def _absent(value: object) -> bool:
+    """Entries of before a column existed are written without it: their digests stay what they were."""
+    return value is None
+
+
 class Item(Versioned):
-    """The standard definition of an item of the smallest granularity, the same everywhere."""
+    """The standard definition of an item of the smallest granularity, the same everywhere.
+
+    ``purposes``: for which it may be asked for, words of the evidence rules; None in entries of before this was written, for any.
+    ``law_covers``: the documents that its legal basis lets the hub fetch without asking the person; None: all of the item.
+    """
 
     kind = "item"
     basic_code: BasicCode
@@ -195,6 +153,8 @@ class Item(Versioned):
     limit_unit: LimitUnit
     requires_consent: bool = True  # false: ``legal_basis`` allows the hub to fetch without asking the person
     legal_basis: Text
+    purposes: tuple[Name, ...] | None = Field(default=None, exclude_if=_absent)
+    law_covers: tuple[DocumentWord, ...] | None = Field(default=None, exclude_if=_absent)
     requirements: tuple[Requirement, ...] = ()
 
     @property
@@ -205,7 +165,39 @@ class Item(Versioned):
     def _names_are_unique(self) -> Item:
         if len({requirement.name for requirement in self.requirements}) != len(self.requirements):
             raise CatalogueError("同一事项的要求重名", "two requirements of the item have one name")
+        if documents := at_odds(requirement.evidence for requirement in self.requirements):
+            raise CatalogueError(*two_conditions(documents))
         return self
+
+    @model_validator(mode="after")
+    def _law_covers_its_own_documents(self) -> Item:
+        if self.law_covers is None:
+            return self
+        if self.requires_consent:
+            raise CatalogueError(
+                "需本人同意的事项不填“无需授权的材料”",
+                "an item that needs consent names no documents that the law covers",
+            )
+        asked = {str(one) for part in self.requirements for documents in part.alternatives for one in documents}
+        if strange := sorted(set(self.law_covers) - asked):
+            words = ", ".join(strange)
+            raise CatalogueError(
+                f"“无需授权的材料”中有本事项不要求的材料: {words}",
+                f"the law would cover what the item does not ask for: {words}",
+            )
+        return self
+
+    @property
+    def conditions(self) -> Mapping[Evidence, Condition]:
+        """Of its documents, those that count only if a field inside says what it should."""
+        return conditions_of(tuple(requirement.evidence for requirement in self.requirements))
+
+    def may_be_asked_for(self, purpose: str) -> bool:
+        return self.purposes is None or purpose in self.purposes
+
+    def law_allows(self, document: Evidence) -> bool:
+        """Whether the item's own legal basis is enough to fetch this document."""
+        return not self.requires_consent and (self.law_covers is None or str(document) in self.law_covers)
 
 
 class Implementation(Versioned):

@@ -7,6 +7,8 @@ from datetime import datetime
 from certs.policy import NAMED, load_policy
 from certs.report import Report
 from certs.verify import verify
+from hub.ecerts.check import opened
+from hub.ecerts.revocations.status import Notices, with_status
 from hub.ecerts.trust import TrustFolder
 from hub.threads import Threads
 
@@ -17,10 +19,11 @@ BUSY_RETRY_S = 5
 
 
 class Verifier:
-    """Shared by REST and the console. ``default`` is the setting HUB_POLICY."""
+    """Shared by REST and the console. ``default`` is the setting HUB_POLICY; ``notices``: those that the hub has, if it has any."""
 
-    def __init__(self, trust: TrustFolder, default: str) -> None:
+    def __init__(self, trust: TrustFolder, default: str, notices: Notices | None = None) -> None:
         self._trust = trust
+        self._notices = notices
         self._policies = {name: load_policy(name) for name in (*NAMED, default)}
         self._threads = Threads(AT_ONCE, "verifications", waiting=WAITING, each=EACH, retry_s=BUSY_RETRY_S)
         self.default = default
@@ -29,7 +32,10 @@ class Verifier:
     def verify(self, document: bytes, *, policy: str | None, at: datetime) -> Report:
         """``policy`` is one of :attr:`policies` or None; KeyError else."""
         chosen = self._policies[policy or self.default]
-        return verify(document, policy=chosen, at=at, trust=self._trust.store(), fetchers=self._trust.fetchers())
+        package = opened(document)
+        trust, fetchers = self._trust.store(), self._trust.fetchers()
+        report = verify(document, policy=chosen, at=at, trust=trust, fetchers=fetchers, package=package)
+        return report if self._notices is None else with_status(report, package, self._notices, at)
 
     async def verify_for(self, who: str, document: bytes, *, policy: str | None, at: datetime) -> Report:
         """The same in threads of its own, so that nothing else waits behind it. HubProblem(HUB_BUSY) at once without a place."""

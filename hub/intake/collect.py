@@ -40,14 +40,16 @@ from hub.intake.rest import (
 )
 from hub.threads import Places
 from schemas import problems as p
+from schemas import rules
 from schemas.base import Canonical
 from schemas.fields import MessageId, RegionCode
-from schemas.parsing import invalid, validation_faults
+from schemas.parsing import fault, invalid, validation_faults
 from schemas.problems import (
     COLLECTION_UNKNOWN,
     MEDIA_TYPE_REFUSED,
     MESSAGE_TOO_LARGE,
     MESSAGE_UNREADABLE,
+    FieldFault,
     HubProblem,
 )
 
@@ -189,7 +191,7 @@ def collect_router(gate: Gate, collections: Collections, cursors: Cursors, large
                 finally:
                     exchange.body = b""
             caller = replace(caller_of(exchange), nonces=())  # remembered before its body was read
-            message_id, region = _asked(exchange.request)
+            message_id, region = _asked(exchange)
             caller.require(Service.ECERT_COLLECT, region)
             view = await asyncio.to_thread(
                 lambda: collections.take_file(caller, message_id, region, form, file, digest)
@@ -219,7 +221,7 @@ def _paged(
     async def serve(exchange: Exchange) -> Response:
         await admit_without_body(gate, exchange)
         caller, batch_id = caller_of(exchange), _id(exchange)
-        cursor, limit = _page(exchange.request)
+        cursor, limit = _page(exchange)
         scope = f"{name}\n{caller.system_id}\n{batch_id}"
         after = int(cursors.read(cursor, scope=scope)) if cursor is not None else 0
         items, following = await asyncio.to_thread(read, caller, batch_id, after, limit)
@@ -241,33 +243,35 @@ async def _receive(request: Request, file: IO[bytes], largest: int) -> None:
         except StopAsyncIteration:
             return
         except TimeoutError:
-            least = f"nothing came for {QUIET_S:.0f} s, or less than {LEAST_RATE >> 10} KiB a second"
-            raise HubProblem(MESSAGE_UNREADABLE, f"body-timeout: {least}") from None
+            said = (
+                f"{QUIET_S:.0f} 秒内没有收到数据, 或每秒不足 {LEAST_RATE >> 10} KiB",
+                f"nothing came for {QUIET_S:.0f} s, or less than {LEAST_RATE >> 10} KiB a second",
+            )
+            raise HubProblem(MESSAGE_UNREADABLE, "body-timeout", said) from None
         size += len(part)
         if size > largest:
-            raise HubProblem(MESSAGE_TOO_LARGE, f"at most {largest} bytes")
+            raise HubProblem(MESSAGE_TOO_LARGE, said=(f"至多 {largest} 字节", f"at most {largest} bytes"))
         await asyncio.to_thread(file.write, part)
 
 
-def _asked(request: Request) -> tuple[str, str]:
-    given = query_of(request, ("messageId", "region"))
-    try:
-        message_id = _MESSAGE_ID.validate_python(given.get("messageId", ""))
-    except ValidationError as error:
-        raise _refused("messageId", error) from None
-    try:
-        return message_id, _REGION.validate_python(given.get("region", ""))
-    except ValidationError as error:
-        raise _refused("region", error) from None
+def _asked(exchange: Exchange) -> tuple[str, str]:
+    """Message id and region; HubProblem with every fault of both."""
+    given, faults = query_of(exchange), list[FieldFault]()
+    for name, type_ in (("messageId", _MESSAGE_ID), ("region", _REGION)):
+        if name not in given:
+            faults.append(fault(f"query:{name}", rules.MISSING))
+            continue
+        try:
+            type_.validate_python(given[name])
+        except ValidationError as error:
+            faults += [replace(one, path=f"query:{name}") for one in validation_faults(error)]
+    if faults:
+        raise invalid(faults)
+    return given["messageId"], given["region"]
 
 
-def _refused(name: str, error: ValidationError) -> HubProblem:
-    """A parameter that breaks the rule of its type."""
-    return invalid([replace(one, path=f"query:{name}") for one in validation_faults(error)])
-
-
-def _page(request: Request) -> tuple[str | None, int]:
-    given = query_of(request, ("cursor", "limit"))
+def _page(exchange: Exchange) -> tuple[str | None, int]:
+    given = query_of(exchange)
     return given.get("cursor"), page_limit(given)
 
 

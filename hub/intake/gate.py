@@ -47,6 +47,7 @@ class Exchange:
 
     request: Request
     operation: str
+    query: frozenset[str] = frozenset()  # the query parameters that the operation has
     id: str = field(default_factory=lambda: new_id("req"))
     started: float = field(default_factory=time.perf_counter)
     body: bytes = b""

@@ -7,7 +7,6 @@ from datetime import datetime, time
 from typing import Final
 
 from fastapi import APIRouter
-from starlette.requests import Request
 from starlette.responses import Response
 
 from hub.ecerts.catalogue import Catalogue, Handling, HandlingReason, NoHandlerReason
@@ -125,7 +124,7 @@ def items_router(gate: Gate, items: ItemCatalogue, cursors: Cursors, limiter: Ra
     async def get_one(exchange: Exchange) -> Response:
         await admit(exchange)
         catalogue = await asyncio.to_thread(items.current)
-        asked = _Asked(exchange.request, frozenset({"region", "area", "at"}), gate.now(), catalogue)
+        asked = _Asked(exchange, gate.now(), catalogue)
         code: str = exchange.request.path_params["code"]
         item = catalogue.item(code, asked.at)
         if item is None or (len(code) > 12 and catalogue.implementation(code, asked.at) is None):
@@ -135,8 +134,7 @@ def items_router(gate: Gate, items: ItemCatalogue, cursors: Cursors, limiter: Ra
     async def get_page(exchange: Exchange) -> Response:
         await admit(exchange)
         catalogue = await asyncio.to_thread(items.current)
-        known = frozenset({"region", "area", "at", "level", "limit", "cursor"})
-        asked = _Asked(exchange.request, known, gate.now(), catalogue)
+        asked = _Asked(exchange, gate.now(), catalogue)
         scope = f"items\n{asked.at.date()}\n{asked.region}\n{asked.area}\n{asked.level}"
         after = cursors.read(asked.cursor, scope=scope) if asked.cursor is not None else ""
         found = [
@@ -156,8 +154,8 @@ def items_router(gate: Gate, items: ItemCatalogue, cursors: Cursors, limiter: Ra
 class _Asked:
     """The query, checked; HubProblem(MESSAGE_INVALID) with the parameter."""
 
-    def __init__(self, request: Request, known: frozenset[str], now: datetime, catalogue: Catalogue) -> None:
-        given = query_of(request, known)
+    def __init__(self, exchange: Exchange, now: datetime, catalogue: Catalogue) -> None:
+        given = query_of(exchange)
         self.region = given.get("region")
         if self.region is not None and self.region not in REGIONS:
             raise parameter_fault("region", "", "", rules.REGION_UNKNOWN)

@@ -67,11 +67,15 @@ class RateLimiter:
             raise HubProblem(RATE_LIMITED, retry_after_s=max(1, round(wait + 0.5)))
 
 
+def _too_large(limit: int) -> HubProblem:
+    return HubProblem(MESSAGE_TOO_LARGE, said=(f"至多 {limit} 字节", f"at most {limit} bytes"))
+
+
 async def read_body(request: Request, limit: int) -> bytes:
     """The body, refused before it is read where its length says so, and while it is read else."""
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit:
-        raise HubProblem(MESSAGE_TOO_LARGE, f"at most {limit} bytes")
+        raise _too_large(limit)
     chunks: list[bytes] = []
     size = 0
     try:
@@ -79,8 +83,12 @@ async def read_body(request: Request, limit: int) -> bytes:
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > limit:
-                    raise HubProblem(MESSAGE_TOO_LARGE, f"at most {limit} bytes")
+                    raise _too_large(limit)
                 chunks.append(chunk)
     except TimeoutError:
-        raise HubProblem(MESSAGE_UNREADABLE, f"body-timeout: not complete after {BODY_TIMEOUT_S:.0f} s") from None
+        raise HubProblem(
+            MESSAGE_UNREADABLE,
+            "body-timeout",
+            (f"{BODY_TIMEOUT_S:.0f} 秒内未收完", f"not complete after {BODY_TIMEOUT_S:.0f} s"),
+        ) from None
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -15,6 +15,7 @@ from schemas.base import Canonical
 from schemas.faults import ExchangeFault
 from schemas.fields import MessageId, Text
 from schemas.problems import HubProblem, ProblemKind
+from schemas.rules import portable
 from schemas.transfers import CaseState, Decision, TransferAccepted, TransferRequest, TransferView
 
 
@@ -86,6 +87,11 @@ class Document:
     responses: dict[int | str, dict[str, Any]]
     extra: dict[str, Any]
 
+    @property
+    def query(self) -> frozenset[str]:
+        """The names of the query parameters: what is refused as unknown and what is described cannot differ."""
+        return frozenset(one["name"] for one in self.extra["parameters"] if one["in"] == "query")
+
 
 def _ref(model: type[Canonical]) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
@@ -123,6 +129,7 @@ def body_of(model: type[Canonical], example: dict[str, Any]) -> dict[str, Any]:
 
 
 ANY = [
+    p.MESSAGE_INVALID,  # a query parameter that the operation has not
     p.CALLER_UNKNOWN,
     p.SIGNATURE_REFUSED,
     p.MESSAGE_REPLAYED,
@@ -131,7 +138,7 @@ ANY = [
     p.HUB_FAULT,
     p.HUB_BUSY,
 ]
-ANY_BODY = [p.MESSAGE_UNREADABLE, p.MESSAGE_INVALID, p.MESSAGE_TOO_LARGE, p.MEDIA_TYPE_REFUSED, *ANY]
+ANY_BODY = [p.MESSAGE_UNREADABLE, p.MESSAGE_TOO_LARGE, p.MEDIA_TYPE_REFUSED, *ANY]
 SECURITY: Final[list[dict[str, list[str]]]] = [{"mutualTLS": []}, {"httpSignature": []}]
 _CASE_PARAMETER: Final = {
     "name": "case_id", "in": "path", "required": True, "schema": {"type": "string"}, "example": EXAMPLE_CASE,
@@ -160,7 +167,7 @@ LIST_TRANSFERS: Final = Document(
     "查询办件列表 List transfers",
     "The cases that the caller submitted or takes part in, newest first. Follow nextCursor until it is absent.",
     200,
-    responses_of(200, TransferPage, "One page", [p.MESSAGE_INVALID, p.PAGE_CURSOR_INVALID, *ANY]),
+    responses_of(200, TransferPage, "One page", [p.PAGE_CURSOR_INVALID, *ANY]),
     {
         "parameters": [
             {
@@ -264,4 +271,14 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(generated["$defs"])
     components["securitySchemes"] = dict(_SECURITY_SCHEMES)
-    return document
+    return {key: _portable(value) for key, value in document.items()}
+
+
+def _portable(node: Any) -> Any:
+    """The patterns as every engine reads them."""
+    if isinstance(node, dict):
+        return {
+            key: portable(value) if key == "pattern" and isinstance(value, str) else _portable(value)
+            for key, value in node.items()
+        }
+    return [_portable(child) for child in node] if isinstance(node, list | tuple) else node

@@ -85,5 +85,5 @@ def _append(tx: Tx, entries: Sequence[AuditEntry]) -> list[None]:
 
 def reason_word(problem: HubProblem) -> str:
     """The stable word at the start of a detail (``signature-stale: …``); empty where the detail is something else."""
-    word = problem.detail.partition(":")[0].strip()
+    word = problem.detail
     return word if word and len(word) <= 40 and word.replace("-", "").isalpha() and word.isascii() else ""

@@ -7,7 +7,7 @@ sender is known.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI
@@ -28,10 +28,9 @@ from hub.intake.operations import Operations
 from hub.intake.problems import preferred_language, problem_response
 from schemas import rules
 from schemas.base import Canonical
-from schemas.parsing import fault, parse_json
+from schemas.parsing import fault, invalid, parse_json, safe_name
 from schemas.problems import (
     MEDIA_TYPE_REFUSED,
-    MESSAGE_INVALID,
     METHOD_NOT_ALLOWED,
     OPERATION_UNKNOWN,
     HubProblem,
@@ -43,7 +42,6 @@ M = TypeVar("M", bound=Canonical)
 Work = Callable[[Exchange], Awaitable[Response]]
 
 PAGE_DEFAULT, PAGE_MAX = 20, 100
-_PAGE_PARAMETERS = frozenset({"cursor", "limit", "state"})
 
 
 def create_router(gate: Gate, operations: Operations, cursors: Cursors) -> APIRouter:
@@ -65,7 +63,7 @@ def create_router(gate: Gate, operations: Operations, cursors: Cursors) -> APIRo
     async def get_page(exchange: Exchange) -> Response:
         await admit_without_body(gate, exchange)
         caller = caller_of(exchange)
-        cursor, limit, state = _page_parameters(exchange.request)
+        cursor, limit, state = _page_parameters(exchange)
         scope = f"{caller.system_id}\n{state or ''}"
         before = cursors.read(cursor, scope=scope) if cursor is not None else None
         items, next_before = await operations.list_transfers(caller, before=before, limit=limit, state=state)
@@ -111,7 +109,7 @@ def add_route(
     """One documented operation behind the gate; other rooms' routers use it too."""
 
     async def endpoint(request: Request) -> Response:
-        return await gate.run(Exchange(request, document.operation_id), work, render_problem)
+        return await gate.run(Exchange(request, document.operation_id, document.query), work, render_problem)
 
     router.add_api_route(
         path,
@@ -134,12 +132,20 @@ async def read_message(gate: Gate, exchange: Exchange, model: type[M]) -> M:
     headers = exchange.request.headers
     media_type, _, parameters = headers.get("content-type", "").partition(";")
     charset = parameters.strip().lower().replace('"', "")
+    if (
+        media_type.strip().lower() == "application/json"
+        and charset.startswith("charset=")
+        and charset != "charset=utf-8"
+    ):
+        where = fault("header:content-type", rules.ENCODING)
+        raise HubProblem(MEDIA_TYPE_REFUSED, "charset", ("只收 utf-8", "only utf-8 is taken"), faults=[where])
     if media_type.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
         raise HubProblem(MEDIA_TYPE_REFUSED)
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise HubProblem(MEDIA_TYPE_REFUSED, "content-encoding")
     body = await gate.read(exchange)
     await gate.admit(exchange)
+    query_of(exchange)
     if len(body) > INLINE_BYTES:
         return await asyncio.to_thread(parse_json, model, body)
     return parse_json(model, body)
@@ -149,6 +155,7 @@ async def admit_without_body(gate: Gate, exchange: Exchange) -> None:
     """A GET with a body is read as well: its signature covers it."""
     await gate.read(exchange)
     await gate.remember(await gate.admit(exchange))
+    query_of(exchange)
 
 
 def caller_of(exchange: Exchange) -> Caller:
@@ -157,22 +164,22 @@ def caller_of(exchange: Exchange) -> Caller:
     return exchange.identity.caller
 
 
-def _page_parameters(request: Request) -> tuple[str | None, int, CaseState | None]:
-    given = query_of(request, _PAGE_PARAMETERS)
+def _page_parameters(exchange: Exchange) -> tuple[str | None, int, CaseState | None]:
+    given = query_of(exchange)
     state = given.get("state")
     if state is not None and state not in set(CaseState):
         raise parameter_fault("state", "、".join(CaseState), ", ".join(CaseState), rules.NOT_IN_LIST)
     return given.get("cursor"), page_limit(given), CaseState(state) if state is not None else None
 
 
-def query_of(request: Request, known: Collection[str]) -> QueryParams:
-    """The query, in which every parameter is known and stands once."""
-    given = request.query_params
-    for name in given:
-        if name not in known:
-            raise parameter_fault("?", "、".join(sorted(known)), ", ".join(sorted(known)), rules.UNKNOWN_FIELD)
-        if len(given.getlist(name)) != 1:
-            raise parameter_fault(name, "", "", rules.DUPLICATE_FIELD)
+def query_of(exchange: Exchange) -> QueryParams:
+    """The query, in which every parameter is one of the operation's and stands once; HubProblem with every one that is not so."""
+    given, known = exchange.request.query_params, sorted(exchange.query)
+    names = ("、".join(known), ", ".join(known)) if known else ("此操作没有查询参数", "this operation has none")
+    faults = [fault(f"query:{safe_name(name)}", rules.UNKNOWN_FIELD, note=names) for name in given if name not in known]
+    faults += [fault(f"query:{name}", rules.DUPLICATE_FIELD) for name in known if len(given.getlist(name)) > 1]
+    if faults:
+        raise invalid(faults)
     return given
 
 
@@ -187,7 +194,7 @@ def page_limit(given: QueryParams) -> int:
 
 def parameter_fault(name: str, zh: str, en: str, rule: Rule) -> HubProblem:
     """``zh`` and ``en`` say what the parameter must be: the end of the cure."""
-    return HubProblem(MESSAGE_INVALID, faults=[fault(f"query:{name}", rule, note=(zh, en))])
+    return invalid([fault(f"query:{name}", rule, note=(zh, en))])
 
 
 def answer(model: Canonical, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -226,7 +233,11 @@ def describe(app: FastAPI) -> None:
 
 
 def install_problems(app: FastAPI, gate: Gate) -> None:
-    """Addresses and methods that do not exist below ``/v1`` and ``/soap`` are refused as problems too."""
+    """Addresses and methods that do not exist below ``/v1`` and ``/soap`` are refused as problems too.
+
+    So is one with a slash too many: the redirect of Starlette would be followed with a signature over the former address.
+    """
+    app.router.redirect_slashes = False
 
     async def refuse(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):

@@ -63,7 +63,13 @@ def create_router(
     async def describe(request: Request) -> Response:
         async def work(_: Exchange) -> Response:
             if "wsdl" not in {name.lower() for name in request.query_params}:
-                raise HubProblem(METHOD_NOT_ALLOWED, "POST messages here; GET with ?wsdl gives the description")
+                raise HubProblem(
+                    METHOD_NOT_ALLOWED,
+                    said=(
+                        "报文以 POST 发到此处; GET 加 ?wsdl 得到描述",
+                        "POST messages here; GET with ?wsdl gives the description",
+                    ),
+                )
             return _xml(description)
 
         return await gate.run(Exchange(request, "wsdl"), work, render_problem)
@@ -106,7 +112,11 @@ class _Handler:
         operation = operation_of(envelope.payload)
         exchange.operation = operation.name
         if wire.action and wire.action != operation.soap_action:
-            raise HubProblem(OPERATION_UNKNOWN, "action-mismatch: the SOAP action is not that of the request element")
+            raise HubProblem(
+                OPERATION_UNKNOWN,
+                "action-mismatch",
+                ("SOAPAction 与请求元素不一致", "the SOAP action is not that of the request element"),
+            )
         request = await asyncio.to_thread(parse_xml, envelope.payload) if large else parse_xml(envelope.payload)
         if isinstance(request, TransferQuery):
             await self._gate.remember(identity)

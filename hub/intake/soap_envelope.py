@@ -6,7 +6,7 @@ Clauses: SOAP 1.1 (W3C Note 2000) 4 and 6, SOAP 1.2 part 1 (2007) 5 and part 2, 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from lxml import etree
@@ -15,15 +15,16 @@ from certs.xml.tokens import WSSE
 from certs.xml.wsse import SOAP_1_1, SOAP_1_2
 from hub.intake.limits import MAX_XML_DEPTH
 from schemas.faults import ExchangeFault, Language
+from schemas.parsing import fault
 from schemas.problems import (
     DOCTYPE_REFUSED,
     MEDIA_TYPE_REFUSED,
     MESSAGE_TOO_LARGE,
     MESSAGE_UNREADABLE,
-    FieldFault,
     HubProblem,
     ProblemKind,
 )
+from schemas.rules import RULES
 from schemas.safe_xml import UnsafeXml, XmlLimits, parse
 from schemas.xml_documents import fault_to_xml
 
@@ -61,8 +62,8 @@ _FAULT_CODES: Final[dict[str, dict[FaultCode, str]]] = {
 class SoapProblem(HubProblem):
     """A refusal that SOAP has a fault code of its own for."""
 
-    def __init__(self, code: FaultCode, detail: str) -> None:
-        super().__init__(MESSAGE_UNREADABLE, detail)
+    def __init__(self, code: FaultCode, said: tuple[str, str]) -> None:
+        super().__init__(MESSAGE_UNREADABLE, code, said)
         self.fault_code = code
 
 
@@ -108,18 +109,29 @@ def read_envelope(body: bytes, wire: Wire, max_bytes: int) -> Envelope:
     if root.tag != f"{{{wire.version}}}Envelope":
         if etree.QName(root).localname == "Envelope":
             raise SoapProblem(
-                "version-mismatch", "version-mismatch: the Envelope is not of the version of its media type"
+                "version-mismatch",
+                ("信封的 SOAP 版本与内容类型不符", "the Envelope is not of the version of its media type"),
             )
-        raise HubProblem(MESSAGE_UNREADABLE, "soap-malformed: the root is no SOAP Envelope")
+        raise HubProblem(
+            MESSAGE_UNREADABLE, "soap-malformed", ("根元素不是 SOAP Envelope", "the root is no SOAP Envelope")
+        )
     children = list(root.iterchildren(tag=etree.Element))
     body_tag, header_tag = f"{{{wire.version}}}Body", f"{{{wire.version}}}Header"
     tags = [child.tag for child in children]
     if tags not in ([body_tag], [header_tag, body_tag]):
-        raise HubProblem(MESSAGE_UNREADABLE, "soap-malformed: an Envelope has at most one Header, then one Body")
+        raise HubProblem(
+            MESSAGE_UNREADABLE,
+            "soap-malformed",
+            ("Envelope 中应至多一个 Header, 其后一个 Body", "an Envelope has at most one Header, then one Body"),
+        )
     secured = _check_headers(children[0], wire.version) if len(children) == 2 else False
     payload = list(children[-1].iterchildren(tag=etree.Element))
     if len(payload) != 1:
-        raise HubProblem(MESSAGE_UNREADABLE, "soap-malformed: the Body holds exactly one request element")
+        raise HubProblem(
+            MESSAGE_UNREADABLE,
+            "soap-malformed",
+            ("Body 中应有且只有一个请求元素", "the Body holds exactly one request element"),
+        )
     return Envelope(root, payload[0], secured)
 
 
@@ -135,8 +147,8 @@ def _parse(body: bytes, max_bytes: int) -> etree._Element:
         return parse(body, limits=XmlLimits(max_bytes=max_bytes + 64, max_depth=MAX_XML_DEPTH, max_elements=2_000))
     except UnsafeXml as error:
         kind = _KIND_BY_REASON.get(error.reason, MESSAGE_UNREADABLE)
-        faults = [FieldFault("/", error.reason, error.reason, line=error.line, rule=error.reason)] if error.line else []
-        raise HubProblem(kind, f"{error.reason}: {error.detail}", faults=faults) from None
+        where = replace(fault("/", RULES[error.reason]), line=error.line or None)
+        raise HubProblem(kind, error.reason, (error.zh, error.en), faults=[where]) from None
 
 
 def _check_headers(header: etree._Element, version: str) -> bool:
@@ -150,8 +162,8 @@ def _check_headers(header: etree._Element, version: str) -> bool:
             secured = True
         elif block.get(f"{{{version}}}mustUnderstand", "0").strip() in ("1", "true"):
             name = etree.QName(block).localname
-            word = name if re.fullmatch(r"[A-Za-z]{1,40}", name) else "a header block"
-            raise SoapProblem("must-understand", f"must-understand: {word}")
+            known = re.fullmatch(r"[A-Za-z]{1,40}", name)
+            raise SoapProblem("must-understand", (name, name) if known else ("一个头元素", "a header block"))
     return secured
 
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter
-from starlette.requests import Request
 from starlette.responses import Response
 
 from certs.render import report_to_json
@@ -49,6 +48,20 @@ _REPORT: Final[dict[str, Any]] = {
             "additionalProperties": False,
         },
         "signers": {"type": "array", "items": {"type": "object"}},
+        "notes": {
+            "type": "array",
+            "description": "What decides nothing: status-not-asked, revoked-later",
+            "items": {
+                "type": "object",
+                "required": ["code", "detail_zh", "detail_en"],
+                "properties": {
+                    "code": {"type": "string"},
+                    "detail_zh": {"type": "string"},
+                    "detail_en": {"type": "string"},
+                    "data": {"type": "object", "additionalProperties": {"type": "string"}},
+                },
+            },
+        },
         "findings": {
             "type": "array",
             "items": {
@@ -71,7 +84,7 @@ _REPORT: Final[dict[str, Any]] = {
 
 
 def _document(verifier: Verifier, limit: int) -> openapi.Document:
-    kinds = [p.MESSAGE_INVALID, p.MESSAGE_TOO_LARGE, p.MEDIA_TYPE_REFUSED, p.MESSAGE_UNREADABLE, *openapi.ANY]
+    kinds = [p.MESSAGE_TOO_LARGE, p.MEDIA_TYPE_REFUSED, p.MESSAGE_UNREADABLE, *openapi.ANY]
     responses = openapi.responses_of(200, openapi.Problem, "The report", kinds)
     responses[200]["content"] = {"application/json": {"schema": _REPORT}}
     at = "Judge as of this time (RFC 3339 with offset); default: now"
@@ -124,7 +137,7 @@ def create_router(gate: Gate, db: Database, verifier: Verifier, *, max_document:
         exchange.body = await read(exchange)
         identity = await gate.admit(exchange)
         caller_of(exchange).require_somewhere(Service.VERIFICATION)
-        policy, at = _asked(exchange.request, verifier.policies, gate.now())
+        policy, at = _asked(exchange, verifier.policies, gate.now())
         if not exchange.body:
             raise HubProblem(MESSAGE_INVALID, faults=[fault("body", rules.MISSING)])
         await gate.remember(identity)
@@ -146,9 +159,9 @@ def _audited(entry: AuditEntry) -> Callable[[Tx], None]:
     return lambda tx: tx.audit.append(entry)
 
 
-def _asked(request: Request, policies: tuple[str, ...], now: datetime) -> tuple[str | None, datetime]:
+def _asked(exchange: Exchange, policies: tuple[str, ...], now: datetime) -> tuple[str | None, datetime]:
     """The query, checked; HubProblem(MESSAGE_INVALID) with the parameter."""
-    given = query_of(request, ("policy", "at"))
+    given = query_of(exchange)
     policy = given.get("policy")
     if policy is not None and policy not in policies:
         raise parameter_fault("policy", "、".join(policies), ", ".join(policies), rules.NOT_IN_LIST)

@@ -30,7 +30,7 @@ def render_wsdl(base_url: str) -> bytes:
 def xsd_file(name: str) -> bytes:
     """One of XSD_FILES; any other name is refused (operation-unknown), so that no path can be asked for."""
     if name not in XSD_FILES:
-        raise HubProblem(problems.OPERATION_UNKNOWN, "no such schema file")
+        raise HubProblem(problems.OPERATION_UNKNOWN, said=("没有此 XSD 文件", "no such schema file"))
     return _read(name)
 
 

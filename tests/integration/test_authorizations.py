@@ -26,6 +26,7 @@ from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.entries import Item
 from hub.ecerts.items.service import ItemCatalogue
 from hub.vault import Vault
+from schemas.evidence import BasisKind
 from schemas.problems import HubProblem
 from tests.conftest import AUDIT_KEY
 from tests.integration.authorization_fixtures import Clock, clock, db
@@ -136,7 +137,7 @@ def test_an_authorization_is_a_basis_for_who_redeemed_it_until_it_ends_or_is_tak
     chosen = {"authorization_id": code.authorization_id}
     assert basis(service, db, **chosen) is None, "not redeemed"
     redeem(service, code.code)
-    assert basis(service, db, **chosen) == Basis(m.BasisKind.AUTHORIZATION, code.authorization_id)
+    assert basis(service, db, **chosen) == Basis(BasisKind.AUTHORIZATION, code.authorization_id)
     assert basis(service, db, **chosen, system_id="other") is None
     assert basis(service, db, **chosen, wanted=WANTED.model_copy(update={"ecert_types": ("diploma",)})) is None
     somebody = m.Holder(name="某人", code_type="411", code="G1234567")
@@ -168,7 +169,7 @@ def test_a_consent_holds_within_its_scope_and_time(service: Authorizations, db: 
         service.register_consent(PORTAL, request.model_copy(update={"ends_at": clock.now + timedelta(days=31)}))
     with pytest.raises(HubProblem, match="message-invalid"):
         service.register_consent(PORTAL, request.model_copy(update={"ends_at": clock.now}))
-    expected = Basis(m.BasisKind.CONSENT, registered.consent_id)
+    expected = Basis(BasisKind.CONSENT, registered.consent_id)
     assert basis(service, db) == expected
     assert basis(service, db, at=clock.now + timedelta(days=30)) is None
     assert basis(service, db, wanted=WANTED.model_copy(update={"purpose": "other"})) is None
@@ -183,7 +184,7 @@ def test_a_record_can_be_allowed_like_a_certificate(service: Authorizations, db:
     request = m.ConsentRequest(holder=HOLDER, scope=scope, reference="c-2", given_at=clock.now, ends_at=ends_at)
     registered = service.register_consent(PORTAL, request)
     wanted = m.Wanted(ecert_types=("enrolment-record",), purpose=SCOPE.purpose, region="370102")
-    assert basis(service, db, wanted=wanted) == Basis(m.BasisKind.CONSENT, registered.consent_id)
+    assert basis(service, db, wanted=wanted) == Basis(BasisKind.CONSENT, registered.consent_id)
 
 
 def test_the_law_is_a_basis_only_where_the_catalogue_says_so(
@@ -198,13 +199,13 @@ def test_the_law_is_a_basis_only_where_the_catalogue_says_so(
         ecert_types=("business-licence",), purpose="hiring-registration", region="370102", item=by_law.basic_code
     )
     assert basis(service, db, item=by_consent) is None
-    assert basis(service, db, item=by_law, wanted=wanted) == Basis(m.BasisKind.LAW, "370105002002@1")
+    assert basis(service, db, item=by_law, wanted=wanted) == Basis(BasisKind.LAW, "370105002002@1")
     assert basis(service, db, item=by_law) is None, "another item was asked for"
 
 
 def test_uses_are_listed_for_their_holder_alone(service: Authorizations, db: Database, clock: Clock) -> None:
     use = m.DataUse(
-        at=clock.now, system_id="hall", basis=m.BasisKind.LAW, basis_reference="370105002002@1", case_id="case_1",
+        at=clock.now, system_id="hall", basis=BasisKind.LAW, basis_reference="370105002002@1", case_id="case_1",
         purpose="hiring-registration", ecert_type="id-card", outcome="satisfied", item="370105002002", digest="0" * 64,
     )  # fmt: skip
     refused = use.model_copy(update={"outcome": "ask-the-person", "digest": None})

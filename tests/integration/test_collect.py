@@ -483,6 +483,14 @@ def test_over_http(world: World) -> None:
     assert send("POST", path, b"x" * (5 << 20), "text/csv").status_code == 413
     assert send("POST", path, content, "text/plain").status_code == 415
     assert send("POST", path.replace("370102", "379999"), content, "text/csv").status_code == 422
+    for query, told in (
+        ("", [("query:messageId", "missing"), ("query:region", "missing")]),
+        ("?messageId=h-2", [("query:region", "missing")]),
+        ("?region=3701", [("query:messageId", "missing"), ("query:region", "wrong-format")]),
+    ):
+        refusal = send("POST", f"/v1/collections/batches{query}", content, "text/csv")
+        assert refusal.status_code == 422
+        assert [(fault["path"], fault["rule"]) for fault in refusal.json()["faults"]] == told
     with world.worker():
         world.until_done(batch.json()["id"], taken.json()["id"])
     where = batch.headers["location"].removeprefix("http://hub.test")

@@ -60,6 +60,13 @@ def audited(hub: Hub, action: str) -> list[tuple[str, str]]:
         return [tuple(row) for row in conn.execute(query)]
 
 
+@pytest.mark.parametrize("address", ["/", "/console/"])
+def test_what_a_person_types_leads_to_the_console(hub: Hub, address: str) -> None:
+    answer = client(hub).get(address)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/console")
+    assert client(hub).get(answer.headers["location"]).status_code == 200
+
+
 def add_endpoint(hub: Hub, *, suspended: int = 0) -> None:
     def fill(tx: Tx) -> None:
         tx.conn.execute(sa.insert(t.systems).values(id="s", name="s", enabled=True, created_at=tx.now))

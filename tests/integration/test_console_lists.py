@@ -106,7 +106,7 @@ def test_a_code_that_the_catalogue_has_not_stands_alone(filled: Hub, browser: Te
 def test_the_catalogue_lists_items_with_the_organs_that_handle_them(browser: TestClient) -> None:
     listed = rows(browser, "items")
     item = next(n for n, row in enumerate(listed) if row.startswith(SENIOR))
-    assert listed[item] == f"{SENIOR} | 有效 | 高级中学教师资格认定 | 市级 | – | – | 30 个工作日 | 1 | 2026-01-01"
+    assert listed[item] == f"{SENIOR} | 有效 | 高级中学教师资格认定 | 市级 | – | – | 30 个工作日 | 2 | 2026-01-02"
     assert listed[item + 1] == (
         f"{SENIOR_IN_JINAN} | 有效 | 高级中学教师资格认定 | 市级 | 济南市教育局 | 网上, 窗口, 移动端 | 30 个工作日 | 1 | 2026-01-01"
     )
@@ -129,13 +129,13 @@ def test_an_item_that_is_not_in_force_says_so(filled: Hub, browser: TestClient) 
                 "definition": json.dumps(said), "imported_at": row.imported_at + timedelta(days=1), "imported_by": "x"}  # fmt: skip
 
     def write(tx: Tx) -> None:
-        ahead, over = version(item, 2, "2099-01-01"), version(organ, 2, "2026-01-02", effectiveUntil="2026-01-31")
+        ahead, over = version(item, 3, "2099-01-01"), version(organ, 2, "2026-01-02", effectiveUntil="2026-01-31")
         tx.conn.execute(sa.insert(t.catalogue), [ahead, over])
 
     filled.db.write(write)
     filled.items.forget()
     listed = {row.split(" | ")[0]: row for row in rows(browser, "items")}
-    assert listed[SENIOR].endswith("| 1 | 2026-01-01")  # the version in force
+    assert listed[SENIOR].endswith("| 2 | 2026-01-02")  # the version in force
     assert "已失效" in listed[SENIOR_IN_JINAN]
     assert "下一版本生效 2099-01-01" in text(browser.get("/console/find", params={"id": SENIOR}).text)
 
@@ -145,6 +145,7 @@ def test_an_item_is_found_by_its_codes_with_what_it_asks_for(browser: TestClient
     found = text(browser.get("/console/find", params={"id": code}).text)
     assert "高级中学教师资格认定" in found
     assert "《中华人民共和国教师法》" in found
+    assert "用途 教师资格认定" in found
     assert "学历或学位" in found
     assert "学位证" in found
     assert " 或 " in found

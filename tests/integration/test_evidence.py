@@ -179,6 +179,33 @@ def test_a_purpose_must_be_registered_and_a_right_granted(world: World) -> None:
     assert refused(world, world.request(8, callback="library")).kind is p.MESSAGE_INVALID
 
 
+@pytest.mark.parametrize("answer", ["documents", "fields", "predicate"])
+def test_a_purpose_of_another_item_is_refused(world: World, answer: str) -> None:
+    """Else whoever may ask for teachers' evidence takes ID cards under an item that needs no consent."""
+    calls = world.library_calls()
+    law = {"kind": "law", "reference": "第三条"}
+    problem = refused(world, world.request(8, itemCode=HIRING, basis=law, answer=answer))
+    assert (problem.kind, problem.detail) == (p.EVIDENCE_PURPOSE_REFUSED, "not-of-this-item")
+    (fault,) = problem.faults
+    assert fault.path == "/purpose"
+    assert "hiring-registration" in (fault.cure_zh or "")
+    assert "hiring-registration" in (fault.cure_en or "")
+    assert world.library_calls() == calls
+
+
+def test_the_law_covers_the_identity_check_and_not_the_card_instead(world: World) -> None:
+    """The check says no, and the card, which the catalogue does not name, is not fetched in its place."""
+    calls = world.library_calls()
+    law = {"kind": "law", "reference": "第三条"}
+    stranger = world.holder(7) | {"name": "张某某"}
+    answer = world.ask(world.request(7, itemCode=HIRING, purpose="hiring-registration", subject=stranger, basis=law))
+    handler = next(one for one in answer.requirements if one.name == "handler-identity")
+    assert not handler.satisfied
+    assert world.library_calls() == calls
+    rows = {row.document: (row.standing, row.reason) for row in world.rows(t.evidence_documents)}
+    assert rows["id-card"] == ("ask-the-person", "not-authorized")
+
+
 def test_an_authorization_that_was_redeemed_says_whose_it_is(world: World) -> None:
     held = world.holder(9)
     holder = m.Holder(name=held["name"], code=held["code"], code_type="111")

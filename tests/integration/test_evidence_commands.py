@@ -104,12 +104,12 @@ def test_an_item_that_was_imported_can_be_asked_for(node: Node, simulators: Peer
     assert asked(node, **sent)["code"] == "item-unknown"
     head = (
         "record,basic_code,version,effective_from,title_zh,title_en,level,limit,limit_unit,requires_consent,legal_basis,"
-        "requirement,evidence,required,placeholder"
+        "purposes,requirement,evidence,required,placeholder"
     )
     rows = [
         head,
-        f"item,{code},1,2026-01-01,测试,test,province,5,working-day,yes,x,,,,yes",
-        f"requirement,{code},1,,住所,residence,,,,,,residence,unheard-of,yes,",
+        f"item,{code},1,2026-01-01,测试,test,province,5,working-day,yes,x,teacher-qualification,,,,yes",
+        f"requirement,{code},1,,住所,residence,,,,,,,residence,unheard-of,yes,",
     ]
     file = tmp_path / "items.csv"
     file.write_text("\n".join(rows), encoding="utf-8")

@@ -45,7 +45,7 @@ def test_the_clause_that_was_cited_is_kept_for_the_audit_and_for_the_holder(worl
     held = organisation("370102", 1)
     company = {"kind": "organisation", "role": "organisation", "name": held.name, "code": held.code, "codeType": "001"}
     who = world.holder(7)  # whoever writes a number or a holder's name into it does not get it into the log
-    clause = f"某条例第三条 {who['code']} {who['name']}"
+    clause = f"某条例第三条 {who['code']} {who['name']} 身份证{who['code'][:6]} {who['code'][6:]} 电话13912345678"
     law = {"kind": "law", "reference": clause}
     changes: dict[str, Any] = {"itemCode": HIRING, "purpose": "hiring-registration", "others": [company], "basis": law}
     assert world.ask(world.request(7, **changes)).complete
@@ -55,8 +55,12 @@ def test_the_clause_that_was_cited_is_kept_for_the_audit_and_for_the_holder(worl
     for use in world.rows(t.data_uses):
         assert use.cited.startswith("某条例第三条")
         assert who["code"] not in use.cited
+        assert who["code"][6:] not in use.cited
+        assert "139" not in use.cited
         assert who["name"] not in use.cited
     assert who["code"] not in repr(world.rows(t.audit))
+    assert who["code"][6:] not in repr(world.rows(t.audit))
+    assert "13912345678" not in repr(world.rows(t.audit))
     assert who["name"] not in repr(world.rows(t.audit))
     with pytest.raises(HubProblem):
         world.ask(world.request(7, basis=law))  # an item that asks for a consent

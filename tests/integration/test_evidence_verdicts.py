@@ -174,12 +174,12 @@ def test_an_alternative_of_two_replaces_what_failed_in_the_same_call(world: Worl
     rows = "\n".join(
         (
             "record,basic_code,version,effective_from,title_zh,title_en,level,limit,limit_unit,requires_consent,legal_basis,"
-            "requirement,evidence,required,ecert_type,region,service,endpoint,fields,placeholder",
-            "item,370109009009,1,2026-01-01,测试,test,province,5,working-day,yes,x,,,,,,,,,yes",
-            "requirement,370109009009,1,,住所,residence,,,,,,residence,"
+            "purposes,requirement,evidence,required,ecert_type,region,service,endpoint,fields,placeholder",
+            "item,370109009009,1,2026-01-01,测试,test,province,5,working-day,yes,x,teacher-qualification,,,,,,,,,yes",
+            "requirement,370109009009,1,,住所,residence,,,,,,,residence,"
             "real-estate-title | id-card@guardian + degree@guardian,yes,,,,,,",
             *(
-                ["source,,2,2026-01-02,,,,,,,,,,,real-estate-title,370000,ecert-library,dead,name,yes"]
+                ["source,,2,2026-01-02,,,,,,,,,,,,real-estate-title,370000,ecert-library,dead,name,yes"]
                 if first is None
                 else []
             ),

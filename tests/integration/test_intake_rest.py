@@ -87,7 +87,8 @@ def test_identity_refusals(hub: RunningHub, caller: HttpCaller) -> None:
     stranger = HttpCaller(hub, caller.key, "nobody-knows-me")
     refused(stranger.send("POST", "/v1/transfers", body), 401, "caller-unknown", "key-unknown")
     old = datetime.now(UTC) - timedelta(minutes=10)
-    refused(caller.send("POST", "/v1/transfers", body, created=old), 401, "signature-refused", "signature-stale")
+    told = refused(caller.send("POST", "/v1/transfers", body, created=old), 401, "signature-refused", "signature-stale")
+    assert told["detail"] == "signature-stale: 早于 300 秒前"
     ahead = datetime.now(UTC) + timedelta(minutes=10)
     refused(caller.send("POST", "/v1/transfers", body, created=ahead), 401, "signature-refused", "signature-future")
     request = caller.signed("POST", "/v1/transfers", body)
@@ -120,7 +121,7 @@ def test_message_refusals(caller: HttpCaller) -> None:
     refused(caller.send("POST", post, b"{"), 400, "message-unreadable")
     refused(caller.send("POST", post, b"\xff\xfe"), 400, "message-unreadable")
     refused(caller.send("POST", post, b"[" * 300 + b"]" * 300), 413, "message-too-large")
-    refused(caller.send("POST", post, b" " * 70_000), 413, "message-too-large", "at most")
+    refused(caller.send("POST", post, b" " * 70_000), 413, "message-too-large", "至多")
     text = caller.send("POST", post, b"{}", headers={"content-type": "text/plain"})
     refused(text, 415, "media-type-refused")
     broken = transfer(student={**transfer()["student"], "idNumber": "370102201503070013"})
@@ -136,6 +137,31 @@ def test_no_such_address_or_method(hub: RunningHub) -> None:
     response = httpx.delete(f"{hub.url}/v1/transfers")
     refused(response, 405, "method-not-allowed")
     assert response.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/transfers/", "/v1/transfers/case_1/", "/v1/decisions/", "/soap/v1/exchange/", "/soap/v1/exchange/?wsdl"],
+)
+def test_a_trailing_slash_is_another_address(hub: RunningHub, caller: HttpCaller, path: str) -> None:
+    """A redirect would be followed with a signature over the address before it, and refused as signature-invalid."""
+    for method in ("GET", "POST"):
+        refused(caller.send(method, path), 404, "operation-unknown")
+        refused(httpx.request(method, hub.url + path), 404, "operation-unknown")
+
+
+@pytest.mark.parametrize("charset", ["GB18030", '"gbk"', "utf-16"])
+def test_a_charset_other_than_utf_8_is_told(caller: HttpCaller, charset: str) -> None:
+    headers = {"content-type": f"application/json; charset={charset}"}
+    told = refused(caller.send("POST", "/v1/transfers", b"{}", headers=headers), 415, "media-type-refused", "charset: ")
+    assert "utf-8" in str(told["detail"])
+    assert isinstance(told["faults"], list)
+    (fault,) = told["faults"]
+    assert (fault["path"], fault["rule"]) == ("header:content-type", "encoding")
+    assert 'encoding="GB18030"' in fault["cure"]
+    for good in ("utf-8", '"UTF-8"'):
+        headers = {"content-type": f"application/json; charset={good}"}
+        refused(caller.send("POST", "/v1/transfers", b"{}", headers=headers), 422, "message-invalid")
 
 
 def test_pages_follow_a_cursor_that_nobody_can_make(hub: RunningHub, caller: HttpCaller) -> None:
@@ -158,7 +184,13 @@ def test_pages_follow_a_cursor_that_nobody_can_make(hub: RunningHub, caller: Htt
     refused(stranger.send("GET", f"/v1/transfers?cursor={cursor}"), 400, "page-cursor-invalid")
     refused(caller.send("GET", "/v1/transfers?limit=0"), 422, "message-invalid")
     refused(caller.send("GET", "/v1/transfers?state=lost"), 422, "message-invalid")
-    refused(caller.send("GET", "/v1/transfers?pages=3"), 422, "message-invalid")
+    several = refused(caller.send("GET", "/v1/transfers?pages=3&limit=1&limit=2"), 422, "message-invalid")
+    assert isinstance(several["faults"], list)
+    assert [(fault["path"], fault["rule"]) for fault in several["faults"]] == [
+        ("query:pages", "unknown-field"),
+        ("query:limit", "duplicate-field"),
+    ]
+    assert "cursor、limit、state" in several["faults"][0]["cure"]
 
 
 def test_case_ids_that_cannot_be_are_unknown(caller: HttpCaller) -> None:

@@ -21,6 +21,7 @@ from hub.access.callers import KeyKind
 from hub.intake.soap_envelope import wrap
 from schemas.faults import ExchangeFault
 from schemas.parsing import parse_json
+from schemas.rules import RULES
 from schemas.transfers import TransferAccepted, TransferQuery, TransferRequest
 from schemas.xml_documents import read, to_xml
 from tests.integration.intake_hub import RunningHub, issue, new_caller, pem, running_hub, transfer
@@ -172,6 +173,19 @@ def test_structure_faults(hub: RunningHub, partner: Identity, version: str) -> N
         assert (mismatch.code, (mismatch.detail or "").split(":")[0]) == ("operation-unknown", "action-mismatch")
 
 
+@VERSIONS
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("zh", "报文无法解析: soap-malformed: 根元素不是 SOAP Envelope"),
+        ("en", "The message cannot be read: soap-malformed: the root is no SOAP Envelope"),
+    ],
+)
+def test_the_text_of_a_fault_is_in_one_language(hub: RunningHub, version: str, language: str, text: str) -> None:
+    root = etree.fromstring(post(hub, b"<nothing/>", version, **{"accept-language": language}).content)
+    assert (root.findtext(".//faultstring") or root.findtext(f".//{{{version}}}Text")) == text
+
+
 def test_a_message_against_the_schema_is_told_line_path_and_reason(hub: RunningHub, partner: Identity) -> None:
     payload = submit_element()
     student = payload.find("{*}student")
@@ -190,6 +204,29 @@ def test_other_media_types(hub: RunningHub) -> None:
     response = httpx.post(f"{hub.url}/soap/v1/exchange", content=b"{}", headers={"content-type": "application/json"})
     assert response.status_code == 415
     assert fault_of(response)[1].code == "media-type-refused"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "rule", "line"),
+    [
+        (b"<a>\n<b></a>", "message-unreadable", "xml-malformed", 2),
+        (b'{"messageId": "x"}', "message-unreadable", "xml-malformed", 1),
+        (b"<!DOCTYPE a>\n<a/>", "doctype-refused", "xml-doctype", 1),
+        ("<a>\n张</a>".encode("gb18030"), "message-unreadable", "xml-encoding", 2),
+        (b"<a>" * 60 + b"</a>" * 60, "message-too-large", "xml-too-deep", None),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_line_and_cure(
+    hub: RunningHub, body: bytes, code: str, rule: str, line: int | None
+) -> None:
+    for language in ("zh", "en"):
+        fault = fault_of(post(hub, body, **{"accept-language": language}))[1]
+        (item,) = fault.faults
+        known = RULES[rule]
+        told = (known.zh, known.cure_zh) if language == "zh" else (known.en, known.cure_en)
+        assert (fault.code, item.rule, item.line, item.path) == (code, rule, line, "/")
+        assert (item.reason, item.cure) == told
+        assert (fault.detail or "").startswith(rule)
 
 
 def test_a_gb18030_message_is_read(hub: RunningHub, partner: Identity) -> None:

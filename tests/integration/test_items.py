@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
+from hub import tables as t
 from hub.commands import items as command
-from hub.db import Database
-from hub.ecerts.items import store
+from hub.db import Database, Tx
+from hub.ecerts.items import service, store
 from hub.ecerts.items.records import heading, to_rows
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.items.table_file import write_table
@@ -42,21 +45,46 @@ def test_an_import_is_whole_idempotent_and_keeps_what_is_in_effect(database: Dat
     file = changed(items, tmp_path / "a.csv", item.basic_code, limit=20)
     refused = items.import_file(file, actor=ACTOR)
     assert [(fault.row, fault.column) for fault in refused.faults] == [(2, "version")]
-    later = changed(items, tmp_path / "b.xlsx", item.basic_code, limit=20, version=2,
+    later = changed(items, tmp_path / "b.xlsx", item.basic_code, limit=20, version=3,
                     effective_from=item.effective_from.replace(year=2099))  # fmt: skip
     assert items.import_file(later, actor=ACTOR, dry_run=True).added == 1
     assert len(items.current().versions("item", item.basic_code)) == 1
     assert items.import_file(later, actor=ACTOR).added == 1
     again = changed_version(items, tmp_path / "c.csv", item.basic_code, limit=19)
     assert items.import_file(again, actor=ACTOR).replaced == 1
-    assert [v.version for v in items.current().versions("item", item.basic_code)] == [1, 2]
+    assert [v.version for v in items.current().versions("item", item.basic_code)] == [2, 3]
     assert items.current().item(item.basic_code, datetime(2099, 2, 1, tzinfo=UTC)).limit == 19  # type: ignore[union-attr]
 
 
 def changed_version(items: ItemCatalogue, path: Path, code: str, **values: object) -> Path:
-    entries = [e.model_copy(update=values) for e in items.current().entries() if e.key == code and e.version == 2]
+    entries = [e.model_copy(update=values) for e in items.current().entries() if e.key == code and e.version == 3]
     write_table(path, heading(), to_rows(entries))
     return path
+
+
+def test_purposes_are_words_of_the_rules_and_only_what_is_stored_without_goes_without(
+    database: Database, tmp_path: Path
+) -> None:
+    items = ItemCatalogue(database)
+    items.import_example(actor=ACTOR)
+    code, ahead = "370105002002", datetime(2099, 1, 1).date()
+    stored = items.current().versions("item", code)[0].model_copy(update={"version": 1, "purposes": None})
+    before = stored.model_copy(update={"effective_from": datetime(2025, 1, 1).date(), "law_covers": None})
+    row = service._row(before, datetime.now(UTC), ACTOR)
+    assert "purposes" not in row.definition
+    assert "law" not in row.definition
+    database.write(lambda tx: store.put(tx.conn, [row]))
+    items.forget()
+    assert items.export_file(tmp_path / "all.csv") == 63
+    assert items.import_file(tmp_path / "all.csv", actor=ACTOR).unchanged == 63
+    for purposes, word in (None, "新版本须写明用途"), (("teacher-training",), "teacher-training"):
+        table = tmp_path / "t.csv"
+        new = before.model_copy(update={"version": 3, "effective_from": ahead, "purposes": purposes})
+        write_table(table, heading(), to_rows([new]))
+        (fault,) = items.import_file(table, actor=ACTOR).faults
+        assert fault.column == "purposes"
+        assert word in fault.reason_zh
+        assert "teacher-qualification" in fault.reason_zh
 
 
 def test_what_one_row_cannot_show_is_checked_too(database: Database, tmp_path: Path) -> None:
@@ -72,6 +100,55 @@ def test_what_one_row_cannot_show_is_checked_too(database: Database, tmp_path: P
     assert [f.column for f in items.import_file(orphan, actor=ACTOR).faults] == ["code"]
     with database.read() as conn:
         assert len(store.load(conn)) == 62
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "said"),
+    [
+        ({"endpoint": "nowhere"}, "endpoint", "没有此端点"),
+        ({"endpoint": "registry-only"}, "endpoint", "registry"),
+        ({"service": "registry"}, "service", "ecert-library"),
+        ({"endpoint": "library"}, None, ""),
+        ({}, None, ""),
+    ],
+)
+def test_a_source_is_one_that_can_be_asked(
+    database: Database, tmp_path: Path, change: dict[str, str], column: str | None, said: str
+) -> None:
+    items = ItemCatalogue(database)
+    items.import_example(actor=ACTOR)
+
+    def register(tx: Tx) -> None:
+        tx.conn.execute(sa.insert(t.systems).values(id="s", name="s", enabled=True, created_at=tx.now))
+        for name, serves in ("registry-only", "registry"), ("library", "ecert-library"):
+            tx.conn.execute(
+                sa.insert(t.endpoints).values(
+                    id=name, system_id="s", adapter="a", service=serves, region="370000", base_url="https://127.0.0.1",
+                    max_concurrency=1, timeout_s=5, created_at=tx.now,
+                )
+            )  # fmt: skip
+
+    database.write(register)
+    ahead = {"version": 2, "effective_from": datetime(2030, 1, 1).date()}
+    report = items.import_file(changed(items, tmp_path / "a.csv", "id-card/370000", **ahead, **change), actor=ACTOR)
+    assert [fault.column for fault in report.faults] == ([column] if column else [])
+    assert all(said in fault.reason_zh for fault in report.faults)
+
+
+def test_rows_are_checked_together_while_other_cells_have_faults(database: Database, tmp_path: Path) -> None:
+    """One round of mending: what the table says as a whole is told beside each cell's fault, and nothing that only follows."""
+    items = ItemCatalogue(database)
+    items.export_file(tmp_path / "head.csv")
+    with as_file(files("hub.ecerts") / "data" / "items.csv") as path:
+        text = path.read_text(encoding="utf-8-sig")
+    text = text.replace(",province,30,", ",province,thirty,", 1)  # row 2: its implementation is told nothing of it
+    text = text.replace("teacher-qualification,,", "teacher-training,,", 2)
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    faults = items.import_file(tmp_path / "t.csv", actor=ACTOR).faults
+    assert {fault.column for fault in faults} == {"limit", "purposes"}
+    assert [fault.row for fault in faults if fault.column == "limit"] == [2]
+    assert ["teacher-training" in fault.reason_zh for fault in faults if fault.column == "purposes"] == [True]
+    assert items.current().items(datetime.now(UTC)) == []
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +170,8 @@ def test_an_item_is_told_to_anybody_with_who_handles_it_here(hub: RunningHub) ->
     answer = get(hub, "/v1/items/370105002002", region="370102").json()
     assert answer["item"]["titleZh"] == "招用高校毕业生企业登记"
     assert answer["item"]["requiresConsent"] is False
+    assert answer["item"]["purposes"] == ["hiring-registration"]
+    assert answer["item"]["lawCovers"] == ["business-licence@organisation", "identity-check"]
     assert answer["handling"]["region"] == "370100"
     assert answer["handling"]["reason"] == "delegated"
     assert answer["handling"]["rule"] == "delegate-hiring-jinan"

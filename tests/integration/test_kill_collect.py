@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from hub import tables as t
 from hub.audit.chain import verify_chain
 from hub.db import Database, Tx
-from hub.ecerts.collect.ending import ENDED_EVENT
 from hub.ecerts.collect.purging import UNTAKEN, purge
+from schemas.events import EventType
 from tests.conftest import AUDIT_KEY
 from tests.integration import collect_world, killing
 from tests.integration.collect_world import Library, World, caller, table, values
@@ -73,7 +73,7 @@ def judge(world: World, batch_id: str, rows: int = ROWS) -> None:
     assert (found.ours, found.theirs, found.differences) == (rows, rows, ())
     with world.db.read() as conn:
         assert verify_chain(conn, AUDIT_KEY).faults == ()
-        told = sa.select(sa.func.count()).select_from(t.events).where(t.events.c.type == ENDED_EVENT)
+        told = sa.select(sa.func.count()).select_from(t.events).where(t.events.c.type == EventType.COLLECTION_ENDED)
         assert conn.execute(told).scalar_one() == 1
     with world.db.engine.begin() as conn:  # time passes
         conn.execute(sa.update(t.collect_files).values(at=world.db.clock() - UNTAKEN - timedelta(minutes=1)))

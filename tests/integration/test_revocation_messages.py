@@ -145,6 +145,11 @@ def test_the_command_uses_the_same_function(node: Node, simulators: Peers, monke
     assert "1/1" in done.output
     now = node.send("GET", f"/v1/evidence/{asked['id']}").json()
     assert "revoked" in {gap["state"] for one in now["requirements"] for gap in one["missing"]}
+    personal = run.invoke(commands.app, ["revoked", named, "--source", "关于撤销 379802-19880910-1290 学位的决定"])
+    assert personal.exit_code == 1
+    assert "公民身份号码" in personal.stderr
+    assert "resident ID number" in personal.stderr
+    assert "19880910" not in personal.stderr
     typed = run.invoke(commands.app, ["revoked", named[:-3], "--source", "纸质函件 13"])
     assert typed.exit_code == 1
     wrong = named[:-1] + ("0" if named[-1] != "0" else "1")

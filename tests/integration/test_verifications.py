@@ -17,15 +17,23 @@ import httpx
 import pytest
 
 from certs.keys import PrivateKey, SignatureAlgorithm
+from certs.ofd.write import SignOptions, pack, sign_ofd, unpack, write_ecert
+from certs.render import report_to_html, report_to_text
 from certs.verify import verify
 from hub.access.callers import KeyKind
+from hub.db import Tx
 from hub.ecerts import verifier as verifier_module
+from hub.ecerts.check import opened
 from hub.ecerts.fetchers import RevocationFetchers
+from hub.ecerts.revocations import store
+from hub.ecerts.revocations.index import identifier_index
+from hub.ecerts.revocations.status import notices_of, with_status
 from hub.ecerts.trust import TrustFolder
 from hub.ecerts.verifier import EACH, Verifier
 from hub.intake import assembly, verifications
+from tests.delivering import VAULT
 from tests.integration.intake_hub import OTHER_SYSTEM, HttpCaller, RunningHub, new_caller, running_hub
-from tests.unit.certs.ofd_cases import NOW, world
+from tests.unit.certs.ofd_cases import FIELDS, NOW, world
 
 LIMIT = 2 * 2**20
 PATH = "/v1/verifications"
@@ -54,7 +62,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     for n, crl in enumerate(one.revocation.crls):
         (state / "crls" / f"{n}.crl").write_bytes(crl)
     with running_hub(state, max_body_kb=64) as hub:
-        verifier = Verifier(TrustFolder(state, RevocationFetchers(state / "crls", frozenset())), "strict")
+        trust = TrustFolder(state, RevocationFetchers(state / "crls", frozenset()))
+        verifier = Verifier(trust, "strict", notices_of(hub.db, VAULT))
         gate = assembly.create_gate(hub.settings, hub.db, hub.directory)
         hub.app.include_router(verifications.create_router(gate, hub.db, verifier, max_document=LIMIT))
         yield Place(hub, new_caller(hub))
@@ -94,6 +103,88 @@ def _altered(document: bytes) -> bytes:
             )
     assert changed.getvalue() != document
     return changed.getvalue()
+
+
+def certificate(serial: str) -> tuple[bytes, str]:
+    """A sealed certificate with an identifier inside."""
+    identifier = f"1.2.156.3005.2.11100000000013338W905.11370102000000000X.{serial}.001.L"
+    plain = write_ecert(FIELDS | {"identifier": identifier}, ["x"], title="学位证书", created=NOW, doc_id="1" * 32)
+    return sign_ofd(plain, world().authority.signer, SignOptions(seal=world().seal()), at=NOW), identifier
+
+
+def notify(place: Place, identifier: str, *, since: timedelta = timedelta(), reason: str = "revoked") -> str:
+    notice = f"rev_{identifier[-12:]}"
+    row = store.NoticeRow(notice, None, None, "d", reason, "鲁教撤决〔2026〕4号", NOW + since, NOW, "{}")
+
+    def write(tx: Tx) -> None:
+        store.add_notice(tx.conn, row)
+        store.remember(tx.conn, [identifier_index(VAULT, identifier.lower())], notice, NOW + timedelta(days=180))
+
+    place.hub.db.write(write)
+    return notice
+
+
+def test_a_certificate_that_a_notice_names_is_not_called_good(place: Place) -> None:
+    document, identifier = certificate("A001")
+    before = place.post(document, f"?at={AT}").json()
+    assert before["indication"] == "PASSED"
+    assert "status" not in before["axes"]
+    (note,) = before["notes"]  # data, and no verdict
+    assert note["code"] == "status-not-asked"
+    notice = notify(place, identifier)
+    after = place.post(document, f"?at={AT}").json()
+    assert (after["indication"], after["sub_indication"]) == ("FAILED", "REVOKED")
+    assert after["axes"] == before["axes"] | {"status": "FAILED"}
+    (finding,) = [one for one in after["findings"] if one["axis"] == "status"]
+    assert finding["data"] == {"notice": notice, "revoked_at": NOW.isoformat(), "reason": "revoked",
+                               "source": "鲁教撤决〔2026〕4号"}  # fmt: skip
+    assert notice in finding["detail_zh"]
+    assert notice in finding["detail_en"]
+    assert place.hub.entries("document.verify")[-1].outcome == "FAILED"
+
+
+@pytest.mark.parametrize(("reason", "verdict"), [("revoked", "PASSED"), ("annulled", "FAILED")])
+def test_as_of_a_time_before_it_was_revoked(place: Place, reason: str, verdict: str) -> None:
+    """What is annulled should never have been issued; what is revoked held until then."""
+    document, identifier = certificate(f"B{reason[:3].upper()}")
+    notify(place, identifier, since=timedelta(hours=1), reason=reason)
+    told = place.post(document, f"?at={AT}").json()
+    assert told["indication"] == verdict
+    assert [note["code"] for note in told["notes"]] == (["revoked-later"] if verdict == "PASSED" else [])
+
+
+def test_only_what_a_signature_that_holds_covers_is_looked_up(place: Place) -> None:
+    document, identifier = certificate("C001")
+    notify(place, identifier)
+    altered = place.post(_spoilt(document), f"?at={AT}").json()
+    assert altered["sub_indication"] == "HASH_FAILURE"
+    assert "status" not in altered["axes"]
+    assert altered["notes"] == []
+    plain = write_ecert(FIELDS | {"identifier": identifier}, ["x"], title="x", created=NOW, doc_id="1" * 32)
+    unsigned = place.post(plain, f"?at={AT}").json()
+    assert "status" not in unsigned["axes"]
+    assert world().verify(document).notes == ()
+
+
+def test_people_are_told_too(place: Place) -> None:
+    """The console's page and the text are made of the same report."""
+    document, identifier = certificate("D001")
+    notices = notices_of(place.hub.db, VAULT)
+    package, at = opened(document), NOW + timedelta(minutes=1)
+    report = with_status(world().verify(document), package, notices, at)
+    assert "未向证照库查询" in report_to_html(report)
+    assert "was not asked" in report_to_text(report, language="en")
+    notice = notify(place, identifier)
+    html = report_to_html(with_status(world().verify(document), package, notices, at))
+    assert "证照状态" in html
+    assert notice in html
+    assert "不通过" in html
+
+
+def _spoilt(document: bytes) -> bytes:
+    members = unpack(document)
+    members["Doc_0/Document.xml"] += b" "
+    return pack(members)
 
 
 def test_what_is_asked_in_the_query(place: Place) -> None:

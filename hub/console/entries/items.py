@@ -13,13 +13,14 @@ from typing import Final
 from hub.console.entries.model import PAGE, Around, Details, Entry, EntryPage, Listing, Values
 from hub.ecerts.catalogue import Catalogue, shanghai_day
 from hub.ecerts.entries import Entry as CatalogueEntry
-from hub.ecerts.entries import Implementation, Item, parse_evidence
+from hub.ecerts.entries import Implementation, Item
 
 ITEMS: Final = Listing(
     "items",
     ("code", "state", "title", "level", "organ", "channels", "limit", "version", "effective_from"),
-    ("record", "region", "effective_until", "following", "requires_consent", "legal_basis", "placeholder"),
-)
+    ("record", "region", "effective_until", "following", "requires_consent", "legal_basis", "purposes", "law_covers",
+     "placeholder"),
+)  # fmt: skip
 Titles = dict[str, str]  # by language
 
 
@@ -85,6 +86,7 @@ def _entry(around: Around, code: str) -> Entry:
     if item is not None:
         values |= {"title": titles(item.title_zh, item.title_en), "level": item.level.value}
         values |= {"requires_consent": item.requires_consent, "legal_basis": item.legal_basis}
+        values |= {"purposes": item.purposes, "law_covers": item.law_covers}
     return Entry(ITEMS.name, code, {column: values.get(column) for column in (*ITEMS.columns, *ITEMS.more)})
 
 
@@ -109,11 +111,16 @@ def _item(around: Around, code: str) -> Item | None:
 
 def _requirements(around: Around, code: str) -> list[Values]:
     item = _item(around, code)
+    if item is None:
+        return []
     return [
         {
             "requirement": titles(one.title_zh, one.title_en),
-            "evidence": [[str(document) for document in sorted(part)] for part in parse_evidence(one.evidence)],
+            "evidence": [
+                [f"{document}{item.conditions.get(document) or ''}" for document in sorted(part)]
+                for part in one.alternatives
+            ],
             "required": one.required,
         }
-        for one in (item.requirements if item is not None else ())
+        for one in item.requirements
     ]

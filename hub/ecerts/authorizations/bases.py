@@ -23,6 +23,7 @@ from hub.ecerts.presentations import basis as presented
 from hub.ecerts.presentations.model import Presented
 from hub.ids import new_id
 from hub.vault import Vault
+from schemas.evidence import BasisKind
 from schemas.problems import HubProblem
 
 WITHDRAWN: Final = "withdrawn"  # the holder took it back
@@ -42,7 +43,7 @@ LAPSED: Final = frozenset({WITHDRAWN, ENDED})
 class Basis:
     """Why a holder's data may be asked for: what the audit log and the holder's list of uses say."""
 
-    kind: m.BasisKind
+    kind: BasisKind
     reference: str
     of: str | None = (
         None  # the role of whose it is, where that is not the document's own holder: a guardian's, for a child
@@ -50,7 +51,7 @@ class Basis:
 
 
 def _table_of(basis: Basis) -> Table:
-    if basis.kind is m.BasisKind.CONSENT:
+    if basis.kind is BasisKind.CONSENT:
         return t.consents
     return t.presentations if presented.is_presentation(basis.reference) else t.authorizations
 
@@ -107,27 +108,27 @@ class Bases:
                 conn, authorization_id, holder_index=index, wanted=wanted, case_reference=case_reference,
                 system_id=system_id, at=at,
             )  # fmt: skip
-            return Basis(m.BasisKind.AUTHORIZATION, authorization_id) if covered else None
+            return Basis(BasisKind.AUTHORIZATION, authorization_id) if covered else None
         if authorization_id is not None:
             row = store.authorization(conn, authorization_id)
             if row is None or row.holder_index != index or not _in_use(row, system_id, at):
                 return None
             scope = m.Scope.model_validate_json(row.scope)
             covered = child in (None, row.on_behalf_index) and m.outside(scope, wanted, system_id) is None
-            return Basis(m.BasisKind.AUTHORIZATION, row.id) if covered else None
+            return Basis(BasisKind.AUTHORIZATION, row.id) if covered else None
         for one in store.consents_of(conn, index, at):
             named = (consent is None or consent in (one.id, one.reference)) and child in (None, one.on_behalf_index)
             if named and m.outside(m.Scope.model_validate_json(one.scope), wanted, system_id) is None:
-                return Basis(m.BasisKind.CONSENT, one.id)
+                return Basis(BasisKind.CONSENT, one.id)
         if item is not None and not item.requires_consent and wanted.item == item.basic_code:
-            return Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
+            return Basis(BasisKind.LAW, f"{item.basic_code}@{item.version}")
         return None
 
     def lapsed(self, conn: Connection, bases: Iterable[Basis], at: datetime, *, lock: bool) -> dict[str, str]:
         """Which of them do not stand any more, and by what word; the law stands. ``lock``: none is taken back before the commit."""
         by_table: dict[Table, set[str]] = {}
         for basis in bases:
-            if basis.kind is not m.BasisKind.LAW:
+            if basis.kind is not BasisKind.LAW:
                 by_table.setdefault(_table_of(basis), set()).add(basis.reference)
         found: dict[str, str] = {}
         for table, ids in sorted(by_table.items(), key=lambda one: one[0].name):  # locked in one order on every node
@@ -144,7 +145,7 @@ class Bases:
         self, tx: Tx, bases: Iterable[Basis], *, message_id: str, system_id: str
     ) -> tuple[Presented, ...] | HubProblem:
         """The presentations among the bases, for this one message; HubProblem if another message was quicker with one."""
-        references = [basis.reference for basis in bases if basis.kind is m.BasisKind.AUTHORIZATION]
+        references = [basis.reference for basis in bases if basis.kind is BasisKind.AUTHORIZATION]
         return presented.use(tx, self._vault, references, message_id=message_id, actor=f"system:{system_id}")
 
     def record_uses(self, tx: Tx, uses: Sequence[tuple[str, m.DataUse]]) -> None:

@@ -14,7 +14,7 @@ from schemas import numbers, rules
 from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
 from schemas.ecert_types import ecert_types
-from schemas.evidence import Word
+from schemas.evidence import BasisKind, Word
 from schemas.fields import MessageId, PersonName, Reference, RegionCode, ShortText, UtcDatetime
 from schemas.regions import REGIONS
 from schemas.rules import FieldError
@@ -204,14 +204,6 @@ class UsesRequest(Canonical):
     holder_proof: ShortText | None = None
     cursor: Annotated[str, StringConstraints(max_length=400)] | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-
-
-class BasisKind(StrEnum):
-    """Why a holder's data may be asked for."""
-
-    AUTHORIZATION = "authorization"
-    CONSENT = "consent"
-    LAW = "law"
 
 
 class DataUse(Canonical):

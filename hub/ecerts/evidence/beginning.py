@@ -26,7 +26,7 @@ from hub.ecerts.evidence.planning import anonymous, at_their_libraries, by_role,
 from hub.ecerts.evidence.views import grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
 from schemas import rules
-from schemas.evidence import BasisKind, EvidenceCaseState, EvidenceRequest, Holder
+from schemas.evidence import BasisKind, EvidenceCaseState, EvidenceHolder, EvidenceRequest
 from schemas.parsing import fault
 from schemas.problems import (
     EVIDENCE_BASIS_REFUSED,
@@ -40,6 +40,7 @@ from schemas.problems import (
 )
 
 GRACE_S: Final = 15  # beyond its deadline a run may still commit; then another may take the request over
+NOT_OF_THIS_ITEM: Final = "not-of-this-item"
 log = structlog.get_logger(__name__)
 
 
@@ -100,6 +101,12 @@ class Beginnings:
             return self._again(tx, one, seen)
         if not past.allowed or request.purpose not in self._rules.purpose:
             return HubProblem(EVIDENCE_PURPOSE_REFUSED, request.purpose)
+        if not one.item.may_be_asked_for(request.purpose):
+            named = one.item.purposes or ()
+            note = ("、".join(named) or "该事项未列用途, 请枢纽管理员补充事项目录",
+                    ", ".join(named) or "the item lists none: the hub's administrator adds them to the catalogue")  # fmt: skip
+            wrong = fault("/purpose", rules.NOT_IN_LIST, note=note)
+            return HubProblem(EVIDENCE_PURPOSE_REFUSED, NOT_OF_THIS_ITEM, faults=[wrong])
         if request.callback and not store.events_endpoint(tx.conn, request.callback, caller.system_id):
             note = ("本系统登记的事件接收端", "an events endpoint of your own system")
             return HubProblem(MESSAGE_INVALID, faults=[fault("/callback", rules.NOT_IN_LIST, note=note)])
@@ -107,7 +114,7 @@ class Beginnings:
             shown = self._bases.holder_of(tx.conn, request.basis.reference or "", caller.system_id, tx.now)
             if shown is None:
                 return basis_refused("authorization-not-usable")
-            holder = Holder(name=shown.name, code=shown.code, code_type=shown.code_type)
+            holder = EvidenceHolder(name=shown.name, code=shown.code, code_type=shown.code_type)
             request = request.model_copy(update={"subject": holder})
             index = self._bases.holder_index(shown)
             past = self._past(tx, one, index)
@@ -158,7 +165,9 @@ class Beginnings:
             for document, how in known.items()
         }
         if not store.add_request(tx.conn, row, list(documents.values())):
-            return HubProblem(HUB_BUSY, "another node takes the same message", retry_after_s=1)
+            return HubProblem(
+                HUB_BUSY, said=("另一节点正在受理同一报文", "another node takes the same message"), retry_after_s=1
+            )
         bases = sorted({f"{basis.kind.value}:{basis.reference}" for basis in grounds.values()})
         detail = {
             "messageId": request.message_id,
@@ -243,7 +252,7 @@ class Beginnings:
         use = m.DataUse(
             at=tx.now,
             system_id=one.caller.system_id,
-            basis=m.BasisKind(basis.kind.value),
+            basis=basis.kind,
             basis_reference="-",
             case_id=request.case_reference,
             purpose=request.purpose,

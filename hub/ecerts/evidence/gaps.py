@@ -13,7 +13,7 @@ from hub.ecerts.evidence.file import EvidenceFile
 from hub.ecerts.evidence.judging import AFTER_ANSWER
 from hub.ecerts.evidence.planning import anonymous
 from hub.ecerts.evidence.store import DocumentRow
-from hub.ecerts.evidence.words import words_of
+from hub.ecerts.evidence.words import condition_words, words_of
 from hub.ecerts.solver import USABLE, RequirementAnswer, RequirementState, Standing
 from schemas.evidence import EvidenceRequest, FindingView, MissingView, RequirementView, RevocationView, SignerView
 from schemas.revocations import RevocationReason
@@ -79,7 +79,8 @@ def _being_asked(file: EvidenceFile, rule: Requirement) -> tuple[Evidence, ...]:
 def _gap(file: EvidenceFile, document: Evidence, *, nearest: bool) -> MissingView:
     known, row = file.known[document], file.documents.get(document)
     followed_up = row is not None and row.followed_up
-    said = words_of(known.standing, known.reason, followed_up=followed_up)
+    condition = condition_words(file.item.conditions.get(document), known.reason)
+    said = condition or words_of(known.standing, known.reason, followed_up=followed_up)
     report: Mapping[str, Any] = from_json(row.report) if row is not None and row.report else {}
     return MissingView(
         document=str(document),

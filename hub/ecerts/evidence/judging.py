@@ -29,6 +29,7 @@ from hub.deliveries.model import Word
 from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.check import EcertChecker
 from hub.ecerts.evidence.planning import Question
+from hub.ecerts.expressions import CONDITION_UNMET
 from hub.ecerts.solver import Standing
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
@@ -145,6 +146,10 @@ class Judge:
         if verdict.state is not EvidenceState.SATISFIED:
             standing = _STATUS_AS.get(document.status, Standing.NOT_VERIFIED)
             return Got(standing, verdict.reason, report=report, checked_at=at)
+        unmet = question.condition.unmet(verdict.inside) if question.condition is not None else None
+        if unmet is not None:  # before its end: a renewed one would not count either
+            standing = Standing.NO_MATCH if unmet == CONDITION_UNMET else Standing.NOT_VERIFIED
+            return Got(standing, unmet, report=report, checked_at=at)
         ended = end_of(document, verdict.inside)
         if not expired and (ended is None or shanghai_day(at) <= ended):
             return Got(Standing.HELD, answer=document, report=report, checked_at=at)

@@ -17,21 +17,22 @@ from hub.ecerts.authorizations.bases import Bases, Basis
 from hub.ecerts.catalogue import Catalogue
 from hub.ecerts.entries import RECORDS, Evidence, Item, Role, Source, parse_evidence
 from hub.ecerts.evidence.rules import EvidenceRules, load_rules
+from hub.ecerts.expressions import Condition
 from hub.ecerts.presentations.model import presentation_of
 from hub.ecerts.solver import Known, Standing
 from hub.logs import MASK, mask
 from schemas.base import Canonical
 from schemas.ecert_types import ecert_types
 from schemas.ecerts import EcertQuery, UseCause
-from schemas.evidence import AnswerForm, BasisKind, EvidenceRequest, Holder
+from schemas.evidence import AnswerForm, BasisKind, EvidenceHolder, EvidenceRequest
 from schemas.problems import HubProblem
 
 IDENTITY_CHECK, ID_CARD = "identity-check", "id-card"
 HUB_NAME: Final = "教育政务互通枢纽"
 _BASIS_WORDS: Final = {
-    m.BasisKind.LAW: "引用",
-    m.BasisKind.CONSENT: "持有人同意",
-    m.BasisKind.AUTHORIZATION: "持有人授权",
+    BasisKind.LAW: "引用",
+    BasisKind.CONSENT: "持有人同意",
+    BasisKind.AUTHORIZATION: "持有人授权",
 }
 KIND_OF_SERVICE: Final = {
     "ecert-library": Kind.EVIDENCE_ECERT,
@@ -71,6 +72,7 @@ class Question:
     holder: m.Holder
     body: Canonical  # EcertQuery, PersonQuery or EnrolmentQuery: what the answer is compared with
     presented: PresentedQuery | None = None  # the holder showed a code of the library: it is asked by that instead
+    condition: Condition | None = None  # what a field inside the certificate must say for it to count
 
     @property
     def asked(self) -> Canonical:
@@ -78,12 +80,12 @@ class Question:
         return self.presented or self.body
 
 
-def holder_of(holder: Holder) -> m.Holder:
+def holder_of(holder: EvidenceHolder) -> m.Holder:
     """The same holder as authorizations know it; checked when the message came in."""
     return m.Holder.model_construct(name=holder.name, code_type=holder.code_type, code=holder.code)
 
 
-def cited(request: EvidenceRequest, holder: Holder) -> str | None:
+def cited(request: EvidenceRequest, holder: EvidenceHolder) -> str | None:
     """The ground that the caller named for this holder, with any number that could be a person's and the holders' names masked."""
     reference = (holder.basis or request.basis).reference
     return None if reference is None else anonymous(request, reference)
@@ -108,7 +110,7 @@ def _documents(expressions: tuple[str, ...]) -> tuple[Evidence, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def by_role(request: EvidenceRequest) -> dict[str, Holder]:
+def by_role(request: EvidenceRequest) -> dict[str, EvidenceHolder]:
     """The holders by the word of their role, which is the same in the message and in the catalogue."""
     return {holder.role.value: holder for holder in request.holders}
 
@@ -138,7 +140,7 @@ def find_grounds(
     refused: dict[Evidence, str] = {}
     wanted, holders = documents_of(item), by_role(request)
 
-    def basis_of(holder: Holder, types: tuple[str, ...], child: Holder | None = None) -> Basis | None:
+    def basis_of(holder: EvidenceHolder, types: tuple[str, ...], child: EvidenceHolder | None = None) -> Basis | None:
         return _basis(bases, conn, request, holder, item, system_id, at, types, child=child)
 
     for role, holder in holders.items():
@@ -159,7 +161,7 @@ def find_grounds(
             grounds = basis_of(holder_, (ID_CARD,))
         if grounds is None and guardian is not None and document.role is Role.APPLICANT:
             grounds = basis_of(guardian, (document.type,), holder_)
-            if grounds is not None and grounds.kind is not m.BasisKind.LAW:
+            if grounds is not None and grounds.kind is not BasisKind.LAW:
                 grounds = replace(grounds, of=Role.GUARDIAN.value)
             elif grounds is None and basis_of(guardian, (document.type,)) is not None:
                 refused[document] = GUARDIANSHIP_NOT_SHOWN
@@ -172,18 +174,19 @@ def _basis(
     bases: Bases,
     conn: Connection,
     request: EvidenceRequest,
-    holder: Holder,
+    holder: EvidenceHolder,
     item: Item,
     system_id: str,
     at: datetime,
     ecert_types_: tuple[str, ...],
     *,
-    child: Holder | None,
+    child: EvidenceHolder | None,
 ) -> Basis | None:
     basis = holder.basis or request.basis
     if basis.kind is BasisKind.LAW:
-        # the catalogue says whether the item's own legal basis is enough; what the caller cites goes into the audit log
-        return None if item.requires_consent else Basis(m.BasisKind.LAW, f"{item.basic_code}@{item.version}")
+        # the catalogue says what the item's own legal basis is enough for; what the caller cites goes into the audit log
+        covered = all(item.law_allows(Evidence(one, Role(holder.role.value))) for one in ecert_types_)
+        return Basis(BasisKind.LAW, f"{item.basic_code}@{item.version}") if covered else None
     return bases.find_basis(
         conn,
         holder=holder_of(holder),
@@ -264,7 +267,8 @@ def questions(
         if shown is not None and isinstance(body, EcertQuery):
             kind = Kind.EVIDENCE_PRESENTED
             presented = PresentedQuery(reference=shown.reference, type_code=body.type_code, use_cause=body.use_cause)
-        asked[document] = Question(document, endpoints[document], kind, holder_of(holder), body, presented)
+        condition = item.conditions.get(document)
+        asked[document] = Question(document, endpoints[document], kind, holder_of(holder), body, presented, condition)
     return asked
 
 
@@ -281,7 +285,7 @@ def at_their_libraries(
 
 
 def _body(
-    kind: Kind, request: EvidenceRequest, item: Item, document: Evidence, holder: Holder, basis: Basis
+    kind: Kind, request: EvidenceRequest, item: Item, document: Evidence, holder: EvidenceHolder, basis: Basis
 ) -> Canonical:
     if kind is Kind.EVIDENCE_PERSON:
         return PersonQuery(

@@ -61,11 +61,14 @@ class Purpose(_Part):
 
 
 class EvidenceRules(_Part):
+    """``field_titles``: what people call a field of a certificate, Chinese and English."""
+
     limits: Limits
     codes: CodeLimits
     times: Times
     keep_s: Mapping[str, Count]
     purpose: Mapping[str, Purpose]
+    field_titles: Mapping[str, tuple[str, str]] = {}
 
     @model_validator(mode="after")
     def _types_are_known(self) -> EvidenceRules:

@@ -16,7 +16,6 @@ from adapters.contract import EcertDocument
 from certs.jws import sign_jws
 from certs.keys import PrivateKey
 from hub.ecerts.authorizations.bases import Basis
-from hub.ecerts.authorizations.model import BasisKind
 from hub.ecerts.catalogue import Catalogue
 from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import judging, store
@@ -32,6 +31,7 @@ from hub.vault import Vault
 from hub.working_days import SHANGHAI
 from schemas.evidence import (
     AnswerForm,
+    BasisKind,
     DocumentView,
     EvidenceAnswer,
     EvidenceCaseState,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from hub.ecerts.evidence.rules import load_rules
+from hub.ecerts.expressions import CONDITION_MISSING, CONDITION_UNMET, Condition
 from hub.ecerts.solver import WHO_ACTS, Standing
 from schemas.problems import WhoActs
 
@@ -205,6 +207,27 @@ OF_REASON: Final = {
 _INDETERMINATE: Final = "indeterminate-"  # the same matter, where the verdict is that it could not be told
 _UNTOLD: Final = _trust("文件是否可信", "whether the file may be relied on is open")
 _FOLLOWED_UP: Final = ("; 枢纽将继续询问并告知", "; the hub goes on asking and will tell")
+
+
+def condition_words(condition: Condition | None, reason: str | None) -> Said | None:
+    """Of a document that does not count for what stands in it: the field, and what is accepted; never what it says."""
+    if condition is None or reason not in (CONDITION_UNMET, CONDITION_MISSING):
+        return None
+    title = load_rules().field_titles.get(condition.field)
+    field_zh, field_en = (f"{title[0]} ({condition.field})", f"{title[1]} ({condition.field})") if title else (
+        condition.field, condition.field)  # fmt: skip
+    accepted_zh, accepted_en = "、".join(condition.accepted), ", ".join(condition.accepted)
+    if reason == CONDITION_MISSING:
+        return Said(
+            _PEER,
+            f"证照内没有“{field_zh}”, 无法判断 (要求: {accepted_zh}): 请发证单位核查",
+            f"the certificate does not state {field_en} (accepted: {accepted_en}): the issuer looks into it",
+        )
+    return Said(
+        _APPLICANT,
+        f"证照的“{field_zh}”不符合要求 (要求: {accepted_zh}): 请申请人提供符合要求的证照",
+        f"{field_en} of the certificate is not one that is accepted ({accepted_en}): the applicant hands in another",
+    )
 
 
 def words_of(standing: Standing, reason: str | None, *, followed_up: bool) -> Said:

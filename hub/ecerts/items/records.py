@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from hub.ecerts.entries import KINDS, CatalogueError, Entry, HandlingRule, Implementation, Item, Requirement, Source
+from hub.ecerts.expressions import at_odds, two_conditions
 from hub.ecerts.items.table_file import CellFault, Row, TableError
 from schemas.parsing import faults_of
 
@@ -29,6 +31,8 @@ COLUMNS: Final = {  # key -> Chinese heading; a heading may be either, or "中�
     "limit_unit": "时限单位",
     "requires_consent": "需本人同意",
     "legal_basis": "依据",
+    "purposes": "用途",
+    "law_covers": "无需授权的材料",
     "requirement": "要求",
     "evidence": "可接受材料",
     "required": "必需",
@@ -47,7 +51,8 @@ COLUMNS: Final = {  # key -> Chinese heading; a heading may be either, or "中�
 }
 _COMMON: Final = ("version", "effective_from", "effective_until", "placeholder")
 _USED: Final = {
-    "item": (*_COMMON, "basic_code", "title_zh", "title_en", "level", "limit", "limit_unit", "requires_consent", "legal_basis"),
+    "item": (*_COMMON, "basic_code", "title_zh", "title_en", "level", "limit", "limit_unit", "requires_consent", "legal_basis",
+             "purposes", "law_covers"),
     "requirement": ("basic_code", "version", "requirement", "title_zh", "title_en", "evidence", "required"),
     "implementation": (*_COMMON, "code", "region", "organ", "channels", "limit", "limit_unit"),
     "rule": (*_COMMON, "rule", "rule_kind", "basic_code", "region", "area", "legal_basis"),
@@ -55,8 +60,17 @@ _USED: Final = {
 }  # fmt: skip
 _RECORDS_ZH: Final = {"事项": "item", "要求": "requirement", "实施": "implementation", "规则": "rule", "来源": "source"}
 _YES_NO: Final = {"是": "true", "否": "false", "yes": "true", "no": "false"}
-_LISTS: Final = frozenset({"channels", "fields"})
+_LISTS: Final = frozenset({"channels", "fields", "purposes", "law_covers"})
+ANY_PURPOSE: Final = "*"  # as exports write an item of before purposes were written
 _BOOLEANS: Final = frozenset({"requires_consent", "required", "placeholder"})
+
+_CURES: Final = {  # what is meant, where the schema only says that the form is wrong
+    "basic_code": (
+        "应为 12 位数字: 在 Excel 中将单元格设为文本, 再填编码",
+        "12 digits: make the cell text in Excel first",
+    ),
+    **dict.fromkeys(_BOOLEANS, ("填 yes 或 no (是或否)", "write yes or no")),
+}
 
 M = TypeVar("M")
 Place = tuple[str, str, int]  # kind, key, version
@@ -69,6 +83,7 @@ class ReadTable:
     entries: list[Entry] = field(default_factory=list)
     rows: dict[Place, int] = field(default_factory=dict)
     faults: list[CellFault] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)  # basic codes of items that stand in the table and could not be read
 
     def fault(self, row: int, column: str, zh: str, en: str) -> None:
         if len(self.faults) < MAX_FAULTS:
@@ -82,6 +97,7 @@ class _Draft:
     row: int
     values: dict[str, object]
     requirements: list[Requirement] = field(default_factory=list)
+    whole: bool = True  # false: a requirement below it has a fault, which is told there
 
 
 def read_entries(rows: Iterable[Row]) -> ReadTable:
@@ -132,6 +148,8 @@ def _read_row(read: ReadTable, heading: Sequence[str], row: Row, drafts: dict[tu
     for key in strange:
         read.fault(row.number, key, f"{record} 记录不使用此列", f"a record of {record} does not use this column")
     if strange:
+        if record == "item":
+            read.unread.add(cells.get("basic_code", ""))
         return
     values: dict[str, object] = {key: _value(key, text) for key, text in cells.items()}
     version = cells.get("version", "1")
@@ -139,7 +157,8 @@ def _read_row(read: ReadTable, heading: Sequence[str], row: Row, drafts: dict[tu
     if record == "item" and place in drafts:
         read.fault(row.number, "basic_code", "同一事项同一版本重复", "this version of the item stands twice")
     elif record == "item":
-        drafts[place] = _Draft(row.number, values)
+        named = values.get("purposes", ())  # an item that names none is asked for with none
+        drafts[place] = _Draft(row.number, values | {"purposes": None if named == (ANY_PURPOSE,) else named})
     elif record == "requirement":
         _read_requirement(read, row.number, values, drafts.get(place))
     else:
@@ -164,6 +183,9 @@ def _cells_of(read: ReadTable, heading: Sequence[str], row: Row) -> dict[str, st
 
 
 def _read_requirement(read: ReadTable, row: int, values: dict[str, object], draft: _Draft | None) -> None:
+    if not re.fullmatch("[0-9]{12}", str(values.get("basic_code", ""))):
+        read.fault(row, "basic_code", *_CURES["basic_code"])
+        return
     if draft is None:
         zh, en = "上方没有此事项此版本的 item 记录", "no item of this code and version stands above"
         read.fault(row, "basic_code", zh, en)
@@ -172,18 +194,33 @@ def _read_requirement(read: ReadTable, row: int, values: dict[str, object], draf
     content["name"] = values.get("requirement", "")
     requirement = _valid(read, row, lambda: Requirement.model_validate(content))
     if requirement is None:
+        draft.whole = False
         return
     if any(requirement.name == other.name for other in draft.requirements):
+        draft.whole = False
         read.fault(row, "requirement", "同一事项的要求重名", "two requirements of the item have one name")
+        return
+    if documents := at_odds([*(other.evidence for other in draft.requirements), requirement.evidence]):
+        draft.whole = False
+        read.fault(row, "evidence", *two_conditions(documents))
         return
     draft.requirements.append(requirement)
 
 
 def _finish_item(read: ReadTable, draft: _Draft) -> None:
     values = {**draft.values, "requirements": tuple(draft.requirements)}
+    if not draft.whole:
+        values["law_covers"] = None  # which may name what the faulty requirement asks for
     item = _valid(read, draft.row, lambda: Item.model_validate(values))
-    if item is not None:
+    if item is not None and draft.whole and not item.requirements:
+        zh = "事项没有任何要求: 在其下方逐行列出 requirement 记录"
+        read.fault(
+            draft.row, "requirement", zh, "the item asks for nothing: list its requirements in the rows below it"
+        )
+    elif item is not None and draft.whole:
         _keep(read, draft.row, item)
+        return
+    read.unread.add(str(draft.values.get("basic_code", "")))
 
 
 def _keep(read: ReadTable, row: int, entry: Entry) -> None:
@@ -198,7 +235,7 @@ def _keep(read: ReadTable, row: int, entry: Entry) -> None:
 
 def _value(key: str, text: str) -> object:
     if key in _LISTS:
-        return tuple(text.replace(",", " ").replace("、", " ").split())
+        return tuple(re.sub("[,，、]", " ", text).split())
     if key in _BOOLEANS:
         return _YES_NO.get(text.lower(), text)
     return text
@@ -220,6 +257,8 @@ def _told(detail: ErrorDetails) -> tuple[str, str, str]:
     own = detail.get("ctx", {}).get("error")
     if isinstance(own, CatalogueError):
         return column, own.zh, own.en
+    if column in _CURES and detail["type"] != "missing":
+        return column, *_CURES[column]
     found = faults_of([detail])[0]
     return column, f"{found.reason_zh}: {found.cure_zh}", f"{found.reason_en}: {found.cure_en}"
 
@@ -242,7 +281,8 @@ def to_rows(entries: Iterable[Entry]) -> Iterator[list[str]]:
     for entry in entries:
         match entry:
             case Item():
-                yield _cells("item", entry.model_dump(by_alias=False, exclude={"requirements"}))
+                values = entry.model_dump(by_alias=False, exclude={"requirements"})
+                yield _cells("item", {"purposes": ANY_PURPOSE} | values)
                 for requirement in entry.requirements:
                     values = requirement.model_dump(by_alias=False)
                     values["requirement"] = values.pop("name")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.resources import as_file, files
@@ -15,7 +15,8 @@ from typing import Final
 
 from hub.db import AuditEntry, Database, Tx
 from hub.ecerts.catalogue import Catalogue, shanghai_day
-from hub.ecerts.entries import ANY_ITEM, KINDS, Entry, HandlingRule, Implementation, Item
+from hub.ecerts.entries import ANY_ITEM, KINDS, RECORDS, Entry, HandlingRule, Implementation, Item, Source
+from hub.ecerts.evidence.rules import load_rules
 from hub.ecerts.items import store
 from hub.ecerts.items.records import ReadTable, heading, read_entries, to_rows
 from hub.ecerts.items.table_file import CellFault, read_table, write_table
@@ -81,10 +82,12 @@ class ItemCatalogue:
         self._read_at = time.monotonic()
 
     def import_file(self, path: Path, *, actor: str, dry_run: bool = False) -> ImportReport:
-        """Read ``path`` (.csv, .xlsx) and write what is new. Raises TableError if it is no table; other faults are reported."""
+        """Read ``path`` (.csv, .xlsx) and write what is new, if nothing at all is wrong.
+
+        Rows that can be read are checked together though others cannot. Raises TableError if it is no table; other faults are
+        reported.
+        """
         read = read_entries(read_table(path))
-        if read.faults:
-            return ImportReport(faults=tuple(read.faults))
 
         def write(tx: Tx) -> ImportReport:
             report = _apply(tx, read, actor)
@@ -118,7 +121,7 @@ def _apply(tx: Tx, read: ReadTable, actor: str) -> ImportReport:
     stored = {(row.kind, row.key, row.version): row for row in store.load(tx.conn)}
     changes = _Changes()
     merged: dict[tuple[str, str, int], Entry] = {place: _entry(row) for place, row in stored.items()}
-    today = shanghai_day(tx.now).isoformat()
+    today, services = shanghai_day(tx.now).isoformat(), store.services(tx.conn)
     for entry in read.entries:
         place = (entry.kind, entry.key, entry.version)
         row = _row(entry, tx.now, actor)
@@ -133,6 +136,10 @@ def _apply(tx: Tx, read: ReadTable, actor: str) -> ImportReport:
             )
             read.fault(read.rows[place], "version", zh, en)
             continue
+        if isinstance(entry, Item):
+            _check_purposes(read, entry)
+        elif isinstance(entry, Source):
+            _check_source(read, entry, services)
         changes.added += before is None
         changes.replaced += before is not None
         changes.rows.append(row)
@@ -159,11 +166,41 @@ def _check_whole(read: ReadTable, catalogue: Catalogue) -> None:
             read.fault(row, "effective_from", zh, en)
         code = entry.basic_code if isinstance(entry, Implementation | HandlingRule) else ANY_ITEM
         items = [item for item in catalogue.versions(Item.kind, code) if isinstance(item, Item)]
-        if code != ANY_ITEM and not items:
+        if code != ANY_ITEM and not items and code not in read.unread:
             column = "code" if isinstance(entry, Implementation) else "basic_code"
             read.fault(row, column, "基本编码没有对应的事项", "no item has this basic code")
         if isinstance(entry, Implementation):
             _check_limit(read, row, entry, items)
+
+
+def _check_purposes(read: ReadTable, item: Item) -> None:
+    """Words of the evidence rules. Only an item that was stored before purposes were written may go without them."""
+    row, known = read.rows[item.kind, item.key, item.version], load_rules().purpose
+    if item.purposes is None:
+        read.fault(row, "purposes", f"新版本须写明用途; 可用: {', '.join(known)}",
+                   f"a new version names its purposes; known are {', '.join(known)}")  # fmt: skip
+    elif unknown := [one for one in item.purposes if one not in known]:
+        read.fault(row, "purposes", f"不认识的用途 {', '.join(unknown)}; 可用: {', '.join(known)}",
+                   f"unknown purpose {', '.join(unknown)}; known are {', '.join(known)}")  # fmt: skip
+
+
+def _check_source(read: ReadTable, source: Source, services: Mapping[str, str]) -> None:
+    """``services``: of each endpoint. What a source of another service answers is not what is asked here."""
+    row, kind = read.rows[source.kind, source.key, source.version], source.ecert_type
+    asked = RECORDS.get(kind, "ecert-library")
+    if source.service != asked:
+        zh = f"{kind} 由 {asked} 服务提供, 不是 {source.service}"
+        read.fault(row, "service", zh, f"{kind} comes from the service {asked}, not {source.service}")
+    if source.endpoint is None:
+        return
+    found = services.get(source.endpoint)
+    if found is None:
+        zh = "没有此端点: 用 hub endpoints list 查看, 或留空由服务该区域的端点提供"
+        en = "there is no such endpoint: see hub endpoints list, or leave it empty for the one that serves the region"
+        read.fault(row, "endpoint", zh, en)
+    elif found != source.service:
+        zh = f"此端点提供的是 {found} 服务, 不是 {source.service}"
+        read.fault(row, "endpoint", zh, f"this endpoint serves {found}, not {source.service}")
 
 
 def _check_limit(read: ReadTable, row: int, entry: Implementation, items: Iterable[Item]) -> None:

@@ -49,3 +49,9 @@ def put(conn: Connection, rows: Sequence[EntryRow]) -> None:
         conn.execute(
             sa.insert(t.catalogue), [{n: getattr(row, n) for n in EntryRow.__dataclass_fields__} for row in part]
         )
+
+
+def services(conn: Connection) -> dict[str, str]:
+    """Of every endpoint, the service that it offers."""
+    e = t.endpoints.c
+    return {row.id: row.service for row in conn.execute(sa.select(e.id, e.service))}

@@ -186,7 +186,9 @@ class Presentations:
         owner, times = new_id("run"), self._times(tx.now, one)
         hashes: store.Values = {"message_hash": one.message_hash, "code_hash": one.code_hash, "begun_at": tx.now}
         if not store.add(tx.conn, {**one.values, **hashes, **times, "owner": owner}):
-            return HubProblem(p.HUB_BUSY, "another node takes the same code", retry_after_s=1)
+            return HubProblem(
+                p.HUB_BUSY, said=("另一节点正在受理同一授权码", "another node takes the same code"), retry_after_s=1
+            )
         return self._accepted(tx, one, str(one.values["id"]), owner, "accepted")
 
     def _times(self, now: datetime, one: _Begin) -> store.Values:

@@ -65,6 +65,15 @@ def revoked(conn: Connection, indexes: Collection[str]) -> dict[str, str]:
     return found
 
 
+def notice_of(conn: Connection, index: str) -> NoticeRow | None:
+    """The notice by which a certificate is remembered."""
+    columns = [n.c[field.name] for field in fields(NoticeRow)]
+    row = conn.execute(
+        sa.select(*columns).join(v, v.c.notice_id == n.c.id).where(v.c.identifier_index == index)
+    ).one_or_none()
+    return None if row is None else NoticeRow(**row._mapping)
+
+
 def by_message(conn: Connection, system_id: str, message_id: str) -> NoticeRow | None:
     columns = [n.c[field.name] for field in fields(NoticeRow)]
     query = sa.select(*columns).where(n.c.system_id == system_id, n.c.message_id == message_id)

@@ -29,6 +29,9 @@ from hub.ecerts.entries import (
     evidence_text,
     parse_evidence,
 )
+from hub.ecerts.evidence.rules import load_rules
+from hub.ecerts.evidence.words import condition_words
+from hub.ecerts.expressions import Condition, canonical, conditions_in
 from hub.ecerts.items.records import COLUMNS, ReadTable, heading, read_entries, to_rows
 from hub.ecerts.items.table_file import TableError, read_table, write_table
 from schemas.numbers import check_item_code, credit_code_check
@@ -79,6 +82,68 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
     except CatalogueError:
         return
     assert parse_evidence(evidence_text(parsed)) == parsed
+    assert canonical(canonical(text)) == canonical(text)
+
+
+CONDITION = Condition("KZ_XL", ("本科", "硕士研究生", "博士研究生"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "degree | diploma[KZ_XL=本科|硕士研究生|博士研究生]",
+        "degree｜diploma［KZ_XL＝本科，硕士研究生、博士研究生］",
+        "degree | diploma 【 KZ_XL = 本科 | 硕士研究生,博士研究生 | 本科 】",
+    ],
+)
+def test_a_document_counts_only_on_its_condition(text: str) -> None:
+    assert parse_evidence(text) == (frozenset({Evidence("degree")}), frozenset({Evidence("diploma")}))
+    assert conditions_in(text) == {Evidence("degree"): None, Evidence("diploma"): CONDITION}
+    assert canonical(text) == "degree | diploma[KZ_XL=本科|硕士研究生|博士研究生]"
+
+
+@pytest.mark.parametrize(
+    ("inside", "unmet"),
+    [
+        ({"KZ_XL": "本科"}, None),
+        ({"KZ_XL": " 硕士研究生 "}, None),
+        ({"KZ_XL": "普通高中"}, "condition-unmet"),
+        ({"KZ_XW": "本科"}, "condition-missing"),
+        ({}, "condition-missing"),
+    ],
+)
+def test_a_condition_is_met_by_what_is_sealed_inside(inside: dict[str, str], unmet: str | None) -> None:
+    assert CONDITION.unmet(inside) == unmet
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("id-card | (degree", "(degree"),
+        ("id-card@uncle", "uncle"),
+        ("diploma[KZ_XL=本科", "diploma[KZ_XL=本科"),
+        ("diploma[KZ_XL]", "diploma[KZ_XL]"),
+        ("diploma[holder_code=1]", "holder_code"),
+        ("diploma[KZ_XL=本科||专科]", "diploma"),
+        ("diploma[KZ_XL=本科] | diploma + degree", "diploma"),
+        ("identity-check[KZ_XL=本科]", "identity-check"),
+    ],
+)
+def test_what_is_wrong_in_an_expression_is_named(text: str, named: str) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        parse_evidence(text)
+    assert named in caught.value.zh
+    assert named in caught.value.en
+
+
+def test_conditions_are_words_a_person_can_read() -> None:
+    zh, en = condition_words(CONDITION, "condition-unmet") or ("", "")
+    assert "学历层次 (KZ_XL)" in zh
+    assert "本科、硕士研究生、博士研究生" in zh
+    assert "level of education (KZ_XL)" in en
+    assert "KZ_QT" in (condition_words(Condition("KZ_QT", ("甲",)), "condition-missing") or ("",))[0]
+    assert condition_words(CONDITION, "expired") is None
+    assert condition_words(None, "condition-unmet") is None
 
 
 # --- who handles what -------------------------------------------------------------------------------------------------------
@@ -169,8 +234,9 @@ def test_the_wider_delegated_region_handles_what_the_narrower_one_has_not_publis
 
 
 def test_a_version_holds_until_the_next_and_until_its_own_end(shipped: Catalogue) -> None:
-    first = shipped.item("370105005001", AT)
-    assert first is not None
+    found = shipped.item("370105005001", AT)
+    assert found is not None
+    first = found.model_copy(update={"version": 1, "effective_from": date(2026, 1, 1)})
     second = first.model_copy(
         update={"version": 2, "effective_from": date(2026, 9, 1), "effective_until": date(2026, 12, 31), "limit": 10}
     )
@@ -221,6 +287,44 @@ def test_every_shipped_code_is_marked_as_a_placeholder(shipped: Catalogue) -> No
     assert all(e.placeholder for e in shipped.entries() if isinstance(e, Item | Implementation | HandlingRule))
 
 
+# --- purposes, and what the law covers ----------------------------------------------------------------------------------------
+
+
+def test_every_shipped_item_names_its_purposes_and_what_the_law_covers(shipped: Catalogue) -> None:
+    items = [entry for entry in shipped.entries() if isinstance(entry, Item)]
+    assert all(item.purposes and set(item.purposes) <= load_rules().purpose.keys() for item in items)
+    hiring = next(item for item in items if item.basic_code == "370105002002")
+    assert hiring.law_covers == ("business-licence@organisation", "identity-check")
+    assert hiring.law_allows(Evidence("identity-check"))
+    assert not hiring.law_allows(Evidence("id-card"))
+    assert not hiring.may_be_asked_for("teacher-qualification")
+    assert not any(item.law_allows(Evidence("id-card")) for item in items)
+
+
+def test_an_item_of_before_purposes_reads_as_before_and_keeps_its_digest(shipped: Catalogue, tmp_path: Path) -> None:
+    """Stored definitions without the columns: any purpose, the law covers all; exported as ``*`` and read again alike."""
+    item = shipped.item("370105002002", AT)
+    assert item is not None
+    definition = item.model_dump(mode="json")
+    del definition["purposes"], definition["lawCovers"]
+    before = Item.model_validate(definition)
+    assert before.model_dump(mode="json") == definition
+    assert before.may_be_asked_for("teacher-qualification")
+    assert before.law_allows(Evidence("id-card"))
+    write_table(tmp_path / "t.csv", heading(), to_rows([before]))
+    assert read_entries(read_table(tmp_path / "t.csv")).entries == [before]
+
+
+def test_an_item_whose_row_names_no_purpose_is_asked_for_with_none(tmp_path: Path) -> None:
+    (item,) = table([ITEM, REQUIREMENT], tmp_path).entries
+    assert isinstance(item, Item)
+    assert item.purposes == ()
+    assert not item.may_be_asked_for("student-registry")
+    (item,) = table([ITEM | {"purposes": "student-registry，school-licensing"}, REQUIREMENT], tmp_path).entries
+    assert isinstance(item, Item)
+    assert item.purposes == ("student-registry", "school-licensing")
+
+
 # --- tables ------------------------------------------------------------------------------------------------------------------
 
 
@@ -263,12 +367,23 @@ FAULTS: list[tuple[list[dict[str, str]], list[tuple[int, str]]]] = [
     ([ITEM | {"effective_until": "2025-01-01"}], [(2, "")]),
     ([ITEM | {"requires_consent": "maybe"}], [(2, "requires_consent")]),
     ([ITEM | {"organ": "x"}], [(2, "organ")]),
+    ([ITEM], [(2, "requirement")]),  # it asks for nothing
+    ([ITEM | {"law_covers": "passport"}], [(2, "law_covers")]),
+    ([ITEM | {"law_covers": "id-card"}, REQUIREMENT], [(2, "")]),  # it needs consent
+    ([ITEM | {"law_covers": "degree", "requires_consent": "no"}, REQUIREMENT], [(2, "")]),
+    ([ITEM | {"law_covers": "id-card", "requires_consent": "no"}, REQUIREMENT], []),
     ([{"record": "thing"}], [(2, "record")]),
-    ([ITEM, ITEM], [(3, "basic_code")]),
+    ([ITEM, REQUIREMENT, ITEM], [(4, "basic_code")]),
     ([REQUIREMENT], [(2, "basic_code")]),
     ([ITEM, REQUIREMENT, REQUIREMENT], [(4, "requirement")]),
     ([ITEM, REQUIREMENT | {"evidence": "passport"}], [(3, "evidence")]),
     ([ITEM, REQUIREMENT | {"requirement": ""}], [(3, "requirement")]),
+    ([ITEM, REQUIREMENT | {"evidence": "diploma[KZ_XL=本科]"},
+      REQUIREMENT | {"evidence": "diploma[KZ_XL=专科] | degree", "requirement": "other"}], [(4, "evidence")]),
+    ([ITEM, REQUIREMENT | {"evidence": "diploma[KZ_XL=本科]"},
+      REQUIREMENT | {"evidence": "diploma", "requirement": "other"}], [(4, "evidence")]),
+    ([ITEM, REQUIREMENT | {"evidence": "diploma[KZ_XL=本科]"},
+      REQUIREMENT | {"evidence": "id-card | diploma[KZ_XL=本科]", "requirement": "other"}], []),
     ([ITEM | {"title_zh": "=HYPERLINK()"}], [(2, "title_zh")]),
     ([ITEM | {"title_zh": "甲" * 3000}], [(2, "title_zh")]),
     ([{"record": "implementation", "code": "1" * 31, "effective_from": "2026-01-01", "region": "379999", "organ": "某局",
@@ -290,6 +405,23 @@ def test_each_fault_is_told_by_row_and_column(
     assert all(fault.reason_zh and fault.reason_en for fault in read.faults)
 
 
+@pytest.mark.parametrize(
+    ("row", "column", "cure"),
+    [
+        (ITEM | {"basic_code": "3.70105E+11"}, "basic_code", "12 位数字"),
+        (ITEM | {"basic_code": "37019900001"}, "basic_code", "设为文本"),
+        (REQUIREMENT | {"basic_code": "3.70105E+11"}, "basic_code", "12 位数字"),
+        (ITEM | {"requires_consent": "maybe"}, "requires_consent", "填 yes 或 no"),
+    ],
+)
+def test_what_is_wrong_in_a_cell_is_told_with_its_cure(
+    row: dict[str, str], column: str, cure: str, tmp_path: Path
+) -> None:
+    (fault,) = table([row], tmp_path).faults
+    assert fault.column == column
+    assert cure in fault.reason_zh
+
+
 @pytest.mark.parametrize("column", ["effective_from", "effective_until"])
 @pytest.mark.parametrize(
     "text", ["2026-02-30", "2026-1-5", "2026/01/05", "20260105", "46027", "0", "2026-W01-1", "即日起"]
@@ -305,14 +437,16 @@ def test_dates_of_a_workbook_are_dates_and_the_number_behind_one_is_told(tmp_pat
     book = Workbook()
     sheet = book.active
     assert sheet is not None
-    sheet.append(list(ITEM))
+    columns = list(dict.fromkeys([*ITEM, *REQUIREMENT]))
+    sheet.append(columns)
     sheet.append([*(ITEM | {"effective_from": datetime(2026, 1, 5)}).values()])
+    sheet.append([REQUIREMENT.get(column, "") for column in columns])
     sheet.append([*(ITEM | {"basic_code": "370199000002", "effective_from": 46027}).values()])
     book.save(tmp_path / "t.xlsx")
     read = read_entries(read_table(tmp_path / "t.xlsx"))
     assert [entry.effective_from for entry in read.entries] == [date(2026, 1, 5)]
     assert [(fault.row, fault.column, "YYYY-MM-DD" in fault.reason_zh) for fault in read.faults] == [
-        (3, "effective_from", True)
+        (4, "effective_from", True)
     ]
 
 

@@ -72,8 +72,31 @@ def test_none_comes_out_of_a_librarys_record_or_an_exception(
     assert text.count('"ValueError"') == 3  # its kind is told, its text is not
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "身份证379802 197309071270 电话13912345678",
+        "379802-19730907-127X",
+        "３７９８０２１９７３０９０７１２７０",
+        "+86 139-1234-5678",
+        "手机１３９１２３４５６７８",
+    ],
+)
+def test_numbers_with_gaps_and_mobile_numbers_are_masked(written: io.StringIO, told: str) -> None:
+    digits = re.compile(r"\d[\d \-]{8,}")
+    assert not digits.search(logs.mask(told)), logs.mask(told)
+    structlog.get_logger("test").info(told, deep={"size": 13912345678, "list": [15000000000, 0.13912345678]})
+    text = line(written)
+    json.loads(text)
+    assert told not in text
+    assert "13912345678}" not in text
+
+
 def test_what_is_no_id_number_stays(written: io.StringIO) -> None:
-    structlog.get_logger("test").info("ok", case="case_01k3zq8m5v7e2r9t4w6x0y1a3b", school="2137000001", port=8700)
+    structlog.get_logger("test").info("ok", case="case_01k3zq8m5v7e2r9t4w6x0y1a3b", school="2137000001", port=8700,
+                                       at="2026-09-03 02:05:00.123456", size=1234567890)  # fmt: skip
     text = line(written)
     assert "case_01k3zq8m5v7e2r9t4w6x0y1a3b" in text
     assert "2137000001" in text
+    assert "2026-09-03 02:05:00.123456" in text
+    assert "1234567890" in text

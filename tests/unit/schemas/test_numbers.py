@@ -117,6 +117,39 @@ def test_other_numbers_may_be_kept_in_clear(text: str) -> None:
     assert n.check_names_nobody(text) == text
 
 
+FULL_WIDTH = str.maketrans("0123456789", "０１２３４５６７８９")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"关于撤销（{BOY}）学位证书的决定",
+        f"见 {BOY[:6]} {BOY[6:14]} {BOY[14:]}",
+        f"见{BOY[:6]}-{BOY[6:]}号",
+        f"2026-12 {BOY[:6]}　{BOY[6:]}",
+        BOY.translate(FULL_WIDTH),
+        "电话13912345678",
+        "电话 139-1234-5678",
+        "+86 139 1234 5678",
+        "手机１３９１２３４５６７８。",
+    ],
+)
+def test_a_text_of_peoples_that_is_kept_in_clear_names_nobody(text: str) -> None:
+    with pytest.raises(FieldError) as refused:
+        n.check_text_names_nobody(text)
+    assert refused.value.rule.code == "personal-number"
+    assert BOY not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["历教撤决〔2026〕4号", "collect dlv_01k3zq8m5v13912345678", "2026-09-03 10:15 第 12345678 号", "0531-13912345678-2", CREDIT,
+     "12912345678", "139123456789", WRONG_CHECK],
+)  # fmt: skip
+def test_numbers_of_decisions_may_be_kept_in_clear(text: str) -> None:
+    assert n.check_text_names_nobody(text) == text
+
+
 def test_stdnum_alone_would_be_wrong() -> None:
     """Why it is wrapped; when this fails, python-stdnum has changed and the wrapping can be thought over."""
     assert not ric.is_valid("810000199408230021")

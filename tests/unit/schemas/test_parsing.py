@@ -63,6 +63,55 @@ def test_the_place_of_a_syntax_error_is_told() -> None:
     assert (fault.line, fault.column) == (2, 16)
 
 
+TEXT = '{\n "messageId": "m",\n "reason": "不再转学",\n "caseId": "c"}'
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "column"),
+    [
+        (TEXT.encode("gb18030"), 3, 13),
+        (b"\xef\xbb\xbf" + TEXT.encode("gb18030"), 3, 13),
+        (TEXT.encode("utf-16"), 1, 1),
+        (TEXT.encode("utf-16-le"), 1, 1),
+        (TEXT.encode("utf-32"), 1, 1),
+        ('{\n "不": "\ud800"}'.encode("utf-8", "surrogatepass"), 2, 8),
+        (b'{\n "reason": "\\ud800"}', 2, None),
+        (b'{\n "reason": "\\udc00\\ud800"}', 2, None),
+    ],
+)
+def test_another_encoding_is_told_with_its_line_and_what_to_do(data: bytes, line: int, column: int | None) -> None:
+    problem = refusal(data)
+    (fault,) = problem.faults
+    assert (problem.kind.code, fault.rule, fault.line) == ("message-unreadable", "encoding", line)
+    assert column is None or fault.column == column
+    assert problem.detail_zh.startswith(f"第 {line} 行")
+    assert f"at line {line} " in problem.detail_en
+    for cure in (fault.cure_zh, fault.cure_en):
+        assert 'encoding="GB18030"' in str(cure)
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "column"),
+    [
+        (b'{"reason": NaN}', 1, 12),
+        (b'{\n "caseId": "NaN \\" NaN",\n "reason": [1, -Infinity]}', 3, 16),
+        (b"Infinity", 1, 1),
+    ],
+)
+def test_a_number_that_json_has_not_is_told_with_its_place(data: bytes, line: int, column: int) -> None:
+    (fault,) = refusal(data).faults
+    assert (fault.path, fault.rule, fault.line, fault.column) == ("", "wrong-type", line, column)
+    assert "NaN" in str(fault.cure_zh)
+    assert "NaN" in str(fault.cure_en)
+
+
+@pytest.mark.parametrize("data", [b'{"reason": }', b"", b'{"reason": 1' + b"1" * 5000 + b"}"])
+def test_what_is_no_json_has_its_rule(data: bytes) -> None:
+    (fault,) = refusal(data).faults
+    assert (fault.rule, fault.line) == ("json-malformed", 1)
+    assert fault.column
+
+
 @pytest.mark.parametrize(
     ("change", "path", "rule"),
     [
@@ -71,6 +120,7 @@ def test_the_place_of_a_syntax_error_is_told() -> None:
         ({"reason": ["x"]}, "/reason", "wrong-type"),
         ({"case_id": "c"}, "/case_id", "unknown-field"),
         ({SECRET: "c"}, "/?", "unknown-field"),
+        ({"G" + SECRET: "c"}, "/?", "unknown-field"),
         ({"messageId": SECRET + " "}, "/messageId", "wrong-format"),
         ({"reason": SECRET * 40}, "/reason", "too-long"),
     ],

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas import safe_xml
+from schemas.rules import RULES, Step
 from schemas.safe_xml import UnsafeXml, XmlLimits, parse
 
 BOMB = b"""<!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;">]><a>&c;</a>"""
@@ -56,6 +60,28 @@ def test_every_encoding_of_the_field_keeps_rare_characters(encoding: str) -> Non
     data = f'<?xml version="1.0" encoding="{encoding}"?>\n<姓名>𠮷㐂䶮</姓名>'.encode(codec)
     root = parse(data)
     assert (root.tag, root.text) == ("姓名", "𠮷㐂䶮")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "<a>\n<b>张</b>\n<c>王</c></a>".encode("gb18030").replace("张".encode("gb18030"), b""),
+        '<?xml version="1.0" encoding="GB18030"?>\n<a>张\n'.encode("gb18030") + b"\xff</a>",
+        "\ufeff<a>\n张\n".encode("utf-16-le") + b"\x00\xd8<\x00",
+        b'<?xml version="1.0" encoding="US-ASCII"?>\n<a>\n\xc4</a>',
+    ],
+)
+def test_bytes_of_another_encoding_are_told_with_their_line(data: bytes) -> None:
+    with pytest.raises(UnsafeXml) as caught:
+        parse(data)
+    assert (caught.value.reason, caught.value.line) == ("xml-encoding", 3)
+
+
+def test_every_reason_is_a_rule_with_its_cure() -> None:
+    code = Path(safe_xml.__file__).read_text(encoding="utf-8")
+    raised = set(re.findall(r'UnsafeXml\(\s*"([a-z-]+)"', code))
+    assert len(raised) == 8
+    assert raised <= {code for code, rule in RULES.items() if rule.step is Step.TEXT}
 
 
 def test_byte_order_mark() -> None:
