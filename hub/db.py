@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -25,10 +25,10 @@ from sqlalchemy.engine import URL, Connection, Engine, RootTransaction, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub import tables
-from hub.engine import BEGAN_AT, WRITER, is_constraint, is_transient, listen, make_engine
+from hub.engine import BEGAN_AT, WRITER, is_constraint, is_transient, listen, make_engine, not_writable
 
 __all__ = ["AuditEntry", "AuditMark", "BatchOperation", "ChainAudit", "Clock", "CommitInDoubt", "Database", "DatabaseBusy",
-           "Tx", "is_constraint", "utc_now"]  # fmt: skip
+           "DatabaseNotWritable", "Tx", "is_constraint", "utc_now"]  # fmt: skip
 
 I = TypeVar("I")  # noqa: E741  the item of a batch operation
 R = TypeVar("R")
@@ -49,6 +49,10 @@ def utc_now() -> datetime:
 
 class DatabaseBusy(Exception):
     """The write is not acknowledged: too many wait, the database is away, or the hub stops. Try later, with the same id."""
+
+
+class DatabaseNotWritable(DatabaseBusy):
+    """The disk is full or fails, or the file is read-only: told at once, as nothing but room helps. Nothing of it is there."""
 
 
 class CommitInDoubt(DatabaseBusy):
@@ -74,6 +78,7 @@ class Tx:
     now: datetime
     audit: list[AuditEntry] = field(default_factory=list)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
+    touched: bool = False  # something was written for no other reason than to see whether it can be
     wake_workers: bool = False  # set when a delivery became due: workers of every node are told once it is committed
 
     def apart(self, act: Callable[[], object], action: str, object_id: str) -> bool:
@@ -167,6 +172,9 @@ class Database:
         self._wakers: list[Callable[[], None]] = []
         self._stop_listening = threading.Event()
         self._connection: Connection | None = None  # the writer's own
+        self.not_writable: str | None = (
+            None  # why the last write failed, in the database's word; None once one succeeded
+        )
 
     @property
     def is_sqlite(self) -> bool:
@@ -204,6 +212,13 @@ class Database:
         """Run one function in a transaction and wait for its commit; what it raises is raised here, rolled back."""
         operation: BatchOperation[Callable[[Tx], R], R] = _call_each  # what raised never comes out as a result
         return self.submit(operation, function).result()
+
+    def check_writable(self) -> bool:
+        """Whether something can be written: tried, with the smallest write that there is, where the last one failed."""
+        if self.not_writable is not None:
+            with suppress(DatabaseBusy):
+                self.write(_touch)
+        return self.not_writable is None
 
     def on_due(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when a delivery became due, on whichever node. A hint: it may be lost or doubled."""
@@ -302,6 +317,9 @@ class Database:
                 doubt = lost.written
                 fault: BaseException | None = lost.__cause__
             except DBAPIError as error:
+                if (word := not_writable(error)) is not None:
+                    self._heed(word)  # connections are kept: on a full disk no new one opens
+                    raise (DatabaseNotWritable if doubt is None else CommitInDoubt)(word) from None
                 self._disconnect()
                 if not is_transient(error):
                     raise
@@ -337,9 +355,22 @@ class Database:
         try:
             self._commit(transaction, written.mark)
         except DBAPIError as error:
+            if not_writable(error) is not None:  # it said no: there is no doubt
+                self._roll_back(transaction)  # SQLite holds it open
+                raise
             self._disconnect()
             raise _Doubt(written) from error.orig
+        if mark is not None or tx.touched:  # a commit that wrote nothing proves nothing
+            self._heed(None)
         return written
+
+    def _heed(self, word: str | None) -> None:
+        """Told when it changes, not with every message that is turned away."""
+        if word is not None and self.not_writable is None:
+            log.error("database not writable", error=word)
+        elif word is None and self.not_writable is not None:
+            log.warning("database writable again")
+        self.not_writable = word
 
     def _commit(self, transaction: RootTransaction, mark: AuditMark | None) -> None:
         """The write boundary: before it nothing is there, after it everything is. (The kill tests end the process here.)"""
@@ -394,9 +425,17 @@ def _call_each(tx: Tx, functions: Sequence[Callable[[Tx], R]]) -> list[Any]:
             with tx.conn.begin_nested():
                 answers.append(function(tx))
         except Exception as error:
-            if isinstance(error, DBAPIError) and is_transient(error):
+            if isinstance(error, DBAPIError) and (is_transient(error) or not_writable(error) is not None):
                 raise
             del tx.audit[audited:], tx.after_commit[hinted:]
             tx.wake_workers = woken
             answers.append(_Raised(error))
     return answers
+
+
+def _touch(tx: Tx) -> None:
+    """A row that comes and goes: a row set to what it is would not be written at all."""
+    h = tables.audit_head
+    tx.conn.execute(sa.insert(h).values(id=0, seq=0, mac=""))
+    tx.conn.execute(sa.delete(h).where(h.c.id == 0))
+    tx.touched = True

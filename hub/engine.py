@@ -26,6 +26,10 @@ _LIBPQ = {"connect_timeout": "5", "keepalives_idle": "10", "keepalives_interval"
 # shutting or starting up, read-only (a primary that was just demoted), too many connections, connection failures.
 _ASK_AGAIN = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "25006", "53300"})
 
+# What no waiting of ours mends: the disk is full or fails, the file is read-only or cannot be opened.
+_NO_ROOM = frozenset({"53100", "58030"})
+_NO_WRITING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+
 
 def make_engine(url: URL) -> Engine:
     """An engine with our settings. PostgreSQL URLs may name several hosts (``?host=a:5432&host=b:5432``)."""
@@ -96,6 +100,22 @@ def is_transient(error: DBAPIError) -> bool:
         case sqlite3.OperationalError() as locked:
             return locked.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return False
+
+
+def not_writable(error: BaseException | None) -> str | None:
+    """The database's word for why nothing can be written until somebody makes room; None for any other error.
+
+    What was raised before counts too: SQLite may have undone the transaction by itself, and then going back to a savepoint fails
+    in its own words.
+    """
+    while error is not None:
+        match error.orig if isinstance(error, DBAPIError) else error:
+            case psycopg.Error() as fault if fault.sqlstate in _NO_ROOM:
+                return type(fault).__name__
+            case sqlite3.Error() as fault if getattr(fault, "sqlite_errorcode", 0) & 0xFF in _NO_WRITING:
+                return fault.sqlite_errorname
+        error = error.__context__
+    return None
 
 
 def is_constraint(error: SQLAlchemyError) -> bool:

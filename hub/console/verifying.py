@@ -18,8 +18,9 @@ from hub.console.guard import UPLOAD, guarded
 from hub.console.rendering import language_of
 from hub.console.routes import Console, fits, in_thread
 from hub.db import AuditEntry, Database
-from hub.ecerts.verifier import Verifier, VerifierBusy
+from hub.ecerts.verifier import Verifier
 from hub.working_days import SHANGHAI
+from schemas.problems import HubProblem
 
 FRAME_BYTES = 64 * 1024  # what multipart adds to the file, and the other fields
 
@@ -82,8 +83,8 @@ def verify_router(console: Console, db: Database, verifier: Verifier, *, max_doc
             return page(request, session, "verify-bad-time", 400)
         chosen = policy if isinstance(policy, str) and policy in verifier.policies else None
         try:
-            report = await in_thread(lambda: verifier.verify(document, policy=chosen, at=at))
-        except VerifierBusy:
+            report = await verifier.verify_for(f"operator:{session.operator.id}", document, policy=chosen, at=at)
+        except HubProblem:  # no place
             return page(request, session, "verify-busy", 503)
         entry = AuditEntry(
             f"operator:{session.operator.id}", "document.verify", report.digest_sha256, report.indication.value,

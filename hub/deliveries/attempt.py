@@ -115,6 +115,7 @@ class Attempter:
         if deadline.remaining() <= 0.0:  # this process stood still
             return self._again(claimed, Word.RETRY_LATER, "lease-nearly-over", Sign(Effect.NONE), claimed.in_doubt)
         asked = False
+        adapter: Adapter | None = None
         try:
             handler = self.handlers[claimed.kind]
             if isinstance(handler, Stopper) and (word := handler.stopped(claimed.case_id, claimed.subject)):
@@ -128,11 +129,11 @@ class Attempter:
                 claimed, Word.DELIVERED, State.DELIVERED, "delivered", Sign(Effect.WELL), result=result
             )
         except AdapterError as error:
-            return self._judge(claimed, error, asked)
+            return self._judge(claimed, error, asked, adapter)
         except _MustNotSend:
             return self._outcome(claimed, Word.OUTCOME_UNKNOWN, State.SUSPENDED, "outcome-unknown", in_doubt=True)
         except Exception as error:  # noqa: BLE001  a bug, ours or an adapter's: an operator decides; nothing is swallowed
-            return self._bug(claimed, error)
+            return self.bug(claimed, error)
 
     # --- the call -------------------------------------------------------------------------------------------------------
 
@@ -182,8 +183,9 @@ class Attempter:
 
     # --- what it came to ------------------------------------------------------------------------------------------------
 
-    def _judge(self, claimed: Claimed, error: AdapterError, asked: bool) -> Outcome:
-        """``asked``: the peer had answered; it was our own judgement of the answer that must wait."""
+    def _judge(self, claimed: Claimed, error: AdapterError, asked: bool, adapter: Adapter | None) -> Outcome:
+        """``asked``: the peer had answered; it was our own judgement of the answer that must wait. ``adapter``: the one that was
+        called, if it came to that: asking for it anew may fail."""
         sign = Sign(Effect.WELL) if asked else sign_of(error)
         match error:
             case RetryLater(code=code, retry_after_s=seconds):
@@ -191,8 +193,8 @@ class Attempter:
             case OutcomeUnknown(code=code):
                 if claimed.kind in QUESTIONS:
                     return self._again(claimed, Word.OUTCOME_UNKNOWN, code, sign, in_doubt=False)
-                manifest = self.adapters.of(claimed.target).manifest
-                if manifest.idempotent or manifest.status_query:
+                manifest = adapter.manifest if adapter is not None else None
+                if manifest is not None and (manifest.idempotent or manifest.status_query):
                     return self._again(claimed, Word.OUTCOME_UNKNOWN, code, sign, in_doubt=True)
                 return self._outcome(claimed, Word.OUTCOME_UNKNOWN, State.SUSPENDED, code, sign, in_doubt=True)
             case PeerRefused(code=code):
@@ -200,7 +202,7 @@ class Attempter:
             case PeerMisconfigured(code=code):
                 # the endpoint is paused, loudly; what waits for it goes out as soon as it is resumed
                 return self._outcome(claimed, Word.MISCONFIGURED, State.QUEUED, code, sign, in_doubt=claimed.in_doubt)
-        return self._bug(claimed, error)
+        return self.bug(claimed, error)
 
     def _again(
         self,
@@ -217,7 +219,8 @@ class Attempter:
         wait = self.retry.wait(claimed.tries, retry_after_s)
         return self._outcome(claimed, word, State.QUEUED, code, sign, in_doubt=in_doubt, wait=wait)
 
-    def _bug(self, claimed: Claimed, error: Exception) -> Outcome:
+    def bug(self, claimed: Claimed, error: Exception) -> Outcome:
+        """Suspended, and told loudly."""
         where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)][-4:]
         faults = _places(error)
         # neither the message nor the locals: they may quote what was sent

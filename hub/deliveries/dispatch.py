@@ -180,17 +180,29 @@ class Dispatcher:
 
     def _work_on(self) -> None:
         while (claimed := self._work.get()) is not None:
-            self._submit(self._attempter.run(claimed))
-            with self._lock:
-                self._free += 1
-            self._wake.set()
+            try:
+                self._submit(self._outcome_of(claimed))
+            except Exception as error:  # noqa: BLE001  the lease ends by itself; a thread that ended would be gone for good
+                log.critical("bug", where="worker", delivery=claimed.id, error=type(error).__name__)
+            finally:
+                with self._lock:
+                    self._free += 1
+                self._wake.set()
+
+    def _outcome_of(self, claimed: Claimed) -> Outcome:
+        try:
+            return self._attempter.run(claimed)
+        except Exception as error:  # noqa: BLE001  it says that it never raises; where it does, an operator decides
+            return self._attempter.bug(claimed, error)
 
     def _submit(self, outcome: Outcome) -> None:
         with self._lock:
             self._recording += 1
         try:
             future = self._db.submit(self._record, outcome)
-        except DatabaseBusy:
+        except Exception as error:  # noqa: BLE001  whatever stops it now, the outcome is kept and handed in again
+            if not isinstance(error, DatabaseBusy):
+                log.critical("bug", where="submit", delivery=outcome.claimed.id, error=type(error).__name__)
             self._not_recorded(outcome)
             return
         future.add_done_callback(lambda done: self._recorded(done, outcome))

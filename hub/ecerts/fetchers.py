@@ -20,9 +20,15 @@ from certs.x509.revocation import RevocationSource
 
 TIMEOUT_S = 3.0
 MAX_BYTES = 32 * 1024 * 1024
+MAX_SMALL = 64 * 1024  # of a certificate or an OCSP answer
+KEPT_BYTES = 128 * 1024 * 1024  # of all that is kept; the oldest goes first
+KEPT_ENTRIES = 1_000
 KEEP_S = 600.0
 KEEP_FAILURE_S = 30.0
 log = structlog.get_logger(__name__)
+
+
+_Key = tuple[str, bytes, int]  # URL, request, largest: what is too large for a certificate may be a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,10 @@ class RevocationFetchers:
     def __init__(self, folder: Path, hosts: frozenset[str]) -> None:
         self._folder = folder
         self._hosts = hosts
-        self._kept: dict[tuple[str, bytes], _Kept] = {}
-        self._lock = threading.Lock()
+        self._kept: dict[_Key, _Kept] = {}  # in the order in which they came
+        self._size = 0  # bytes of them
+        self._under_way: dict[_Key, threading.Event] = {}
+        self._lock = threading.Lock()  # of the three above
         self._files: tuple[float, list[bytes]] = (float("-inf"), [])
 
     def source(self) -> RevocationSource:
@@ -53,13 +61,13 @@ class RevocationFetchers:
 
     def ocsp(self, request: bytes, urls: Sequence[str]) -> Iterable[bytes]:
         for url in urls:
-            data = self._fetch(url, request)
+            data = self._fetch(url, MAX_SMALL, request)
             if data is not None:
                 yield data
 
     def certificate(self, urls: Sequence[str]) -> Iterable[bytes]:
         for url in urls:
-            data = self._fetch(url)
+            data = self._fetch(url, MAX_SMALL)
             if data is not None:
                 yield data
 
@@ -71,19 +79,42 @@ class RevocationFetchers:
             self._files = (time.monotonic(), lists)
         return lists
 
-    def _fetch(self, url: str, request: bytes = b"") -> bytes | None:
+    def _fetch(self, url: str, largest: int = 0, request: bytes = b"") -> bytes | None:
+        """One download at a time of each: whoever else asks waits for it. ``largest`` bytes, MAX_BYTES if none is said."""
         if not self._allowed(url):
             return None
-        key = (url, request)
-        kept = self._kept.get(key)
-        if kept is not None and kept.until > time.monotonic():
-            return kept.data
-        data = _download(url, request)
-        with self._lock:
-            if len(self._kept) > 1_000:
-                self._kept.clear()
-            self._kept[key] = _Kept(data, time.monotonic() + (KEEP_FAILURE_S if data is None else KEEP_S))
+        key = (url, request, largest or MAX_BYTES)
+        while True:
+            with self._lock:
+                kept = self._kept.get(key)
+                if kept is not None and kept.until > time.monotonic():
+                    return kept.data
+                done = self._under_way.get(key)
+                if done is None:
+                    done = self._under_way[key] = threading.Event()
+                    break
+            done.wait()
+        data: bytes | None = None
+        try:
+            data = _download(url, request, key[2])
+        finally:
+            with self._lock:
+                self._keep(key, _Kept(data, time.monotonic() + (KEEP_FAILURE_S if data is None else KEEP_S)))
+                del self._under_way[key]
+            done.set()
         return data
+
+    def _keep(self, key: _Key, kept: _Kept) -> None:
+        self._drop(key)
+        self._kept[key] = kept
+        self._size += len(kept.data or b"")
+        while self._size > KEPT_BYTES or len(self._kept) > KEPT_ENTRIES:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: _Key) -> None:
+        before = self._kept.pop(key, None)
+        if before is not None:
+            self._size -= len(before.data or b"")
 
     def _allowed(self, url: str) -> bool:
         try:
@@ -94,7 +125,7 @@ class RevocationFetchers:
         return parts.scheme in ("http", "https") and host in self._hosts
 
 
-def _download(url: str, request: bytes) -> bytes | None:
+def _download(url: str, request: bytes, largest: int) -> bytes | None:
     ends = time.monotonic() + TIMEOUT_S
     headers = {"Content-Type": "application/ocsp-request"} if request else {}
     try:
@@ -110,7 +141,7 @@ def _download(url: str, request: bytes) -> bytes | None:
                 data = bytearray()
                 for chunk in answer.iter_content(65_536):
                     data += chunk
-                    if len(data) > MAX_BYTES or time.monotonic() > ends:
+                    if len(data) > largest or time.monotonic() > ends:
                         return None
                 return bytes(data)
     except requests.RequestException as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime
 
 from certs.policy import NAMED, load_policy
@@ -11,12 +10,12 @@ from certs.verify import verify
 from hub.ecerts.check import opened
 from hub.ecerts.revocations.status import Notices, with_status
 from hub.ecerts.trust import TrustFolder
+from hub.threads import Threads
 
 AT_ONCE = 2  # files that are verified at the same time in one process: each may be 64 MiB and keep a core busy
-
-
-class VerifierBusy(Exception):
-    """Others' files are being verified; ask again in a moment."""
+WAITING = 6  # files that wait meanwhile, in memory
+EACH = 4  # of both together, of one caller or operator
+BUSY_RETRY_S = 5
 
 
 class Verifier:
@@ -26,19 +25,18 @@ class Verifier:
         self._trust = trust
         self._notices = notices
         self._policies = {name: load_policy(name) for name in (*NAMED, default)}
-        self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._threads = Threads(AT_ONCE, "verifications", waiting=WAITING, each=EACH, retry_s=BUSY_RETRY_S)
         self.default = default
         self.policies = tuple(NAMED)  # what may be asked for by name: never a path, which would open any file
 
     def verify(self, document: bytes, *, policy: str | None, at: datetime) -> Report:
-        """``policy`` is one of :attr:`policies` or None; KeyError else. VerifierBusy after some seconds without a place."""
+        """``policy`` is one of :attr:`policies` or None; KeyError else."""
         chosen = self._policies[policy or self.default]
-        if not self._places.acquire(timeout=10):
-            raise VerifierBusy
-        try:
-            package = opened(document)
-            trust, fetchers = self._trust.store(), self._trust.fetchers()
-            report = verify(document, policy=chosen, at=at, trust=trust, fetchers=fetchers, package=package)
-            return report if self._notices is None else with_status(report, package, self._notices, at)
-        finally:
-            self._places.release()
+        package = opened(document)
+        trust, fetchers = self._trust.store(), self._trust.fetchers()
+        report = verify(document, policy=chosen, at=at, trust=trust, fetchers=fetchers, package=package)
+        return report if self._notices is None else with_status(report, package, self._notices, at)
+
+    async def verify_for(self, who: str, document: bytes, *, policy: str | None, at: datetime) -> Report:
+        """The same in threads of its own, so that nothing else waits behind it. HubProblem(HUB_BUSY) at once without a place."""
+        return await self._threads.run(lambda: self.verify(document, policy=policy, at=at), who)

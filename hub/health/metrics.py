@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
@@ -38,6 +38,10 @@ class Metrics:
             buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
             registry=self.registry,
         )
+        writable = Gauge(
+            "hub_database_writable", "1 unless this process's last write found no room", registry=self.registry
+        )
+        writable.set_function(lambda: float(db.not_writable is None))
         self.registry.register(_FromDatabase(db))
 
     def observe(self, operation: str, outcome: str, seconds: float) -> None:

@@ -24,11 +24,13 @@ def health_router(db: Database, metrics: Metrics) -> APIRouter:
 
     @router.get("/health/ready")
     async def ready() -> JSONResponse:
-        """The database answers as well: messages can be taken."""
+        """The database answers and takes what is written: messages can be taken."""
         try:
-            await asyncio.wait_for(asyncio.to_thread(_ask, db), timeout=3)
+            writable = await asyncio.wait_for(asyncio.to_thread(_ask, db), timeout=3)
         except (SQLAlchemyError, TimeoutError):
             return JSONResponse({"status": "not-ready", "reason": "database"}, 503)
+        if not writable:
+            return JSONResponse({"status": "not-ready", "reason": "database-not-writable"}, 503)
         return JSONResponse({"status": "ready"})
 
     @router.get("/metrics")
@@ -38,6 +40,7 @@ def health_router(db: Database, metrics: Metrics) -> APIRouter:
     return router
 
 
-def _ask(db: Database) -> None:
+def _ask(db: Database) -> bool:
     with db.read() as conn:
         store.ping(conn)
+    return db.check_writable()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import IO, Any, Final
 
 from fastapi import APIRouter
@@ -38,6 +38,7 @@ from hub.intake.rest import (
     query_of,
     read_message,
 )
+from hub.threads import Places
 from schemas import problems as p
 from schemas import rules
 from schemas.base import Canonical
@@ -45,7 +46,6 @@ from schemas.fields import MessageId, RegionCode
 from schemas.parsing import fault, invalid, validation_faults
 from schemas.problems import (
     COLLECTION_UNKNOWN,
-    HUB_BUSY,
     MEDIA_TYPE_REFUSED,
     MESSAGE_TOO_LARGE,
     MESSAGE_UNREADABLE,
@@ -61,8 +61,10 @@ FORMS: Final = {
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
     "application/zip": "zip",
 }
-AT_ONCE: Final = 2  # files that one node takes at the same time
+AT_ONCE: Final = 4  # files that one node takes at the same time
+EACH: Final = 2  # of one caller
 QUIET_S: Final = 30.0  # a sender that says nothing for so long is given up
+LEAST_RATE: Final = 32 << 10  # bytes a second, over all that came after the first QUIET_S: a slower one is given up too
 BUSY_RETRY_S: Final = 10
 _ID: Final = re.compile(r"col_[0-9a-hjkmnp-tv-z]{26}")
 _MESSAGE_ID: Final = TypeAdapter(MessageId)
@@ -155,7 +157,7 @@ def collect_router(gate: Gate, collections: Collections, cursors: Cursors, large
     for model in (CollectionAccepted, CollectionView, RowReportPage, RowStandingPage):
         publish(model, "serialization")
     router = APIRouter()
-    places = asyncio.Semaphore(AT_ONCE)
+    places = Places("collect-files", AT_ONCE, EACH, retry_s=BUSY_RETRY_S)
 
     def location(exchange: Exchange, batch_id: str) -> dict[str, str]:
         return {"Location": f"{gate.base_url(exchange.request)}/v1/collections/batches/{batch_id}"}
@@ -171,15 +173,15 @@ def collect_router(gate: Gate, collections: Collections, cursors: Cursors, large
         form = FORMS.get(headers.get("content-type", "").partition(";")[0].strip().lower())
         if form is None or headers.get("content-encoding", "identity").lower() != "identity":
             raise HubProblem(MEDIA_TYPE_REFUSED, ", ".join(FORMS))
-        gate.foresee(exchange).require_somewhere(Service.ECERT_COLLECT)
-        if places.locked():
-            raise HubProblem(HUB_BUSY, "collect-files", retry_after_s=BUSY_RETRY_S)
-        async with places:
+        caller = gate.foresee(exchange)
+        caller.require_somewhere(Service.ECERT_COLLECT)
+        with places.one(caller.system_id):
+            if exchange.identity is not None:  # now: a recorded head must not hold a place while its body does not come
+                await gate.remember(exchange.identity)
             return await _take(exchange, form)
 
     async def _take(exchange: Exchange, form: str) -> Response:
-        folder: Path = collections.folder
-        with files.spool(folder) as file:
+        with files.spool(collections.folder) as file:
             await _receive(exchange.request, file, largest)
             with files.as_bytes(file) as whole:
                 exchange.body = whole
@@ -188,7 +190,7 @@ def collect_router(gate: Gate, collections: Collections, cursors: Cursors, large
                     digest = await asyncio.to_thread(lambda: hashlib.sha256(whole).hexdigest())
                 finally:
                     exchange.body = b""
-            caller = caller_of(exchange)
+            caller = replace(caller_of(exchange), nonces=())  # remembered before its body was read
             message_id, region = _asked(exchange)
             caller.require(Service.ECERT_COLLECT, region)
             view = await asyncio.to_thread(
@@ -232,14 +234,19 @@ def _paged(
 async def _receive(request: Request, file: IO[bytes], largest: int) -> None:
     """To the disk, part by part."""
     size = 0
+    began = time.monotonic()
     parts = request.stream().__aiter__()
     while True:
+        left = began + QUIET_S + size / LEAST_RATE - time.monotonic()
         try:
-            part = await asyncio.wait_for(anext(parts), QUIET_S)
+            part = await asyncio.wait_for(anext(parts), max(0.0, min(QUIET_S, left)))
         except StopAsyncIteration:
             return
         except TimeoutError:
-            said = (f"{QUIET_S:.0f} 秒内没有收到数据", f"nothing came for {QUIET_S:.0f} s")
+            said = (
+                f"{QUIET_S:.0f} 秒内没有收到数据, 或每秒不足 {LEAST_RATE >> 10} KiB",
+                f"nothing came for {QUIET_S:.0f} s, or less than {LEAST_RATE >> 10} KiB a second",
+            )
             raise HubProblem(MESSAGE_UNREADABLE, "body-timeout", said) from None
         size += len(part)
         if size > largest:

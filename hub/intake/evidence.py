@@ -24,13 +24,14 @@ from hub.intake.openapi import (
 )
 from hub.intake.operations import digest_of
 from hub.intake.rest import add_route, admit_without_body, answer_bytes, caller_of, read_message
-from hub.intake.threads import Threads
+from hub.threads import Threads
 from schemas import problems as p
 from schemas.evidence import EvidenceAnswer, EvidenceCaseState, EvidenceRequest
 from schemas.problems import EVIDENCE_UNKNOWN, HubProblem
 
 TAG: Final = "取证 Evidence"
 AT_ONCE: Final = 32  # requests that one node fetches for at the same time; a further one is told to come again
+EACH: Final = AT_ONCE // 2  # of one caller: slow requests of one must not turn all others away
 _ID: Final = re.compile(r"evd_[0-9a-hjkmnp-tv-z]{26}")
 
 EXAMPLE: Final[dict[str, Any]] = {
@@ -110,12 +111,12 @@ def evidence_router(gate: Gate, service: EvidenceService) -> APIRouter:
     if all(tag["name"] != TAG for tag in TAGS):
         TAGS.append({"name": TAG, "description": "按事项取证: 一次提出, 逐项答复 Evidence for an item, by requirement"})
     router = APIRouter()
-    threads = Threads(AT_ONCE, "evidence-requests")
+    threads = Threads(AT_ONCE, "evidence-requests", each=EACH)
 
     async def ask(exchange: Exchange) -> Response:
         request = await read_message(gate, exchange, EvidenceRequest)
         caller, digest = caller_of(exchange), digest_of(request)
-        found = await threads.run(lambda: service.ask(caller, request, digest=digest))
+        found = await threads.run(lambda: service.ask(caller, request, digest=digest), caller.system_id)
         if found.answer.state is EvidenceCaseState.ANSWERED:
             return answer_bytes(found.body)
         location = f"{gate.base_url(exchange.request)}/v1/evidence/{found.answer.id}"

@@ -20,7 +20,7 @@ from hub.access import replay
 from hub.access.callers import Caller
 from hub.access.identity import Identifier, Identity, Incoming
 from hub.access.tls_auth import PeerCertificates
-from hub.db import Database, DatabaseBusy
+from hub.db import Database, DatabaseBusy, DatabaseNotWritable
 from hub.ids import new_id
 from hub.intake.limits import RateLimiter, read_body
 from hub.intake.refusals import RefusalLog
@@ -156,6 +156,10 @@ class Gate:
             response = await work(exchange)
         except HubProblem as problem:
             return self._refuse(exchange, problem, render)
+        except DatabaseNotWritable:
+            return self._refuse(
+                exchange, HubProblem(HUB_BUSY, "database-not-writable", retry_after_s=FAULT_RETRY_S), render
+            )
         except DatabaseBusy:
             return self._refuse(exchange, HubProblem(HUB_BUSY, retry_after_s=BUSY_RETRY_S), render)
         except ClientDisconnect:

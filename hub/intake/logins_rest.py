@@ -15,7 +15,7 @@ from hub.ecerts.logins.service import Logins
 from hub.intake.gate import Exchange, Gate
 from hub.intake.openapi import ANY_BODY, LANGUAGE, SECURITY, Document, body_of, publish, responses_of
 from hub.intake.rest import add_route, answer, caller_of, read_message
-from hub.intake.threads import Threads
+from hub.threads import Threads
 from schemas.problems import IDENTITY_UNAVAILABLE, LOGIN_REFUSED, LOGIN_REQUIRED, NO_ROUTE, HubProblem
 
 AT_ONCE: Final = 16  # assertions that one node verifies at the same time

@@ -15,7 +15,7 @@ from hub.ecerts.presentations.service import Presentations
 from hub.intake.gate import Exchange, Gate
 from hub.intake.openapi import ANY, ANY_BODY, LANGUAGE, SECURITY, Document, body_of, publish, responses_of
 from hub.intake.rest import add_route, admit_without_body, answer, caller_of, read_message
-from hub.intake.threads import Threads
+from hub.threads import Threads
 from schemas import problems as p
 from schemas.problems import AUTHORIZATION_UNKNOWN, HubProblem
 

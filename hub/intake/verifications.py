@@ -15,19 +15,20 @@ from certs.render import report_to_json
 from certs.report import Axis, Indication
 from hub.access.callers import Service
 from hub.db import AuditEntry, Database, Tx
-from hub.ecerts.verifier import Verifier, VerifierBusy
+from hub.ecerts.verifier import BUSY_RETRY_S, Verifier
 from hub.intake import openapi
 from hub.intake.gate import Exchange, Gate
 from hub.intake.limits import read_body
 from hub.intake.rest import add_route, caller_of, parameter_fault, query_of
+from hub.threads import Places
 from schemas import problems as p
 from schemas import rules
 from schemas.parsing import fault
-from schemas.problems import HUB_BUSY, MEDIA_TYPE_REFUSED, MESSAGE_INVALID, HubProblem
+from schemas.problems import MEDIA_TYPE_REFUSED, MESSAGE_INVALID, HubProblem
 
 TAG: Final = "验证 Verification"
 LARGE_AT_ONCE = 4  # bodies larger than a message that are read at the same time
-BUSY_RETRY_S = 5
+LARGE_EACH = 2  # of one caller
 
 _VERDICT: Final[dict[str, Any]] = {"type": "string", "enum": [one.value for one in Indication]}
 _REPORT: Final[dict[str, Any]] = {
@@ -115,17 +116,16 @@ def _document(verifier: Verifier, limit: int) -> openapi.Document:
 def create_router(gate: Gate, db: Database, verifier: Verifier, *, max_document: int) -> APIRouter:
     """``max_document`` bytes; above the limit of messages only LARGE_AT_ONCE are read at a time."""
     router = APIRouter()
-    places = asyncio.Semaphore(LARGE_AT_ONCE)
+    places = Places("large-bodies", LARGE_AT_ONCE, LARGE_EACH, retry_s=BUSY_RETRY_S)
 
     async def read(exchange: Exchange) -> bytes:
         request = exchange.request
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and int(declared) <= gate.max_body:
             return await read_body(request, gate.max_body)
-        gate.foresee(exchange).require_somewhere(Service.VERIFICATION)
-        if places.locked():
-            raise HubProblem(HUB_BUSY, retry_after_s=BUSY_RETRY_S)
-        async with places:
+        caller = gate.foresee(exchange)
+        caller.require_somewhere(Service.VERIFICATION)
+        with places.one(caller.system_id):
             return await read_body(request, max_document)
 
     async def verify(exchange: Exchange) -> Response:
@@ -142,10 +142,7 @@ def create_router(gate: Gate, db: Database, verifier: Verifier, *, max_document:
             raise HubProblem(MESSAGE_INVALID, faults=[fault("body", rules.MISSING)])
         await gate.remember(identity)
         document = exchange.body
-        try:
-            report = await asyncio.to_thread(lambda: verifier.verify(document, policy=policy, at=at))
-        except VerifierBusy:
-            raise HubProblem(HUB_BUSY, retry_after_s=BUSY_RETRY_S) from None
+        report = await verifier.verify_for(identity.caller.system_id, document, policy=policy, at=at)
         entry = AuditEntry(
             f"system:{identity.caller.system_id}", "document.verify", exchange.id, report.indication.value,
             {"sha256": report.digest_sha256, "policy": report.policy, "format": report.format},

@@ -86,6 +86,10 @@ collect_rows = Table(
         "ix_collect_rows_waiting", "endpoint_id", "came_at", "batch_id", "row",
         postgresql_where=text("state = 'waiting'"), sqlite_where=text("state = 'waiting'"),
     ),
+    Index(  # the oldest of each system, without those behind its unread file
+        "ix_collect_rows_waiting_of", "endpoint_id", "system_id", "came_at", "batch_id", "row",
+        postgresql_where=text("state = 'waiting'"), sqlite_where=text("state = 'waiting'"),
+    ),
     Index(
         "ix_collect_rows_pending", "due_at",
         postgresql_where=text("state = 'pending'"), sqlite_where=text("state = 'pending'"),

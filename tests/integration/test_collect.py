@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import Response
 from openpyxl import Workbook
+from sqlalchemy.engine import Connection
 
 from adapters.contract import CollectAction
 from certs.http.signatures import sign_request
@@ -27,8 +28,10 @@ from hub import tables as t
 from hub.access import registration
 from hub.access.callers import CallerDirectory, KeyKind, Service
 from hub.access.key_files import KeyMaterial
+from hub.audit.chain import AuditChain
 from hub.config import Settings
 from hub.db import Database, Tx
+from hub.ecerts.collect import store as collect_store
 from hub.ecerts.collect.cells import raw_row
 from hub.ecerts.collect.model import BatchState, CollectionRequest, DifferenceKind, Repair, RowFault, RowState
 from hub.ecerts.collect.purging import purge
@@ -47,6 +50,7 @@ from schemas.problems import (
     MESSAGE_REPLAYED,
     HubProblem,
 )
+from tests.conftest import AUDIT_KEY
 from tests.integration import collect_world
 from tests.integration.collect_world import REGION, Library, World, caller, table, values
 
@@ -281,6 +285,63 @@ def test_rights_replays_and_conflicts(world: World) -> None:
         world.take(table([values(2)]))
     assert refused(conflict) == MESSAGE_ID_CONFLICT.code
     assert world.count(t.collect_files) == 1
+
+
+def at_two_nodes(world: World, monkeypatch: pytest.MonkeyPatch, take: Callable[[], str]) -> tuple[str, str]:
+    """``take``, while another node takes the same between its looking for the message and its writing of it."""
+    look, others = collect_store.batch_by_message, []
+
+    def late(conn: Connection, system_id: str, message_id: str) -> collect_store.BatchRow | None:
+        found = look(conn, system_id, message_id)
+        if not others and conn.get_execution_options().get("hub_writer"):
+            others.append("")  # it looks too
+            others[0] = take_elsewhere()
+        return found
+
+    url = world.db.url.render_as_string(hide_password=False)
+    elsewhere = Database(url, chain_audit=AuditChain(AUDIT_KEY).append)
+
+    def take_elsewhere() -> str:
+        ours, world.collections.db = world.collections.db, elsewhere
+        try:
+            return take()
+        finally:
+            world.collections.db = ours
+
+    monkeypatch.setattr(collect_store, "batch_by_message", late)
+    try:
+        return take(), others[0]
+    finally:
+        elsewhere.close()
+
+
+def test_the_same_message_at_two_nodes_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    if world.db.is_sqlite:
+        pytest.skip("SQLite has one writer")
+    ours, theirs = at_two_nodes(world, monkeypatch, lambda: one(world).id)
+    assert ours == theirs
+    ours, theirs = at_two_nodes(world, monkeypatch, lambda: world.take(table([values(7)]), message_id="m-2"))
+    assert ours == theirs
+    contents = iter([table([values(8)]), table([values(9)])])
+    with pytest.raises(HubProblem) as other:
+        at_two_nodes(world, monkeypatch, lambda: world.take(next(contents), message_id="m-3"))
+    assert refused(other) == MESSAGE_ID_CONFLICT.code
+    assert world.count(t.collect_batches) == 3
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_part_that_is_missing_is_not_the_end_of_the_file(
+    world: World, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    content = table([values(n) for n in range(40)])
+    monkeypatch.setattr("hub.ecerts.collect.files.PART", len(content) // 3 + 1)
+    batch_id = world.take(content)
+    part = (t.collect_files.c.batch_id == batch_id, t.collect_files.c.part == lost)
+    world.db.write(lambda tx: tx.conn.execute(sa.delete(t.collect_files).where(*part)))
+    with world.worker():
+        world.until_done(batch_id)
+    view = world.collections.view(caller(), batch_id)
+    assert (view.state, view.reason, view.rows) == (BatchState.UNREADABLE, "file-lost", 0)
 
 
 @pytest.mark.parametrize(

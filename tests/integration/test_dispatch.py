@@ -13,7 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 from adapters.contract import (
+    Adapter,
     Deadline,
+    Endpoint,
     Message,
     OutcomeUnknown,
     PeerMisconfigured,
@@ -24,6 +26,7 @@ from adapters.contract import (
 from hub import tables as t
 from hub.db import Database, Tx
 from hub.deliveries import store
+from hub.deliveries.attempt import Attempter
 from hub.deliveries.breaker import BreakerPolicy, Effect, Sign
 from hub.deliveries.claims import ClaimRequest, claim
 from hub.deliveries.dispatch import Dispatcher, LeaseTooShort
@@ -35,6 +38,7 @@ from tests.delivering import (
     VAULT,
     Heard,
     Peer,
+    PeerAdapter,
     add_endpoints,
     attempts,
     deliveries,
@@ -222,6 +226,70 @@ def test_an_unknown_exception_suspends_and_leaks_nothing(
     printed = capsys.readouterr()
     assert "370102201501012316" not in printed.out + printed.err
     assert "370102201501012316" not in str(deliveries(database)["k"])
+
+
+def test_an_endpoint_that_changes_while_it_is_called_costs_no_worker(
+    database: Database, peer: Peer, heard: Heard
+) -> None:
+    """Its adapter cannot be made anew after the call, of which nobody knows what became: the one that called judges."""
+    made: list[str] = []
+
+    def make(adapter_id: str, endpoint: Endpoint) -> Adapter:
+        made.append(adapter_id)
+        if len(made) > 1:
+            raise RuntimeError("the settings are none now")
+        return PeerAdapter(peer, endpoint)  # type: ignore[return-value]
+
+    add_endpoints(database)
+    enqueue(database, "ep0", ["k0"])
+    running = dispatcher(database, peer, heard, workers=1)
+    adapters = running._attempter.adapters
+    adapters._make = make
+
+    def fail(endpoint: str, message: Message, deadline: Deadline) -> Receipt:
+        with adapters._lock:
+            adapters._made.clear()  # as if its row had changed
+        raise OutcomeUnknown("timeout")
+
+    peer.then = fail
+    with Running(running):
+        until(lambda: len(attempts(database)) > 1)
+        assert attempts(database)[0]["outcome"] == "outcome-unknown"
+        assert running._threads[1].is_alive()
+    assert running._free == 1
+
+
+def test_a_worker_survives_whatever_an_attempt_raises(
+    database: Database, peer: Peer, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_endpoints(database)
+    enqueue(database, "ep0", ["bad"])
+    running = dispatcher(database, peer, heard, workers=1)
+    run, submit = Attempter.run, running._submit
+    faults: list[str] = []
+
+    def raises(self: Attempter, claimed: Claimed) -> Outcome:
+        if not faults:
+            faults.append(claimed.id)
+            raise ZeroDivisionError
+        return run(self, claimed)
+
+    def fails(outcome: Outcome) -> None:
+        if len(faults) == 2:
+            faults.append("submit")
+            raise RuntimeError("cannot start new thread")
+        submit(outcome)
+
+    monkeypatch.setattr(Attempter, "run", raises)
+    with Running(running):
+        until(lambda: states(database)["suspended"] == 1)
+        assert attempts(database)[0]["code"] == "bug-ZeroDivisionError"
+        faults.append("next")
+        monkeypatch.setattr(running, "_submit", fails)
+        enqueue(database, "ep0", ["lost", "good"])
+        until(lambda: states(database)["delivered"] == 1)
+        assert faults[-1] == "submit"
+    assert running._free == 1
 
 
 def test_a_body_sealed_under_another_key_suspends(database: Database, peer: Peer, heard: Heard) -> None:

@@ -28,7 +28,7 @@ from hub.config import Settings
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.service import Authorizations
 from hub.ecerts.items.service import ItemCatalogue
-from hub.intake.evidence import AT_ONCE
+from hub.intake.evidence import AT_ONCE, EACH
 from schemas.ecert_types import ecert_types
 from tests.integration.evidence_fixtures import simulators
 from tests.integration.evidence_world import CONSUMER, PURPOSE, STRANGER, Peers, World, register
@@ -200,11 +200,13 @@ def test_more_requests_than_places_are_told_to_come_again(node: Node, simulators
         thread.start()
     time.sleep(0.7)
     assert node.client.get(f"{node.url}/health/live").status_code in (200, 404)
+    other = node.send("POST", "/v1/evidence", body(1, deadlineS=1, messageId="o-1"), system=STRANGER)
+    assert other.status_code != 503, other.text  # half of the places are nobody's alone
     for thread in threads:
         thread.join()
     simulators.library.fail("none")
     assert set(codes) == {202, 503}
-    assert 503 in codes
+    assert codes.count(202) <= EACH
 
 
 def test_the_description_holds_the_messages(node: Node) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import threading
+import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,18 +19,20 @@ import pytest
 from certs.keys import PrivateKey, SignatureAlgorithm
 from certs.ofd.write import SignOptions, pack, sign_ofd, unpack, write_ecert
 from certs.render import report_to_html, report_to_text
+from certs.verify import verify
 from hub.access.callers import KeyKind
 from hub.db import Tx
+from hub.ecerts import verifier as verifier_module
 from hub.ecerts.check import opened
 from hub.ecerts.fetchers import RevocationFetchers
 from hub.ecerts.revocations import store
 from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.revocations.status import notices_of, with_status
 from hub.ecerts.trust import TrustFolder
-from hub.ecerts.verifier import Verifier
+from hub.ecerts.verifier import EACH, Verifier
 from hub.intake import assembly, verifications
 from tests.delivering import VAULT
-from tests.integration.intake_hub import HttpCaller, RunningHub, new_caller, running_hub
+from tests.integration.intake_hub import OTHER_SYSTEM, HttpCaller, RunningHub, new_caller, running_hub
 from tests.unit.certs.ofd_cases import FIELDS, NOW, world
 
 LIMIT = 2 * 2**20
@@ -248,6 +253,37 @@ def test_nobody_unknown_has_a_large_body_read(place: Place) -> None:
         connection.close()
     other = place.caller.client.post(place.hub.url + PATH, content=bytes(LIMIT - 1) + b"x", headers=head)
     refused(other, 401, "signature-refused")
+
+
+def test_one_caller_s_files_hold_up_nobody_else(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of slow files as many are taken as one caller has places; the others are refused at once, and reads go on meanwhile."""
+    go = threading.Event()
+
+    def slow(document: bytes, **how: object) -> object:
+        go.wait(20)
+        return verify(document, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(verifier_module, "verify", slow)
+    other = new_caller(place.hub, OTHER_SYSTEM)
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(place.post, b"x") for _ in range(12)]
+        end = time.monotonic() + 15
+        while sum(one.done() for one in asked) < 12 - EACH:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        for one in asked:
+            if one.done():
+                refused(one.result(), 503, "hub-busy")
+        for _ in range(4):
+            began = time.monotonic()
+            assert place.caller.send("GET", "/v1/transfers").status_code == 200
+            assert time.monotonic() - began < 2
+        waits = pool.submit(other.send, "POST", PATH, b"x", headers={"content-type": "application/octet-stream"})
+        time.sleep(0.3)
+        assert not waits.done()  # it has a place in the queue
+        go.set()
+        assert waits.result().status_code == 200
+    assert sorted(one.result().status_code for one in asked) == [200] * EACH + [503] * (12 - EACH)
 
 
 def test_it_is_described(place: Place) -> None:

@@ -91,8 +91,8 @@ class Checker:
         faults: Sequence[RowFault] = ()
         try:
             alive = lambda: self._hold(batch.id, token)  # noqa: E731
-            with files.kept(self._db, self._vault, batch.id, self._c.folder, alive) as clear:
-                table = Table(clear, batch.form, self._c.folder)
+            with files.kept(self._db, self._vault, batch, self._c.folder, alive) as clear:
+                table = Table(clear, batch.form, self._c.folder, alive)
                 try:
                     for step in self._steps(batch, table, self._unread(batch, table, alive)):
                         self._write_step(batch, token, step, table.percent)

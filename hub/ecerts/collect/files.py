@@ -7,6 +7,7 @@ What is kept are sealed parts in the database, so that any node can check the fi
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import mmap
 import tempfile
@@ -54,22 +55,34 @@ def _add(batch_id: str, number: int, sealed: bytes, tx: Tx) -> None:
     store.add_part(tx.conn, batch_id, number, sealed, tx.now)
 
 
+def digest_of(region: str, form: str, sha256: str) -> str:
+    """What tells one batch from another under the same message id; ``sha256`` is the file's."""
+    return hashlib.sha256(f"{region}\n{form}\n{sha256}".encode()).hexdigest()
+
+
 @contextmanager
-def kept(db: Database, vault: Vault, batch_id: str, folder: Path, alive: Callable[[], None]) -> Iterator[IO[bytes]]:
-    """The file again, in clear, without a name; ``alive`` is called between parts. FileUnreadable if it does not open."""
+def kept(
+    db: Database, vault: Vault, batch: store.BatchRow, folder: Path, alive: Callable[[], None]
+) -> Iterator[IO[bytes]]:
+    """The file again, in clear, without a name; ``alive`` is called between parts. FileUnreadable if it does not open, or is not
+    what was taken: a part that is missing would read as the end of the file."""
     with spool(folder) as clear:
-        number = 0
+        number, whole = 0, hashlib.sha256()
         while True:
             with db.read() as conn:
-                sealed = store.part(conn, batch_id, number)
+                sealed = store.part(conn, batch.id, number)
             if sealed is None:
                 break
             try:
-                clear.write(vault.open(sealed, _context(batch_id, number)))
+                part = vault.open(sealed, _context(batch.id, number))
             except VaultError:
                 raise FileUnreadable("file-lost") from None
+            clear.write(part)
+            whole.update(part)
             alive()
             number += 1
+        if digest_of(batch.region, batch.form, whole.hexdigest()) != batch.digest:
+            raise FileUnreadable("file-lost")
         clear.seek(0)
         yield clear
 

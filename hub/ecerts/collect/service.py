@@ -5,7 +5,6 @@ Taken is what was committed: the file lies sealed in the database before its bat
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +63,9 @@ class Collections:
                 return None
             values.update(received_at=tx.now, checked_at=tx.now, finished_at=tx.now if faulty else None)
             values.update(state=state.value, rows_read=1, next_row=2, percent=100)
-            store.add_batch(tx.conn, values)
+            if not store.add_batch(tx.conn, values):
+                self._same(tx, caller, request.message_id, digest)
+                return None
             store.add_rows(tx.conn, [{**made.values, "came_at": tx.now}])
             tx.audit.append(_entry(caller, batch_id, made.state.value, request.region, "one", digest))
             if faulty and (batch := store.batch(tx.conn, batch_id)) is not None:
@@ -88,7 +89,7 @@ class Collections:
         batch_id = new_id("col")
         if before is None:
             files.keep(self.db, self.vault, file, batch_id)
-        digest = hashlib.sha256(f"{region}\n{form}\n{digest}".encode()).hexdigest()
+        digest = files.digest_of(region, form, digest)
         values = self._batch(batch_id, caller, message_id, region, endpoint_id, form, digest)
 
         def write(tx: Tx) -> str:
@@ -96,7 +97,11 @@ class Collections:
             if known is not None:
                 return known.id
             values.update(received_at=tx.now, state=m.BatchState.CHECKING.value, rows_read=0, next_row=0, percent=0)
-            store.add_batch(tx.conn, values)
+            if (
+                not store.add_batch(tx.conn, values)
+                and (other := self._same(tx, caller, message_id, digest)) is not None
+            ):
+                return other.id
             tx.audit.append(_entry(caller, batch_id, "taken", region, form, digest))
             return batch_id
 
@@ -110,11 +115,14 @@ class Collections:
         return {"id": batch_id, "system_id": caller.system_id, "message_id": message_id, "digest": digest,
                 "region": region, "endpoint_id": endpoint_id, "form": form, "node": self.node}  # fmt: skip
 
-    @staticmethod
-    def _known(tx: Tx, caller: Caller, message_id: str, digest: str) -> store.BatchRow | None:
+    def _known(self, tx: Tx, caller: Caller, message_id: str, digest: str) -> store.BatchRow | None:
         """The same message, taken before. HubProblem for a replayed signature and for other contents under its id."""
         if replay.used(tx, [caller.nonces])[0]:
             raise HubProblem(MESSAGE_REPLAYED)
+        return self._same(tx, caller, message_id, digest)
+
+    @staticmethod
+    def _same(tx: Tx, caller: Caller, message_id: str, digest: str) -> store.BatchRow | None:
         known = store.batch_by_message(tx.conn, caller.system_id, message_id)
         if known is not None and known.digest != digest:
             raise HubProblem(MESSAGE_ID_CONFLICT)

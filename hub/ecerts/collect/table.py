@@ -10,7 +10,7 @@ import csv
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -29,7 +29,9 @@ _READ: Final = 1 << 20
 class Table:
     """The rows of a batch file, and the documents beside them in a zip. ``faults``: of the file, as far as it was read."""
 
-    def __init__(self, file: IO[bytes], form: str, folder: Path) -> None:
+    def __init__(self, file: IO[bytes], form: str, folder: Path, alive: Callable[[], None] = lambda: None) -> None:
+        """``alive`` is called while rows are looked for: a workbook may take long before its first."""
+        self._alive = alive
         self._file, self._form, self._folder = file, form, folder
         self._archive: Archive | None = None
         self._size, self._read = 0, 0  # in bytes of a CSV, or in rows of a workbook
@@ -122,7 +124,7 @@ class Table:
 
     def _workbook(self, file: IO[bytes]) -> Iterator[Line]:
         try:
-            for line in workbook_lines(file):
+            for line in workbook_lines(file, self._alive):
                 self._size, self._read = line.of, line.number
                 yield line
         except (zipfile.BadZipFile, zlib.error, EOFError):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import IO, Final
-from xml.etree.ElementTree import ParseError
 
 from hub.ecerts.collect.archive import MAX_TABLE
 from hub.ecerts.collect.cures import MAX_COLUMNS
@@ -42,22 +41,15 @@ def letter(at: int) -> str:
     return name
 
 
-def workbook_lines(file: IO[bytes]) -> Iterator[Line]:
-    """FileUnreadable for what is no workbook, unpacks to too much, or does not fit together."""
-    from openpyxl import load_workbook  # half a second that a hub which reads no workbook need not spend
-    from openpyxl.utils.exceptions import InvalidFileException
+def workbook_lines(file: IO[bytes], alive: Callable[[], None]) -> Iterator[Line]:
+    """FileUnreadable for what is no workbook, unpacks to too much, or does not fit together; ``alive`` with each step."""
+    from hub.ecerts.workbooks import NotAWorkbook, first_sheet  # costs half a second
 
     try:
-        with zipfile.ZipFile(file) as parts:
-            if sum(part.file_size for part in parts.infolist()) > MAX_TABLE:
-                raise FileUnreadable("too-large-unpacked")
-        book = load_workbook(file, read_only=True, data_only=False, keep_links=False)
-        try:
-            sheet = book.worksheets[0]
-            of = min(sheet.max_row or 0, MAX_LINES)
-            merged = _merged(sheet._get_source())  # type: ignore[attr-defined]
-            sheet.reset_dimensions()  # what the file says of its own size is not to be relied on
-            for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+        with first_sheet(file, MAX_TABLE, alive) as sheet:
+            of = min(sheet.lines, MAX_LINES)
+            merged = _merged(sheet.source())
+            for number, cells in sheet.rows():
                 if number > MAX_LINES:
                     raise FileUnreadable("too-many-rows")
                 covered = merged.get(number, ())
@@ -66,11 +58,10 @@ def workbook_lines(file: IO[bytes]) -> Iterator[Line]:
                     if (rule := _rule(cell)) is not None:
                         faults[at] = rule
                 yield Line(number, [_text(cell) for cell in cells[: MAX_COLUMNS + 1]], faults, of)
-        finally:
-            book.close()
-    except (zipfile.BadZipFile, InvalidFileException, ParseError, OSError, KeyError, ValueError, IndexError, OverflowError,
-            AttributeError, TypeError, SyntaxError, EOFError, zlib.error, RuntimeError, NotImplementedError):  # fmt: skip
-        raise FileUnreadable("not-an-excel-file") from None  # openpyxl's words for parts that do not fit together
+    except NotAWorkbook as error:
+        raise FileUnreadable(error.reason) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError):  # while its merged cells are looked for
+        raise FileUnreadable("not-an-excel-file") from None
 
 
 def _merged(sheet: IO[bytes]) -> dict[int, list[tuple[int, int]]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,66 @@ def test_what_failed_is_asked_again_later(
     asked = source(tmp_path, "crl.example.cn")
     assert list(asked.crl(ISSUER, [URL])) == []
     assert list(asked.crl(ISSUER, [URL])) == [b"list"]
+
+
+def test_what_is_kept_is_bounded_by_its_bytes_and_the_oldest_goes(
+    wire: responses.RequestsMock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetchers, "KEPT_BYTES", 1_000)
+    urls = [f"http://crl.example.cn/{n}.crl" for n in range(5)]
+    for url in urls:
+        wire.get(url, body=b"x" * 300)
+    asked = source(tmp_path, "crl.example.cn")
+    for url in urls:
+        assert len(next(iter(asked.crl(ISSUER, [url])))) == 300
+    list(asked.crl(ISSUER, [urls[4]]))
+    list(asked.crl(ISSUER, [urls[2]]))
+    assert len(wire.calls) == 5
+    list(asked.crl(ISSUER, [urls[0]]))  # it went
+    assert len(wire.calls) == 6
+    assert sum(len(kept.data or b"") for kept in asked._kept.values()) == asked._size <= 1_000
+
+
+def test_a_list_larger_than_all_that_may_be_kept_is_brought_and_not_kept(
+    wire: responses.RequestsMock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetchers, "KEPT_BYTES", 100)
+    wire.get(URL, body=b"x" * 300)
+    asked = source(tmp_path, "crl.example.cn")
+    assert len(next(iter(asked.crl(ISSUER, [URL])))) == 300
+    assert (asked._size, asked._kept) == (0, {})
+
+
+def test_whoever_asks_for_what_is_being_fetched_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def slow(url: str, request: bytes, largest: int) -> bytes:
+        calls.append(url)
+        threading.Event().wait(0.3)
+        return b"list"
+
+    monkeypatch.setattr(fetchers, "_download", slow)
+    asked = source(tmp_path, "crl.example.cn")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: list(asked.crl(ISSUER, [URL])), range(8)))
+    assert (found, len(calls)) == ([[b"list"]] * 8, 1)
+
+
+def test_a_bug_of_a_download_leaves_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(url: str, request: bytes, largest: int) -> bytes:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(fetchers, "_download", bug)
+    asked = source(tmp_path, "crl.example.cn")
+    with pytest.raises(ZeroDivisionError):
+        list(asked.crl(ISSUER, [URL]))
+    assert list(asked.crl(ISSUER, [URL])) == []
+
+
+def test_a_certificate_is_small_and_a_list_from_the_same_place_may_be_large(
+    wire: responses.RequestsMock, tmp_path: Path
+) -> None:
+    wire.get(URL, body=b"x" * 70_000)
+    asked = source(tmp_path, "crl.example.cn")
+    assert list(asked.certificate([URL])) == []
+    assert len(next(iter(asked.crl(ISSUER, [URL])))) == 70_000
