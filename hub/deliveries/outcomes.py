@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.engine import Connection
 
 from hub import tables as t
@@ -15,6 +17,7 @@ from hub.deliveries.breaker import BreakerPolicy, Sign
 from hub.deliveries.model import TRANSITIONS, Finished, Handlers, Outcome, OutcomeHandler, State, Word
 
 d, a = t.deliveries, t.attempts
+log = structlog.get_logger(__name__)
 
 _FINISH = (
     sa.update(d)
@@ -57,6 +60,9 @@ class Recorder:
             endpoint_health.note(tx, signs, self.breaker, self.node)
         for outcome in outcomes:
             tx.audit.append(self._entry(outcome, outcome.claimed.token in held))
+        for outcome in kept:
+            if outcome.state is State.SUSPENDED:
+                tx.after_commit.append(partial(_log_suspended, outcome))
         for handler, finished in _by_handler(self.handlers, kept):
             handler.record(tx, finished)
         return [outcome.claimed.token in held for outcome in outcomes]
@@ -71,6 +77,14 @@ class Recorder:
             "code": outcome.code[:100],
         }
         return AuditEntry(f"node:{self.node}", "delivery.attempt", claimed.id, word.value, detail)
+
+
+def _log_suspended(outcome: Outcome) -> None:
+    claimed = outcome.claimed
+    log.warning(
+        "delivery suspended", delivery=claimed.id, endpoint=claimed.target.id, case=claimed.case_id,
+        attempts=claimed.attempt, code=outcome.code[:100],
+    )  # fmt: skip
 
 
 def _leases_held(conn: Connection, outcomes: Sequence[Outcome]) -> set[str]:

@@ -121,9 +121,32 @@ def _gauges(seen: Overview) -> list[Metric]:
     )
     for caller in seen.throttled:
         throttled.add_metric([caller.system_id], caller.subjects)
+    differences = GaugeMetricFamily(
+        "hub_collect_differences",
+        "Differences of the last reconciliation that nobody has repaired; absent where there are none",
+        labels=["endpoint"],
+    )
+    for endpoint_id, count in seen.differences.items():
+        differences.add_metric([endpoint_id], count)
     cases = GaugeMetricFamily("hub_cases", "Cases by state", labels=["state"])
     for state, count in seen.cases.items():
         cases.add_metric([state], count)
     near = GaugeMetricFamily("hub_cases_near_limit", "Open cases near their limit", value=seen.near_limit)
     past = GaugeMetricFamily("hub_cases_past_limit", "Open cases past their limit", value=seen.past_limit)
-    return [up, paused, breaker, waiting, suspended, age, success, p95, expiry, calls, throttled, cases, near, past]
+    return [
+        up,
+        paused,
+        breaker,
+        waiting,
+        suspended,
+        age,
+        success,
+        p95,
+        expiry,
+        calls,
+        throttled,
+        differences,
+        cases,
+        near,
+        past,
+    ]

@@ -74,6 +74,7 @@ class Overview:
     at: datetime
     endpoints: tuple[EndpointHealth, ...]
     throttled: tuple[Throttled, ...]
+    differences: dict[str, int]  # of reconciliations, by library
     cases: dict[str, int]
     near_limit: int
     past_limit: int
@@ -115,7 +116,8 @@ def overview(conn: Connection, now: datetime) -> Overview:
         )
     healths.sort(key=lambda one: (not one.needs_attention, URGENCY.index(one.state)))
     throttled = tuple(Throttled(*row) for row in store.throttled_callers(conn, now))
-    return Overview(now, tuple(healths), throttled, store.case_counts(conn), near, past)
+    differences = store.open_differences(conn)
+    return Overview(now, tuple(healths), throttled, differences, store.case_counts(conn), near, past)
 
 
 def _state(

@@ -121,6 +121,13 @@ def throttled_callers(conn: Connection, now: datetime) -> list[tuple[str, int, d
     return [(row.system_id, row.subjects, row.since) for row in conn.execute(query)]
 
 
+def open_differences(conn: Connection) -> dict[str, int]:
+    """By library, what the last reconciliation found and nobody has repaired."""
+    d = t.differences.c
+    query = sa.select(d.endpoint_id, sa.func.count().label("n")).group_by(d.endpoint_id).order_by(d.endpoint_id)
+    return {row.endpoint_id: row.n for row in conn.execute(query)}
+
+
 def case_counts(conn: Connection) -> dict[str, int]:
     """Cases by state."""
     query = sa.select(t.cases.c.state, sa.func.count().label("n")).group_by(t.cases.c.state)

@@ -65,6 +65,8 @@ def test_looked_at_and_repaired(world: World, hub: Hub) -> None:
     browser, csrf = signed_in(hub, Role.SYSTEM)
     page = browser.get(PAGE).text
     assert page.count(batch_id) >= 2
+    assert "library · 2 差异" in browser.get("/console").text  # the front page says so to whoever is paged
+    assert 'hub_collect_differences{endpoint="library"} 2.0' in browser.get("/metrics").text
     assert "内容不同" in page
     assert "示例教师" not in page
     assert act(browser, csrf, "repair", reason="").endswith("notice-reason")
@@ -73,6 +75,7 @@ def test_looked_at_and_repaired(world: World, hub: Hub) -> None:
     world.until_idle()
     assert act(browser, csrf, "reconcile").endswith("notice-done")
     assert batch_id not in browser.get(PAGE).text
+    assert "library · " not in browser.get("/console").text
     assert act(browser, csrf, "adopt").endswith("notice-nothing")
     with world.db.read() as conn:
         asked = sa.select(t.audit.c.outcome).where(t.audit.c.action == "collect.repair").order_by(t.audit.c.seq)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from adapters.contract import (
     Adapter,
@@ -281,8 +282,9 @@ def test_a_worker_survives_whatever_an_attempt_raises(
         submit(outcome)
 
     monkeypatch.setattr(Attempter, "run", raises)
-    with Running(running):
+    with Running(running), capture_logs() as logged:
         until(lambda: states(database)["suspended"] == 1)
+        until(lambda: [line["endpoint"] for line in logged if line["event"] == "delivery suspended"] == ["ep0"])
         assert attempts(database)[0]["code"] == "bug-ZeroDivisionError"
         faults.append("next")
         monkeypatch.setattr(running, "_submit", fails)
