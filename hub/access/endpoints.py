@@ -113,10 +113,13 @@ def set_endpoint(
         values["timeout_s"] = _check_timeout(timeout_s, lease_s)
     if service_hours is not None:
         values["service_hours"] = _check_hours(service_hours or None)
+    changed = sorted(values)
+    if "base_url" in values:
+        values["tls_not_after"] = None  # that of the server before
     if values:
         store.update(tx.conn, t.endpoints, endpoint_id, values)
-        _audit(tx, actor, "endpoint.set", endpoint_id, {"changed": ",".join(sorted(values))})
-    return sorted(values)
+        _audit(tx, actor, "endpoint.set", endpoint_id, {"changed": ",".join(changed)})
+    return changed
 
 
 def pause_endpoint(tx: Tx, actor: str, endpoint_id: str, reason: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from hub.console.entries.words import ENTRY_WORDS
+from hub.console.peer_words import PEER_WORDS
 from hub.console.texts import Language
 from hub.ecerts.logins.model import REASONS
 from schemas.problems import KINDS
@@ -275,6 +276,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "parameter-missing": ("签名参数不全", "a signature parameter is missing"),
     },
     "code": {  # our words for what went wrong
+        **PEER_WORDS,
         "connection-refused": ("连接被拒绝, 对方服务未启动", "connection refused: the service is not running"),
         "connect-timeout": ("连接超时", "connecting took too long"),
         "unreachable": ("网络不可达", "not reachable"),

@@ -36,7 +36,7 @@ class Prober:
         self._db = db
         self._adapter_of = adapter_of
         self._interval_s = interval_s
-        self._looked: dict[str, float] = {}  # when an endpoint's certificate was last looked at
+        self._looked: dict[tuple[str, str], float] = {}  # when an endpoint's certificate was last looked at
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
 
@@ -72,7 +72,7 @@ class Prober:
             url = store.base_url(conn, endpoint_id)
         if url is None:
             raise UnknownEndpoint(endpoint_id)
-        self._looked.pop(endpoint_id, None)
+        self._looked = {place: at for place, at in self._looked.items() if place[0] != endpoint_id}
         error = self.probe(endpoint_id, url)
 
         def keep(tx: Tx) -> None:
@@ -109,11 +109,13 @@ class Prober:
 
     def _certificate_end(self, endpoint_id: str, base_url: str) -> datetime | None:
         """As :func:`certificate_end`, at most once in CERTIFICATE_EVERY_S; None in between."""
-        now = time.monotonic()
-        if now - self._looked.get(endpoint_id, float("-inf")) < CERTIFICATE_EVERY_S:
+        now, place = time.monotonic(), (endpoint_id, base_url)
+        if now - self._looked.get(place, float("-inf")) < CERTIFICATE_EVERY_S:
             return None
-        self._looked[endpoint_id] = now
-        return certificate_end(base_url)
+        ends = certificate_end(base_url)
+        if ends is not None:  # else it is looked at again with the next probe
+            self._looked[place] = now
+        return ends
 
 
 def certificate_end(url: str) -> datetime | None:

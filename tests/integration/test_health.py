@@ -14,7 +14,9 @@ from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
 from adapters.contract import Capability, Deadline, PeerMisconfigured, RetryLater
+from adapters.registry import manifest
 from hub import tables as t
+from hub.access.endpoints import set_endpoint
 from hub.app import Hub
 from hub.cases import store as case_store
 from hub.config import Settings
@@ -23,6 +25,7 @@ from hub.db import Database, Tx
 from hub.health import store
 from hub.health.overview import EndpointState, overview
 from hub.health.probes import Prober, UnknownEndpoint
+from hub.vault import Vault
 
 NOW = datetime(2026, 9, 1, 4, tzinfo=UTC)
 
@@ -220,3 +223,26 @@ def test_nothing_secret_is_read_for_the_overview(database: Database) -> None:
     add(database, endpoint(secrets_sealed=b"sealed"))
     with database.read() as conn:
         assert "secrets_sealed" not in store.endpoints(conn)[0]
+
+
+def test_a_new_address_has_not_the_certificate_of_the_old(database: Database) -> None:
+    add(database, endpoint(base_url="https://127.0.0.1:9", tls_not_after=NOW + timedelta(days=3)))
+    county = manifest("county_rest")
+    changed = database.write(
+        lambda tx: set_endpoint(tx, "test", Vault(bytes(32)), county, "e", lease_s=60, base_url="http://127.0.0.1:9")
+    )
+    assert changed == ["base_url"]
+    assert row_of(database).tls_not_after is None
+
+
+def test_a_certificate_that_could_not_be_read_is_looked_at_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [None, NOW + timedelta(days=30), NOW + timedelta(days=60)]
+    monkeypatch.setattr("hub.health.probes.certificate_end", lambda url: answers.pop(0))
+    add(database, endpoint())
+    prober = Prober(database, lambda _: FakePeer(), 0)  # type: ignore[arg-type,return-value]
+    for _ in range(3):
+        prober.probe("e", "https://127.0.0.1:9")
+    assert row_of(database).tls_not_after == NOW + timedelta(days=30)
+    assert len(answers) == 1  # once it is known, not with every probe

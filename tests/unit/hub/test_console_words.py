@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import tomllib
 from datetime import timedelta
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -136,3 +139,31 @@ def test_one_goes_back_to_the_console_only(address: str) -> None:
 
 def test_one_goes_back_to_where_one_was() -> None:
     assert local_address("/console/find?id=x") == "/console/find?id=x"
+
+
+# --- what adapters call it -------------------------------------------------------------------------------------------------
+
+ADAPTERS = Path(__file__).parents[3] / "adapters"
+FAILURES = {"PeerMisconfigured", "PeerRefused", "RetryLater", "OutcomeUnknown"}
+
+
+def codes_of_adapters() -> set[str]:
+    """Every code that an adapter raises by name, or that its table of statuses has."""
+    found: set[str] = set()
+    for path in ADAPTERS.rglob("*.py"):
+        if path.name in ("harness.py", "simulator.py", "simulation.py"):
+            continue
+        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        raised = [call for call in calls if ast.unparse(call.func).rpartition(".")[2] in FAILURES and call.args]
+        found |= {str(call.args[0].value) for call in raised if isinstance(call.args[0], ast.Constant)}
+    for table in ADAPTERS.glob("*/statuses.toml"):
+        rows = tomllib.loads(table.read_text(encoding="utf-8"))["status"].values()
+        found |= {row["word"] for row in rows if row["outcome"] != "ok"}
+    return found
+
+
+@pytest.mark.parametrize("code", sorted(codes_of_adapters()))
+def test_every_code_of_an_adapter_has_its_words(code: str) -> None:
+    zh, en = WORDS["code"][code]
+    assert re.search("[一-鿿]", zh)
+    assert en
