@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import date, timedelta
 
 import pytest
@@ -14,6 +16,7 @@ from hub.console.entries.lists import LISTINGS
 from hub.console.entries.model import PAGE
 from hub.console.words import WORDS
 from hub.db import Tx
+from hub.ecerts.collect.faults import fault
 from hub.ecerts.notices import Notice
 from tests.integration.test_console import add_endpoint, client, hub, links, signed_in
 
@@ -235,3 +238,20 @@ def test_a_long_list_is_turned_page_by_page(filled: Hub, links: dict[Role, str])
     assert 'rel="next"' in first
     assert "n-0001" not in first
     assert "n-0001" in browser.get("/console/lists/notices?before=n-0005").text
+
+
+def test_a_batch_says_what_is_wrong_with_its_rows(filled: Hub, links: dict[Role, str]) -> None:
+    """As its system reads it: row, column, reason and cure; a refusal of the library in words."""
+    wrong = fault(2, "holderCode", "missing").model_dump(mode="json", exclude={"row"})
+
+    def write(tx: Tx) -> None:
+        r = t.collect_rows
+        first, second = (r.c.batch_id == BATCH) & (r.c.row == 2), (r.c.batch_id == BATCH) & (r.c.row == 3)
+        tx.conn.execute(sa.update(r).where(first).values(state="faulty", faults=json.dumps([wrong])))
+        tx.conn.execute(sa.update(r).where(second).values(state="refused", code="not-found"))
+
+    filled.db.write(write)
+    browser, _ = signed_in(filled, links)
+    page = browser.get("/console/find", params={"id": BATCH}).text
+    assert re.search(r"<td>2</td>.*?有差错.*?<td>持证主体代码</td><td>未填写: 请填写此列</td>", page)
+    assert re.search(r"<td>3</td>.*?被拒绝.*?省电子证照库未收取: 库中没有此证照: 请核对证照标识", page)

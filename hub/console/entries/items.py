@@ -49,7 +49,7 @@ def find(around: Around, code: str) -> list[Details]:
     found = next((one for one in known if one), None)
     if found is None:
         return []
-    return [Details(_entry(around, found), _requirements(around, found))]
+    return [Details(_entry(around, found), [_requirements(around, found)])]
 
 
 def _kind(code: str) -> str:

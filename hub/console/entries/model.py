@@ -9,6 +9,7 @@ from typing import Final
 from hub.ecerts.catalogue import Catalogue
 
 PAGE: Final = 100
+ROWS: Final = 100  # of a batch, with what is wrong
 Values = dict[str, object]  # by column; how each is shown is the template's (macros.html)
 
 
@@ -36,10 +37,11 @@ class EntryPage:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """An entry with what belongs to it: documents of a request, rows of a batch by state, requirements of an item."""
+    """An entry with what belongs to it, table by table: documents of a request; rows of a batch by state, and what is wrong with
+    some; requirements of an item."""
 
     entry: Entry
-    parts: list[Values]
+    tables: list[list[Values]]
 
 
 @dataclass(frozen=True, slots=True)

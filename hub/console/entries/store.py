@@ -11,7 +11,9 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from hub import tables as t
 from hub.console.entries import telling
-from hub.console.entries.model import PAGE, Around, Details, Entry, EntryPage, Listing, Values
+from hub.console.entries.model import PAGE, ROWS, Around, Details, Entry, EntryPage, Listing, Values
+from hub.ecerts.collect import store as collect
+from hub.ecerts.collect.service import report_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +82,11 @@ def find(conn: Connection, wanted: str, also: Collection[str], around: Around) -
         queries = [_select(listing).where(where).limit(PAGE) for where in wheres]
         entries = {row[0]: row for query in queries for row in conn.execute(query)}
         shown = _entries(conn, listing, around, list(entries.values()))
-        found += [Details(entry, _parts(conn, listing, entry.id)) for entry in shown]
+        found += [Details(entry, _tables(conn, listing, entry.id)) for entry in shown]
     return found
 
 
-def _parts(conn: Connection, listing: Listing, entry_id: str) -> list[Values]:
+def _tables(conn: Connection, listing: Listing, entry_id: str) -> list[list[Values]]:
     d, r = t.evidence_documents, t.collect_rows
     match listing.name:
         case "evidence-requests":
@@ -98,7 +100,26 @@ def _parts(conn: Connection, listing: Listing, entry_id: str) -> list[Values]:
             query = sa.select(r.c.state, number).where(r.c.batch_id == entry_id).group_by(r.c.state).order_by(r.c.state)
         case _:
             return []
-    return [dict(row._mapping) for row in conn.execute(query)]
+    tables = [[dict(row._mapping) for row in conn.execute(query)]]
+    return [*tables, _wrong_rows(conn, entry_id)] if listing.name == "collections" else tables
+
+
+def _wrong_rows(conn: Connection, batch_id: str) -> list[Values]:
+    """What is wrong with the first rows that have faults or were refused, as their system reads it; never what stands in a cell."""
+    reports = [report_of(row) for row in collect.standings(conn, batch_id, 0, ROWS, told=True)]
+    return [
+        {
+            "row": report.row,
+            "state": report.state.value,
+            "heading": fault.column_zh or fault.column,
+            "told": {
+                "zh": f"{fault.reason_zh}: {fault.cure_zh}" if fault.cure_zh else fault.reason_zh,
+                "en": f"{fault.reason_en}: {fault.cure_en}" if fault.cure_en else fault.reason_en,
+            },
+        }
+        for report in reports
+        for fault in report.faults
+    ]
 
 
 def _select(listing: TableListing) -> sa.Select[tuple[object, ...]]:

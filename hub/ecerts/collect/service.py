@@ -166,7 +166,7 @@ class Collections:
         self.view(caller, batch_id)
         with self.db.read() as conn:
             rows = store.standings(conn, batch_id, after, limit + 1, told=True)
-        page = [_report(row) for row in rows[:limit]]
+        page = [report_of(row) for row in rows[:limit]]
         return page, page[-1].row if len(rows) > limit else None
 
     def rows(self, caller: Caller, batch_id: str, after: int, limit: int) -> tuple[list[m.RowStanding], int | None]:
@@ -199,7 +199,8 @@ def _note(column: str) -> tuple[str, str]:
     return f"请将 {column} 写在报文顶层, 与 values 并列", f"write {column} at the top of the message, beside values"
 
 
-def _report(row: store.StandingRow) -> m.RowReport:
+def report_of(row: store.StandingRow) -> m.RowReport:
+    """What its system reads of a row that has faults or was refused; the console shows it too."""
     state = m.RowState(row.state)
     faults = faults_from(row.row, row.faults)
     if state is m.RowState.REFUSED and row.code is not None:
