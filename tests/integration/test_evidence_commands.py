@@ -79,7 +79,7 @@ def test_a_notice_holds_in_the_running_hub_from_now_on(node: Node, simulators: P
         assert is_in_two_languages(complaint)
     assert hub(simulators, "notices", "withdraw", NUMBER)[0] == 0
     until(node, False)
-    assert hub(simulators, "notices", "add", NUMBER)[0] == 2  # options are missing
+    assert hub(simulators, "notices", "add", NUMBER)[0] == 64  # options are missing
 
 
 def test_a_purpose_that_is_taken_is_refused_at_once(node: Node, simulators: Peers) -> None:

@@ -23,7 +23,7 @@ from tests.integration.test_revocations import identifier, notice, take
 __all__ = ["simulators", "world"]  # fixtures
 HEADING = (
     "record,basic_code,version,effective_from,title_zh,title_en,level,limit,limit_unit,requires_consent,legal_basis,"
-    "requirement,evidence,required,ecert_type,region,service,endpoint,fields,placeholder"
+    "requirement,evidence,required,ecert_type,region,service,endpoint,fields,placeholder,purposes"
 )
 
 
@@ -32,8 +32,8 @@ def import_today(world: World, *, evidence: str = "business-licence") -> None:
     day = shanghai_day(world.db.clock()).isoformat()
     rows = [
         HEADING,
-        f"item,{TEACHER},2,{day},教师资格认定,test,province,5,working-day,yes,x,,,,,,,,,yes",
-        f"requirement,{TEACHER},2,,新要求,new,,,,,,other,{evidence},yes,,,,,,",
+        f"item,{TEACHER},3,{day},教师资格认定,test,province,5,working-day,yes,x,,,,,,,,,yes,teacher-qualification",
+        f"requirement,{TEACHER},3,,新要求,new,,,,,,other,{evidence},yes,,,,,,,",
     ]
     file = world.peers.folder / "today.csv"
     file.write_text("\n".join(rows), encoding="utf-8")
@@ -81,7 +81,7 @@ def test_a_version_of_the_same_day_changes_nothing_of_what_was_asked_before(worl
     # and what is asked from now on is asked under the new one
     new = world.ask(world.request(61))
     assert [one.name for one in new.requirements] == ["other"]
-    assert {row.item_version for row in world.rows(t.evidence_requests)} == {1, 2}
+    assert {row.item_version for row in world.rows(t.evidence_requests)} == {2, 3}
 
 
 def test_a_request_of_before_versions_were_kept_is_opened_by_the_version_that_fits_it(world: World) -> None:
