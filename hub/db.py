@@ -249,7 +249,13 @@ class Database:
     def _run(self) -> None:
         while batch := self._next_batch():
             # whoever waits may have gone; from here on nobody can, so that what is written is also answered
-            self._settle([waiting for waiting in batch if waiting.future.set_running_or_notify_cancel()])
+            running = [waiting for waiting in batch if waiting.future.set_running_or_notify_cancel()]
+            try:
+                self._settle(running)
+            except Exception as error:  # noqa: BLE001  a log that cannot be written, for one: the writer goes on
+                for waiting in running:
+                    if not waiting.future.done():
+                        waiting.future.set_exception(error)
         self._disconnect()
 
     def _next_batch(self) -> list[_Waiting[Any, Any]]:

@@ -307,3 +307,20 @@ def test_notify_reaches_another_node(pg: Database) -> None:
     pg.write(act)
     assert heard.acquire(timeout=10)
     other.close()
+
+
+def test_a_log_that_cannot_be_written_does_not_end_the_writer(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed:
+        def error(self, *_: object, **__: object) -> None:
+            raise ValueError("I/O operation on closed file")
+
+    def hints(tx: Tx) -> str:
+        tx.after_commit.append(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+        return "written"
+
+    monkeypatch.setattr("hub.db.log", Closed())
+    with pytest.raises(ValueError, match="closed file"):
+        database.write(hints)
+    assert database.write(lambda tx: "still here") == "still here"

@@ -6,6 +6,8 @@ import json
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,14 @@ from tests.delivering import add_endpoints, enqueue
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HUB_STATE_DIR", str(tmp_path / "state"))
     return tmp_path / "state"
+
+
+def serve(code: int) -> subprocess.CompletedProcess[str]:
+    """As a process of its own: it sets up the logs for good."""
+    command = [sys.executable, "-m", "hub.cli", "serve"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == code, ended.stderr
+    return ended
 
 
 def hub(*arguments: str, code: int = 0) -> Any:
@@ -145,7 +155,8 @@ def test_a_database_that_cannot_be_reached_is_told_in_one_line(
     state: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], url: str, told: str
 ) -> None:
     monkeypatch.setenv("HUB_DATABASE_URL", url)
-    (line,) = hub(*command, code=1).stderr.strip().splitlines()
+    ended = serve(1) if command == ("serve",) else hub(*command, code=1)
+    (line,) = ended.stderr.strip().splitlines()
     assert told in line
     assert " / " in line
 
@@ -153,6 +164,6 @@ def test_a_database_that_cannot_be_reached_is_told_in_one_line(
 def test_a_port_in_use_is_told_before_anybody_is_told_the_address(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("HUB_PORT", str(taken.getsockname()[1]))
-        done = hub("serve", code=1)
+        done = serve(1)
     assert "无法在 127.0.0.1" in done.stderr
     assert "listening on" not in done.stdout
