@@ -128,20 +128,22 @@ def test_a_holder_who_says_no(counter: Counter) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "index"),
+    ("changes", "index", "word"),
     [
-        ({"caseReference": "another case"}, 10),
-        ({"purpose": "hiring-registration"}, 10),
-        ({"region": "370202"}, 10),
-        ({}, 11),  # another holder
+        ({"caseReference": "another case"}, 10, "no-authorization"),
+        ({"purpose": "hiring-registration"}, 10, "not-of-this-item"),
+        ({"region": "370202"}, 10, "no-authorization"),
+        ({}, 11, "no-authorization"),  # another holder
     ],
 )
-def test_it_is_bound_to_case_purpose_region_and_holder(counter: Counter, changes: dict[str, str], index: int) -> None:
+def test_it_is_bound_to_case_purpose_region_and_holder(
+    counter: Counter, changes: dict[str, str], index: int, word: str
+) -> None:
     agreed = counter.agreed(10)
     arguments = {"caseReference": "case-10", **changes}
     with pytest.raises(HubProblem) as caught:
         counter.ask(agreed.presentation_id, index, **arguments)
-    assert caught.value.detail == "no-authorization"
+    assert caught.value.detail == word
     assert counter.status(agreed.presentation_id).state is State.AUTHORIZED, "a refused question does not use it up"
     assert counter.ask(agreed.presentation_id, 10).complete
 
