@@ -91,5 +91,5 @@ def test_a_file_that_may_not_be_relied_on_proves_no_status(status: EcertStatus, 
 
 def test_a_status_counts_where_the_seal_held() -> None:
     assert judged(Found("status-revoked"), status=EcertStatus.REVOKED) == ("revoked", "status-revoked", False)
-    assert judged(Found("status-suspended"), status=EcertStatus.SUSPENDED)[0] == "not-verified"
+    assert judged(Found("status-suspended"), status=EcertStatus.SUSPENDED)[0] == "suspended"
     assert judged(Found(), status=EcertStatus.EXPIRED, valid_until="2020-01-01") == ("expired", "expired", False)
