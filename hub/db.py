@@ -293,16 +293,14 @@ class Database:
                 self._settle(batch[middle:])
         else:
             hints = [*written.after_commit, self._wake] if written.wake else written.after_commit
-            for hint in hints:
-                try:
-                    hint()
-                except Exception as error:  # noqa: BLE001  a hint may be lost; the writer must not be
-                    log.error("bug", where="after_commit", error=type(error).__name__)  # noqa: TRY400
-            for waiting, result in zip(batch, written.results, strict=True):
-                if isinstance(result, _Raised):
-                    waiting.future.set_exception(result.error)
-                else:
-                    waiting.future.set_result(result)
+            try:
+                _give(hints)
+            finally:  # it is committed: whatever befalls a hint, that is the answer
+                for waiting, result in zip(batch, written.results, strict=True):
+                    if isinstance(result, _Raised):
+                        waiting.future.set_exception(result.error)
+                    else:
+                        waiting.future.set_result(result)
 
     def _write_surely(self, batch: list[_Waiting[Any, Any]]) -> _Written:
         """Run the batch until it is committed, through deadlocks and failovers, for RETRY_FOR_S at most.
@@ -437,6 +435,14 @@ def _call_each(tx: Tx, functions: Sequence[Callable[[Tx], R]]) -> list[Any]:
             tx.wake_workers = woken
             answers.append(_Raised(error))
     return answers
+
+
+def _give(hints: Sequence[Callable[[], None]]) -> None:
+    for hint in hints:
+        try:
+            hint()
+        except Exception as error:  # noqa: BLE001  a hint may be lost; the writer must not be
+            log.error("bug", where="after_commit", error=type(error).__name__)  # noqa: TRY400
 
 
 def _touch(tx: Tx) -> None:

@@ -23,8 +23,6 @@ from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.bases import Basis
 from hub.ecerts.authorizations.codes import new_code
 from hub.ecerts.authorizations.service import Authorizations
-from hub.ecerts.entries import Item
-from hub.ecerts.items.service import ItemCatalogue
 from hub.vault import Vault
 from schemas.evidence import BasisKind
 from schemas.problems import HubProblem
@@ -214,22 +212,6 @@ def test_a_record_can_be_allowed_like_a_certificate(service: Authorizations, db:
     registered = service.register_consent(PORTAL, request)
     wanted = m.Wanted(ecert_types=("enrolment-record",), purpose=SCOPE.purpose, region="370102")
     assert basis(service, db, wanted=wanted) == Basis(BasisKind.CONSENT, registered.consent_id)
-
-
-def test_the_law_is_a_basis_only_where_the_catalogue_says_so(
-    service: Authorizations, db: Database, clock: Clock
-) -> None:
-    items = ItemCatalogue(db)
-    items.import_example(actor="test")
-    by_consent = items.current().item("370105001001", clock.now)
-    by_law = items.current().item("370105002002", clock.now)
-    assert isinstance(by_law, Item)
-    wanted = m.Wanted(
-        ecert_types=("business-licence",), purpose="hiring-registration", region="370102", item=by_law.basic_code
-    )
-    assert basis(service, db, item=by_consent) is None
-    assert basis(service, db, item=by_law, wanted=wanted) == Basis(BasisKind.LAW, f"370105002002@{by_law.version}")
-    assert basis(service, db, item=by_law) is None, "another item was asked for"
 
 
 def test_uses_are_listed_for_their_holder_alone(service: Authorizations, db: Database, clock: Clock) -> None:

@@ -321,6 +321,5 @@ def test_a_log_that_cannot_be_written_does_not_end_the_writer(
         return "written"
 
     monkeypatch.setattr("hub.db.log", Closed())
-    with pytest.raises(ValueError, match="closed file"):
-        database.write(hints)
+    assert database.write(hints) == "written"  # as it is: it was committed before the hint
     assert database.write(lambda tx: "still here") == "still here"

@@ -17,7 +17,6 @@ from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations import store
 from hub.ecerts.authorizations.words import OUTCOMES
 from hub.ecerts.catalogue import shanghai_day
-from hub.ecerts.entries import Item
 from hub.ecerts.evidence.rules import Purpose
 from hub.ecerts.presentations import basis as presented
 from hub.ecerts.presentations.model import Presented
@@ -87,12 +86,11 @@ class Bases:
         system_id: str,
         at: datetime,
         authorization_id: str | None = None,
-        item: Item | None = None,
         case_reference: str = "",
         consent: str | None = None,
         on_behalf_of: m.Holder | None = None,
     ) -> Basis | None:
-        """On what ``system_id`` may ask for all that is wanted: the authorization named, else a standing consent, else the law.
+        """On what ``system_id`` may ask for all that is wanted: the authorization named, else a standing consent.
 
         None: the person must be asked. An authorization that is named and does not hold is not replaced by anything else, nor
         is ``consent``, the id of a consent or the reference under which it was registered. ``on_behalf_of``: the data are this
@@ -121,8 +119,6 @@ class Bases:
             named = (consent is None or consent in (one.id, one.reference)) and child in (None, one.on_behalf_index)
             if named and m.outside(m.Scope.model_validate_json(one.scope), wanted, system_id) is None:
                 return Basis(BasisKind.CONSENT, one.id)
-        if item is not None and not item.requires_consent and wanted.item == item.basic_code:
-            return Basis(BasisKind.LAW, f"{item.basic_code}@{item.version}")
         return None
 
     def lapsed(self, conn: Connection, bases: Iterable[Basis], at: datetime, *, lock: bool) -> dict[str, str]:
