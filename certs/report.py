@@ -158,9 +158,10 @@ class Report:
 
 def worst(indications: Iterable[Indication]) -> Indication:
     """FAILED before INDETERMINATE before PASSED; INDETERMINATE where there is nothing."""
-    seen = set(indications)
-    if Indication.FAILED in seen:
-        return Indication.FAILED
-    if Indication.INDETERMINATE in seen or not seen:
-        return Indication.INDETERMINATE
-    return Indication.PASSED
+    result = None
+    for one in indications:
+        if one is Indication.FAILED:
+            return one
+        if one is Indication.INDETERMINATE or result is None:
+            result = one
+    return Indication.INDETERMINATE if result is None else result

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
 from sqlalchemy import Table
@@ -27,15 +28,11 @@ from schemas.problems import HubProblem
 
 WITHDRAWN: Final = "withdrawn"  # the holder took it back
 ENDED: Final = "basis-ended"  # its time, or that of its use, is over
-_NOT_KEPT: Final = (
-    "on_behalf_of",
-    "system_name",
-    "purpose_zh",
-    "purpose_en",
-    "outcome_zh",
-    "outcome_en",
-)  # or not in clear
 LAPSED: Final = frozenset({WITHDRAWN, ENDED})
+_KEPT: Final = (  # of a use, as it is; what the words mean is filled in where it is listed
+    "at", "system_id", "basis_reference", "case_id", "purpose", "ecert_type", "outcome", "form", "digest", "cited", "times",
+)  # fmt: skip
+_kept: Final = attrgetter(*_KEPT)
 SAME_FOR: Final = timedelta(days=1)  # so long a refusal that comes again is no new one in the holder's list
 
 
@@ -149,21 +146,14 @@ class Bases:
         """(holder's index, use), in the transaction that commits the answer, refused ones too."""
         rows: list[store.Values] = []
         for index, use in uses:
-            values: store.Values = dict(use)
-            values["item_code"] = values.pop("item")
-            id_ = new_id("use")
-            for name in _NOT_KEPT:
-                del values[name]
-            sealed = None if use.on_behalf_of is None else self._vault.seal(use.on_behalf_of.encode(), use_context(id_))
-            fields = None if use.fields is None else json.dumps(use.fields)
-            kept = {
-                "basis": use.basis.value,
-                "id": id_,
-                "holder_index": index,
-                "on_behalf_sealed": sealed,
-                "fields": fields,
-            }
-            rows.append({**values, **kept})
+            id_, child = new_id("use"), use.on_behalf_of
+            values: store.Values = dict(zip(_KEPT, _kept(use), strict=True))
+            values["basis"] = use.basis.value
+            values["item_code"] = use.item
+            values["fields"] = None if use.fields is None else json.dumps(use.fields)
+            values["on_behalf_sealed"] = None if child is None else self._vault.seal(child.encode(), use_context(id_))
+            values["id"], values["holder_index"] = id_, index
+            rows.append(values)
         store.add_uses(tx.conn, rows)
 
     def record_refusal(self, tx: Tx, holder_index: str, use: m.DataUse) -> None:
