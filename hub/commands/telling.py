@@ -30,7 +30,10 @@ def refusal(error: Told, *, code: int = 1) -> typer.Exit:
 
 
 def show(table: Table) -> None:
-    """A table, with every id whole: folded on a narrow terminal, never cut; one line for each row where no terminal reads."""
+    """A table, with every id whole: folded on a narrow terminal, never cut; one line for each row where no terminal reads.
+
+    What stands in a cell is text: a name such as ``[/]`` is no markup.
+    """
     for column in table.columns:
         column.overflow = "fold"
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+    Console(width=None if sys.stdout.isatty() else WIDE, markup=False).print(table)

@@ -223,6 +223,12 @@ def test_a_needed_setting_is_not_taken_away() -> None:
     assert "signing_key_id: the keyid" in hub("endpoints", "set", "one", "--setting", "signing_key_id=", code=1).stderr
 
 
+def test_a_name_with_brackets_is_listed_as_it_is() -> None:
+    """Rich would read them as markup, and end in a traceback where a tag is closed that was never opened."""
+    hub("systems", "add", "jn", "--name", "济南[市直][/b]")
+    assert "济南[市直][/b]" in hub("systems", "list").stdout
+
+
 @pytest.mark.usefixtures("products")
 def test_adapters_are_listed_one_setting_a_line() -> None:
     """No table: nothing is cut, however narrow the terminal is."""
