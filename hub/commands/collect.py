@@ -1,10 +1,12 @@
-"""hub collect: reconciliation with the provincial library, and what is kept."""
+"""hub collect: what is wrong with a batch, reconciliation with the provincial library, and what is kept."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -13,15 +15,80 @@ from rich.table import Table
 from adapters.contract import Adapter, PeerMisconfigured
 from adapters.registry import create
 from hub.commands.context import ACTOR, OpenHub, open_hub
-from hub.commands.telling import show, tell
+from hub.commands.telling import fail, show, tell
 from hub.deliveries import store as deliveries
 from hub.deliveries.adapters import AdapterCache
-from hub.ecerts.collect.model import Reconciliation
+from hub.ecerts.collect import store
+from hub.ecerts.collect.model import BatchState, Reconciliation, RowFault
 from hub.ecerts.collect.purging import purge
 from hub.ecerts.collect.reconciling.compare import Reconciler
+from hub.ecerts.collect.service import file_faults, report_of
 
 app = typer.Typer(no_args_is_help=True)
 SHOWN = 1000
+_PAGE = 500
+
+
+@app.command("faults")
+def faults(
+    batch: Annotated[str, typer.Argument(help="批次编号 / the batch's id (col_…)")],
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="每行一个 JSON 对象, 不限行数 / one JSON object a line, however many")
+    ] = False,
+) -> None:
+    """列出批次的差错: 文件的、各行的和证照库拒收的, 写明列、规则和处理; 不含单元格内容。
+    List what is wrong with a batch: its file, its rows, what the library refused, with column, rule and cure, not what a cell says.
+    """
+    with open_hub() as hub:
+        with hub.db.read() as conn:
+            kept = store.batch(conn, batch)
+        if kept is None:
+            zh = f"没有归集批次 {batch}, 或已过保留期清除; 编号见报送的答复或控制台的归集批次"
+            en = f"there is no batch {batch}, or it was purged; the id stands in the answer to its system and in the console"
+            raise fail(zh, en)
+        found = _faults(hub, kept)
+        if as_json:
+            for state, fault in found:
+                told = fault.model_dump(mode="json", by_alias=True, exclude_none=True)
+                typer.echo(json.dumps({"state": state, **told}, ensure_ascii=False))
+        else:
+            _show_faults(kept, found)
+    if kept.state == BatchState.CHECKING.value:
+        tell(f"文件检查至 {kept.percent}%, 只列已读各行", f"{kept.percent}% of the file is checked: rows read so far")
+
+
+def _faults(hub: OpenHub, batch: store.BatchRow) -> Iterator[tuple[str, RowFault]]:
+    """With how the row stands (the batch, for faults of the file): page by page, as a batch may have 200,000 rows."""
+    for fault in file_faults(hub.vault, batch):
+        yield batch.state, fault
+    after = 0
+    while True:
+        with hub.db.read() as conn:
+            rows = store.standings(conn, batch.id, after, _PAGE, told=True)
+        for row in rows:
+            report = report_of(row)
+            for fault in report.faults:
+                yield report.state.value, fault
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1].row
+
+
+def _show_faults(batch: store.BatchRow, found: Iterator[tuple[str, RowFault]]) -> None:
+    table = Table("行 row", "状态 state", "列 column", "规则 rule", "差错 fault", "处理 cure")
+    for state, fault in islice(found, SHOWN):
+        place = str(fault.row) if fault.row else "文件 file"
+        column = " ".join(one for one in (fault.column_zh, fault.column) if one)
+        rule = fault.rule if fault.blocking else f"{fault.rule} (提示 warning)"
+        cure = f"{fault.cure_zh} / {fault.cure_en}" if fault.cure_zh else ""
+        table.add_row(place, state, column, rule, f"{fault.reason_zh} / {fault.reason_en}", cure)
+    state = f"{batch.state} ({batch.reason})" if batch.reason else batch.state
+    typer.echo(f"{batch.id}: {state}, 已读行数 rows read {batch.rows_read}, 差错 faults {table.row_count}")
+    if table.row_count:
+        show(table)
+    if next(found, None) is not None:
+        typer.echo(f"… 只列出前 {SHOWN} 项, 全部用 --json / only the first {SHOWN} are listed, all by --json")
 
 
 @app.command("reconcile")

@@ -348,6 +348,41 @@ def test_by_command(world: World, database_url: str, monkeypatch: pytest.MonkeyP
     assert hub("reconcile")[0] == 2
 
 
+def test_faults_by_command(world: World, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the file, of its rows and of the library, each with its cure, by column; more than a table shows by --json."""
+    batch = world.take(table([values(11), values(12, holderName=""), values(13, issuedOn="2018-6-5")]))
+    refused = one(world, "m-2", CollectAction.REVOKE)
+    broken = world.take(b"", message_id="m-3")
+    world.until_idle()
+    for name, value in (("HUB_STATE_DIR", str(world.folder)), ("HUB_DATABASE_URL", database_url)):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("hub.commands.context.open_vault", lambda _settings: VAULT)
+    monkeypatch.setattr("hub.commands.collect._PAGE", 1)
+
+    def faults(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(cli, ["collect", "faults", *arguments])
+        return done.exit_code, done.output
+
+    code, output = faults(batch)
+    assert code == 0
+    assert "差错 faults 2" in output
+    (missing,) = (line for line in output.splitlines() if "faulty" in line)
+    assert [text in missing for text in ("3", "持证主体 holderName", "missing", "请填写此列 / fill it in")] == [
+        True
+    ] * 4
+    (warned,) = (line for line in output.splitlines() if "delivered" in line)
+    assert "date-format (提示 warning)" in warned
+    listed = [json.loads(line) for line in faults(batch, "--json")[1].splitlines()]
+    assert [(told["row"], told["state"], told["rule"]) for told in listed] == [
+        (3, "faulty", "missing"), (4, "delivered", "date-format")]  # fmt: skip
+    monkeypatch.setattr("hub.commands.collect.SHOWN", 1)
+    assert "--json" in faults(batch)[1]
+    assert "library-not-found" in faults(refused)[1]
+    assert [text in faults(broken)[1] for text in ("unreadable (empty)", "文件 file")] == [True] * 2
+    code, output = faults("col_00000000000000000000000000")
+    assert (code, "there is no batch" in output) == (1, True)
+
+
 # --- types by configuration ---------------------------------------------------------------------------------------------
 
 

@@ -152,14 +152,8 @@ class Collections:
         return m.CollectionView.model_validate(
             {"id": row.id, "message_id": row.message_id, "state": row.state, "reason": row.reason, "rows": row.rows_read,
              "percent": row.percent, "received_at": row.received_at, "checked_at": row.checked_at,
-             "finished_at": row.finished_at, "faults": self._file_faults(row), **by_state}
+             "finished_at": row.finished_at, "faults": file_faults(self.vault, row), **by_state}
         )  # fmt: skip
-
-    def _file_faults(self, row: store.BatchRow) -> list[m.RowFault]:
-        if row.faults_sealed is None:
-            return []
-        kept = json.loads(self.vault.open(row.faults_sealed, batch_faults_context(row.id)))
-        return [m.RowFault.model_validate(one) for one in kept]
 
     def reports(self, caller: Caller, batch_id: str, after: int, limit: int) -> tuple[list[m.RowReport], int | None]:
         """Rows with faults and refused ones, after a row; and after which row the next page begins."""
@@ -197,6 +191,14 @@ def _raw(request: m.CollectionRequest) -> RawRow:
 
 def _note(column: str) -> tuple[str, str]:
     return f"请将 {column} 写在报文顶层, 与 values 并列", f"write {column} at the top of the message, beside values"
+
+
+def file_faults(vault: Vault, batch: store.BatchRow) -> list[m.RowFault]:
+    """What is wrong with the file itself, not with one of its rows."""
+    if batch.faults_sealed is None:
+        return []
+    kept = json.loads(vault.open(batch.faults_sealed, batch_faults_context(batch.id)))
+    return [m.RowFault.model_validate(one) for one in kept]
 
 
 def report_of(row: store.StandingRow) -> m.RowReport:
