@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -12,19 +12,29 @@ from schemas import rules
 from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
 from schemas.fields import EnrolmentNumber, IdNumber, MessageId, Reference, RegionCode, ShortText, UtcDatetime
-from schemas.numbers import check_credit_code, check_id_number
+from schemas.numbers import CATALOGUE_CODE, check_credit_code, check_id_number
 from schemas.revocations import RevocationReason
-from schemas.rules import FieldError
+from schemas.rules import FieldError, shape
 
 ORGANISATION_TYPE = "001"
 ORGANISATION_TYPES = frozenset({ORGANISATION_TYPE, "099"})
 MAX_OTHERS = 3
 
-Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
-CatalogueCode = Annotated[str, StringConstraints(pattern=r"^([0-9]{12}|[0-9A-Z]{18}[0-9]{13}([0-9]{2})?)$")]
-HolderCodeType = Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")]
+WORD: Final = shape(
+    "Word", "[a-z][a-z0-9-]{0,39}",
+    "1 至 40 位小写字母、数字或 -, 以字母开头", "1 to 40 lower-case letters, digits or - that begin with a letter",
+)  # fmt: skip
+PARTY_ID: Final = shape(
+    "PartyId", "[a-z0-9][a-z0-9-]{0,62}",
+    "1 至 63 位小写字母、数字或 -, 不以 - 开头", "1 to 63 lower-case letters, digits or - that do not begin with -",
+)  # fmt: skip
+HOLDER_CODE_TYPE: Final = shape("HolderCodeType", "[0-9]{3}", "3 位数字, 如 111 或 001", "3 digits, such as 111 or 001")
+
+Word = Annotated[str, StringConstraints(pattern=WORD.anchored)]
+CatalogueCode = Annotated[str, StringConstraints(pattern=CATALOGUE_CODE.anchored)]
+HolderCodeType = Annotated[str, StringConstraints(pattern=HOLDER_CODE_TYPE.anchored)]
 CaseReference = Annotated[Reference, StringConstraints(max_length=64)]
-EndpointId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+EndpointId = Annotated[str, StringConstraints(pattern=PARTY_ID.anchored)]
 
 
 class HolderRole(StrEnum):

@@ -39,6 +39,11 @@ ITEM_CODE: Final = shape(
     "ItemCode", _CREDIT + "[0-9]{13}([0-9]{2})?",
     "18 位信用代码加 13 位数字, 办理项再加 2 位", "a credit code and 13 digits; 2 more for a handling item",
 )  # fmt: skip
+BASIC_CODE: Final = shape("BasicCode", "[0-9]{12}", "12 位数字的事项基本编码", "a basic code of 12 digits")
+CATALOGUE_CODE: Final = shape(
+    "CatalogueCode", "[0-9]{12}|[0-9A-Z]{18}[0-9]{13}([0-9]{2})?",
+    "12 位基本编码、31 位实施编码或 33 位办理项编码", "a basic code of 12, an implementation code of 31 or a handling item's of 33",
+)  # fmt: skip
 TYPE_CODE: Final = shape("TypeCode", _CREDIT + "[0-9]{3}", "18 位信用代码加 3 位数字", "a credit code and 3 digits")
 ECERT_IDENTIFIER: Final = shape(
     "EcertIdentifier",

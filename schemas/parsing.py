@@ -30,6 +30,8 @@ _CONSTANT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
 _PATTERNS: Final = {shape.anchored: shape for shape in SHAPES.values()}
 _RULE_BY_TYPE: Final = {
     "missing": rules.MISSING,
+    "too_short": rules.MISSING,  # of a list
+    "string_too_short": rules.WRONG_FORMAT,
     "extra_forbidden": rules.UNKNOWN_FIELD,
     "string_pattern_mismatch": rules.WRONG_FORMAT,
     "string_too_long": rules.TOO_LONG,
@@ -83,7 +85,15 @@ def validation_faults(error: ValidationError) -> tuple[FieldFault, ...]:
 
 
 def faults_of(details: Sequence[ErrorDetails]) -> tuple[FieldFault, ...]:
-    return tuple(_fault(detail) for detail in details[:MAX_FAULTS])
+    told = [detail for detail in details if not _follows(detail, details)]
+    return tuple(_fault(detail) for detail in told[:MAX_FAULTS])
+
+
+def _follows(short: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
+    """A list that is too short only because its entries were refused: that is told of the entries."""
+    place = short["loc"]
+    inside = (one for one in details if len(one["loc"]) > len(place) and one["loc"][: len(place)] == place)
+    return short["type"] == "too_short" and any(inside)
 
 
 def fault(path: str, rule: Rule, *, shape_pattern: str | None = None, note: tuple[str, str] = ("", "")) -> FieldFault:
@@ -122,6 +132,10 @@ def _fault(detail: ErrorDetails) -> FieldFault:
 
 def _note(rule: Rule, kind: str, context: dict[str, Any]) -> tuple[str, str]:
     """What the schema expects, where it is short: the schema's words, never the sender's."""
+    if kind == "too_short":
+        return (f"至少 {context['min_length']} 项", f"at least {context['min_length']} entries")
+    if kind == "string_too_short":
+        return (f"至少 {context['min_length']} 个字符", f"at least {context['min_length']} characters")
     if kind == "too_long" and context["field_type"] != "Value":
         return (f"至多 {context['max_length']} 项", f"at most {context['max_length']} entries")
     if rule is rules.TOO_LONG:

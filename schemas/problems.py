@@ -235,9 +235,9 @@ ITEM_UNKNOWN = _kind(
 )  # fmt: skip
 AUTHORIZATION_UNKNOWN = _kind(
     "authorization-unknown", 404, _CALLER, False,
-    zh=("没有此授权或同意", "检查编号与持有人; 只能撤销本系统为该持有人登记的授权或同意"),
-    en=("There is no such authorization or consent",
-        "Check the id and the holder; only those that your system registered for this holder can be revoked"),
+    zh=("没有此授权、同意或亮证", "检查编号与持有人; 只能查询、撤销本系统为该持有人登记的"),
+    en=("There is no such authorization, consent or presentation",
+        "Check the id and the holder; only those that your system registered for this holder can be seen and revoked"),
 )  # fmt: skip
 AUTHORIZATION_CODE_REFUSED = _kind(
     "authorization-code-refused", 403, _APPLICANT, False,

@@ -10,13 +10,16 @@ from pydantic import AfterValidator, Field, StringConstraints
 from schemas.base import Canonical
 from schemas.fields import MessageId, ShortText, UtcDatetime
 from schemas.numbers import check_text_names_nobody
+from schemas.rules import shape
 
 MAX_IDENTIFIERS: Final = 500
 
 # GB/T 36904, or what another province's library calls its certificates
-Identifier = Annotated[
-    str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z._:/\-]{3,119}$"), AfterValidator(str.upper)
-]
+NAMED_ECERT: Final = shape(
+    "NamedEcert", r"[0-9A-Za-z][0-9A-Za-z._:/\-]{3,119}",
+    "4 至 120 位字母、数字或 . _ : / -, 以字母或数字开头", "4 to 120 letters, digits or . _ : / -, a letter or digit first",
+)  # fmt: skip
+Identifier = Annotated[str, StringConstraints(pattern=NAMED_ECERT.anchored), AfterValidator(str.upper)]
 
 
 class RevocationReason(StrEnum):

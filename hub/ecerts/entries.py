@@ -33,7 +33,9 @@ from hub.ecerts.expressions import (
     two_conditions,
 )
 from schemas.base import Canonical
+from schemas.evidence import WORD
 from schemas.fields import ItemCode, ShortText, Text, iso_day
+from schemas.numbers import BASIC_CODE
 from schemas.regions import REGIONS
 from schemas.rules import REGION_UNKNOWN, FieldError
 
@@ -87,9 +89,9 @@ def _day(value: object) -> object:
     return iso_day(value) if isinstance(value, str) else value
 
 
-BasicCode = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+BasicCode = Annotated[str, StringConstraints(pattern=BASIC_CODE.anchored)]
 Day = Annotated[date, BeforeValidator(_day)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+Name = Annotated[str, StringConstraints(pattern=WORD.anchored)]
 Region = Annotated[str, AfterValidator(_region)]
 DocumentWord = Annotated[str, AfterValidator(_document)]  # one document, as evidence expressions write it
 Limit = Annotated[int, Field(ge=1, le=3650)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +24,11 @@ from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations.bases import Basis
 from hub.ecerts.authorizations.codes import new_code
 from hub.ecerts.authorizations.service import Authorizations
+from hub.ecerts.presentations.model import PresentationRequest
+from hub.intake.presentations_rest import EXAMPLE as PRESENTED
 from hub.vault import Vault
 from schemas.evidence import BasisKind
+from schemas.parsing import parse_json
 from schemas.problems import HubProblem
 from tests.conftest import AUDIT_KEY
 from tests.integration.authorization_fixtures import Clock, clock, db
@@ -105,6 +109,37 @@ def test_a_scope_is_held_to_and_a_slip_of_the_finger_is_no_attempt(service: Auth
     assert isinstance(redeem(service, code), m.AuthorizationRedeemed)
     with db.read() as conn:
         assert conn.execute(sa.select(t.authorizations.c.attempts)).scalar_one() == 1
+
+
+def test_a_purpose_that_there_is_none_of_is_refused_at_once(service: Authorizations) -> None:
+    """Else the portal hears of its slip when somebody else asks for the evidence, and by ``no-consent``."""
+    with pytest.raises(HubProblem) as caught:
+        issued(service, scope=SCOPE.model_copy(update={"purpose": "teacher-qualifications"}))
+    (fault,) = caught.value.faults
+    assert (fault.path, fault.rule) == ("/scope/purpose", "not-in-list")
+    assert "teacher-qualification, " in (fault.cure_zh or "")
+
+
+def test_a_text_that_is_too_short_is_of_no_wrong_type() -> None:
+    with pytest.raises(HubProblem) as caught:
+        parse_json(PresentationRequest, json.dumps({**PRESENTED, "code": ""}, ensure_ascii=False).encode())
+    (fault,) = caught.value.faults
+    assert (fault.path, fault.rule) == ("/code", "wrong-format")
+    assert "at least 4 characters" in (fault.cure_en or "")
+
+
+def test_types_and_codes_are_told_in_words() -> None:
+    holder = {"name": "王建国", "codeType": "112", "code": "1"}
+    scope = {"ecertTypes": ["idcard"], "purpose": "teacher-qualification", "region": "370000", "item": "1"}
+    body = json.dumps({"holder": holder, "scope": scope}, ensure_ascii=False).encode()
+    with pytest.raises(HubProblem) as caught:
+        parse_json(m.AuthorizationRequest, body)
+    cures = {fault.path: fault.cure_en or "" for fault in caught.value.faults}
+    assert "111" in cures["/holder/codeType"]
+    assert "4 to 30 digits" in cures["/holder/code"]
+    assert "id-card" in cures["/scope/ecertTypes/0"]
+    assert "12 digits" in cures["/scope/item"]
+    assert len(cures) == 4
 
 
 def test_rights_are_asked_for_by_region(service: Authorizations) -> None:

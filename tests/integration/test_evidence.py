@@ -186,6 +186,7 @@ def test_a_purpose_of_another_item_is_refused(world: World, answer: str) -> None
     law = {"kind": "law", "reference": "第三条"}
     problem = refused(world, world.request(8, itemCode=HIRING, basis=law, answer=answer))
     assert (problem.kind, problem.detail) == (p.EVIDENCE_PURPOSE_REFUSED, "not-of-this-item")
+    assert problem.who is p.WhoActs.CALLER  # the item lists another that it can ask with
     (fault,) = problem.faults
     assert fault.path == "/purpose"
     assert "hiring-registration" in (fault.cure_zh or "")

@@ -14,8 +14,8 @@ from schemas import numbers, rules
 from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
 from schemas.ecert_types import ecert_types
-from schemas.evidence import BasisKind, Word
-from schemas.fields import MessageId, PersonName, Reference, RegionCode, ShortText, UtcDatetime
+from schemas.evidence import HOLDER_CODE_TYPE, PARTY_ID, BasisKind, Word
+from schemas.fields import ID_NUMBER, MessageId, PersonName, Reference, RegionCode, ShortText, UtcDatetime
 from schemas.regions import REGIONS
 from schemas.rules import FieldError
 
@@ -27,22 +27,22 @@ OF_AGE: Final = 18
 
 def _holder_type(code: str) -> str:
     if code not in HOLDER_CODE_TYPES:
-        raise FieldError(rules.NOT_IN_LIST)
+        known = ", ".join(HOLDER_CODE_TYPES)
+        raise FieldError(rules.NOT_IN_LIST, note=(known, known))
     return code
 
 
 def _ecert_type(key: str) -> str:
     if key not in ecert_types() and key not in RECORDS:
-        raise FieldError(rules.NOT_IN_LIST)
+        known = ", ".join((*ecert_types(), *RECORDS))
+        raise FieldError(rules.NOT_IN_LIST, note=(known, known))
     return key
 
 
 EcertTypes = Annotated[tuple[Annotated[str, AfterValidator(_ecert_type)], ...], Field(min_length=1, max_length=20)]
-HolderType = Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$"), AfterValidator(_holder_type)]
-Item = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]{12}$")
-]  # the basic code: an authorization is for the item anywhere
-SystemId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+HolderType = Annotated[str, StringConstraints(pattern=HOLDER_CODE_TYPE.anchored), AfterValidator(_holder_type)]
+Item = Annotated[str, StringConstraints(pattern=numbers.BASIC_CODE.anchored)]  # it is for the item anywhere
+SystemId = Annotated[str, StringConstraints(pattern=PARTY_ID.anchored)]
 
 
 class Holder(Canonical):
@@ -50,7 +50,7 @@ class Holder(Canonical):
 
     name: PersonName
     code_type: HolderType
-    code: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z()/\-]{4,30}$")]
+    code: Annotated[str, StringConstraints(pattern=ID_NUMBER.anchored)]
 
     @model_validator(mode="after")
     def _number_fits_its_type(self) -> Holder:

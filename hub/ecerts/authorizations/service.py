@@ -108,7 +108,7 @@ class Authorizations:
         """
         caller.require(Service.AUTHORIZATION_ISSUE, request.scope.region)
         how = identified(caller, request.holder.index_text, login, request.scope.region)
-        self._require_guardian(caller, request.scope)
+        self._require_sound(caller, request.scope)
         code, authorization_id = new_code(), new_id("auth")
         sealed = self._vault.seal(request.holder.model_dump_json().encode(), f"authorizations:{authorization_id}")
         values: store.Values = {
@@ -137,8 +137,12 @@ class Authorizations:
             raise HubProblem(MESSAGE_INVALID, faults=[_NO_PROOF])
         return {"proof": self._vault.index(f"holder-proof:{reference}")[:16]}
 
-    def _require_guardian(self, caller: Caller, scope: m.Scope) -> None:
-        """A login proves who somebody is, not whose guardian: that a system that may vouch has seen. And only for a child."""
+    def _require_sound(self, caller: Caller, scope: m.Scope) -> None:
+        """A purpose that there is none of would open nothing, and say so only when the evidence is asked for. A login proves who
+        somebody is, not whose guardian: that a system that may vouch has seen. And only for a child."""
+        if scope.purpose not in (purposes := load_rules().purpose):
+            known = ", ".join(purposes)
+            raise HubProblem(MESSAGE_INVALID, faults=[fault("/scope/purpose", rules.NOT_IN_LIST, note=(known, known))])
         if scope.on_behalf_of is None:
             return
         caller.require(Service.AUTHORIZATION_VOUCH, scope.region)
@@ -265,7 +269,7 @@ class Authorizations:
         """
         caller.require(Service.AUTHORIZATION_ISSUE, request.scope.region)
         how = identified(caller, request.holder.index_text, login, request.scope.region)
-        self._require_guardian(caller, request.scope)
+        self._require_sound(caller, request.scope)
         if not request.given_at < request.ends_at <= request.given_at + LONGEST_CONSENT:
             note = ("晚于 givenAt, 且不超过五年", "after givenAt, by five years at most")
             raise HubProblem(MESSAGE_INVALID, faults=[fault("/endsAt", rules.OUT_OF_RANGE, note=note)])

@@ -45,6 +45,7 @@ from schemas.problems import (
     MESSAGE_INVALID,
     MESSAGE_REPLAYED,
     HubProblem,
+    WhoActs,
 )
 
 GRACE_S: Final = 15  # beyond its deadline a run may still commit; then another may take the request over
@@ -207,7 +208,8 @@ class Beginnings:
             note = ("、".join(purposes) or "该事项未列用途, 请枢纽管理员补充事项目录",
                     ", ".join(purposes) or "the item lists none: the hub's administrator adds them to the catalogue")  # fmt: skip
             wrong = fault("/purpose", rules.NOT_IN_LIST, note=note)
-            return HubProblem(EVIDENCE_PURPOSE_REFUSED, NOT_OF_THIS_ITEM, faults=[wrong])
+            who = WhoActs.CALLER if purposes else WhoActs.ADMINISTRATOR
+            return HubProblem(EVIDENCE_PURPOSE_REFUSED, NOT_OF_THIS_ITEM, faults=[wrong], who=who)
         if request.callback and not store.events_endpoint(tx.conn, request.callback, caller.system_id):
             note = ("本系统登记的事件接收端", "an events endpoint of your own system")
             return HubProblem(MESSAGE_INVALID, faults=[fault("/callback", rules.NOT_IN_LIST, note=note)])

@@ -29,10 +29,11 @@ from hub.ecerts.solver import Standing
 from hub.ids import new_id
 from schemas.events import EventType
 from schemas.numbers import EcertIdentifier
-from schemas.problems import MESSAGE_ID_CONFLICT, MESSAGE_INVALID, MESSAGE_REPLAYED, FieldFault, HubProblem
+from schemas.parsing import fault
+from schemas.problems import MESSAGE_ID_CONFLICT, MESSAGE_INVALID, MESSAGE_REPLAYED, HubProblem
 from schemas.regions import PROVINCE, REGIONS
 from schemas.revocations import RevocationAccepted, RevocationNotice, RevocationReason
-from schemas.rules import FieldError
+from schemas.rules import OUT_OF_RANGE, FieldError
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
 
@@ -73,8 +74,8 @@ class Revocations:
         for region in sorted({region_of(one) for one in request.identifiers}):
             caller.require(Service.ECERT_REVOKE, region)
         if request.revoked_at > self._db.clock() + CLOCK_SKEW:
-            fault = FieldFault("/revokedAt", "晚于当前时间", "lies in the future", rule="out-of-range")
-            raise HubProblem(MESSAGE_INVALID, faults=[fault])
+            note = "不晚于当前时间; 将来才失效的, 届时再通知", "not after now; of what will end later, give notice then"
+            raise HubProblem(MESSAGE_INVALID, faults=[fault("/revokedAt", OUT_OF_RANGE, note=note)])
         notice = Notice(
             request.identifiers, request.reason, request.revoked_at, request.source, f"system:{caller.system_id}", digest,
             caller.system_id, request.message_id,

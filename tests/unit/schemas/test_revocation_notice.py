@@ -31,5 +31,22 @@ def test_its_source_names_nobody(source: str) -> None:
     assert fault.cure_en
 
 
+@pytest.mark.parametrize(
+    ("identifiers", "path", "rule", "cure"),
+    [
+        ("[]", "/identifiers", "missing", "at least 1 entries"),
+        ('["x"]', "/identifiers/0", "wrong-format", "4 to 120 letters"),
+    ],
+)
+def test_a_list_is_told_once_and_its_entries_in_words(identifiers: str, path: str, rule: str, cure: str) -> None:
+    """A list that is too short only because its entries were refused is no list of a wrong type."""
+    message = (BODY % "文 1").replace('["1.2.156.3005.2.x.y.z.001.L"]', identifiers)
+    with pytest.raises(HubProblem) as caught:
+        parse_json(RevocationNotice, message.encode())
+    (fault,) = caught.value.faults
+    assert (fault.path, fault.rule) == (path, rule)
+    assert cure in (fault.cure_en or "")
+
+
 def test_its_source_is_a_decision_by_its_number() -> None:
     assert parse_json(RevocationNotice, (BODY % "鲁教撤决〔2026〕4号").encode()).source == "鲁教撤决〔2026〕4号"
