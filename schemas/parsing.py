@@ -43,6 +43,16 @@ _RULE_BY_TYPE: Final = {
 }
 
 
+_TYPES: Final = {  # what the model's engine calls the type that it expects, in words
+    "string": ("文本", "text"),
+    "int": ("整数", "an integer"),
+    "bool": ("true 或 false", "true or false"),
+    "tuple": ("列表", "a list"),
+    "model": ("对象", "an object"),
+    "dict": ("对象", "an object"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class JsonLimits:
     """Bounds of one JSON document."""
@@ -146,6 +156,8 @@ def _note(rule: Rule, kind: str, context: dict[str, Any]) -> tuple[str, str]:
     if rule is rules.OUT_OF_RANGE:
         bound = context.get("ge", context.get("le"))
         return (f"界限 {bound}", f"the bound is {bound}")
+    if rule is rules.WRONG_TYPE and (type_ := _TYPES.get(kind.partition("_")[0])) is not None:
+        return (f"此处为{type_[0]}", f"here {type_[1]}")
     return ("", "")
 
 

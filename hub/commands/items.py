@@ -88,7 +88,12 @@ def list_items(
         raise fail("--area 须与 --region 同用", "--area goes with --region")
     moment = at.replace(hour=12, tzinfo=SHANGHAI) if at is not None else utc_now()
     table = Table(
-        "编码 code", "事项 item", "层级 level", "时限 limit", "占位", *(["办理 handled by"] if region else [])
+        "编码 code",
+        "事项 item",
+        "层级 level",
+        "时限 limit",
+        "占位 placeholder",
+        *(["办理 handled by"] if region else []),
     )
     with open_hub() as hub:
         catalogue = ItemCatalogue(hub.db).current()

@@ -68,20 +68,23 @@ class Judged:
 
 
 class _Cells:
-    """The cells of a row, and the faults found in them."""
+    """The cells of a row, and the faults found in them. Of a cell that the file itself has spoilt no warning is told as well."""
 
-    def __init__(self, row: int, cells: Mapping[str, str]) -> None:
+    def __init__(self, row: int, cells: Mapping[str, str], given: Sequence[RowFault]) -> None:
         self.row, self.cells = row, cells
-        self.faults: list[RowFault] = []
+        self.faults = list(given)
+        self._spoilt = {one.column for one in given if one.blocking}
 
     def get(self, column: str) -> str:
         return self.cells.get(column, "")
 
     def fault(self, column: str, rule: str, *, blocking: bool) -> None:
-        self.faults.append(fault(self.row, column, rule, blocking=blocking))
+        if blocking or column not in self._spoilt:
+            self.faults.append(fault(self.row, column, rule, blocking=blocking))
 
     def broken(self, column: str, rule: Rule, *, blocking: bool = False) -> None:
-        self.faults.append(broken(self.row, column, rule, blocking=blocking))
+        if blocking or column not in self._spoilt:
+            self.faults.append(broken(self.row, column, rule, blocking=blocking))
 
 
 def judge(
@@ -91,8 +94,7 @@ def judge(
 
     ``today``: a day in Asia/Shanghai. ``told``: unknown columns were told at the heading.
     """
-    cells = _Cells(row, raw)
-    cells.faults.extend(given)
+    cells = _Cells(row, raw, given)
     named = {one.column for one in given}
     action, kind = _action(cells), _kind(cells) if cells.get("type") or "type" not in named else None
     for column in REQUIRED[1:]:

@@ -119,11 +119,16 @@ def read_entries(rows: Iterable[Row]) -> ReadTable:
 def _heading(row: Row) -> list[str]:
     by_label = {label: key for key, label in COLUMNS.items()}
     keys = []
-    for cell in row.cells:
+    for number, cell in enumerate(row.cells, 1):
         words = cell.split()
         key = next((by_label.get(word, word) for word in reversed(words) if by_label.get(word, word) in COLUMNS), "")
         if words and not key:
-            raise TableError(f"第 {row.number} 行有不认识的列名", f"row {row.number} has a heading that is not known")
+            place = f"第 {row.number} 行第 {number} 列", f"row {row.number}, column {number}"
+            known = " ".join(f"{zh}|{one}" for one, zh in COLUMNS.items())
+            raise TableError(
+                f"{place[0]}: 不认识的列名“{cell[:40]}”; 可用: {known}",
+                f'{place[1]}: unknown heading "{cell[:40]}"; known are {known}',
+            )
         keys.append(key)
     named = [key for key in keys if key]
     if "record" not in named or len(set(named)) != len(named):

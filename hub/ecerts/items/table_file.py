@@ -51,7 +51,8 @@ def read_table(path: Path) -> Iterator[Row]:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise TableError("文件无法打开", f"the file cannot be opened: {type(error).__name__}") from None
+        why = error.strerror or type(error).__name__
+        raise TableError(f"文件 {path} 无法打开, 请检查路径与权限", f"the file cannot be opened: {why}") from None
     if size > MAX_BYTES:
         raise TableError(f"文件超过 {MAX_BYTES >> 20} MB", f"the file is larger than {MAX_BYTES >> 20} MB")
     rows = {".csv": _csv_rows, ".xlsx": _excel_rows}.get(path.suffix.lower())

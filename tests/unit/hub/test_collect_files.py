@@ -160,6 +160,9 @@ def test_cells_of_a_csv(tmp_path: Path) -> None:
     assert places(table.faults) == [(1, "备注", "column-unknown")]  # once, not in every row
     judged = judge(5, rows[3].cells, rows[3].faults, told=True)
     assert places(judged.faults) == [(5, "holderName", "too-long")]  # and not that it is missing, too
+    assert places(judge(3, rows[1].cells, rows[1].faults, told=True).faults) == [
+        (3, "number", "formula")
+    ]  # nor of its shape
 
 
 def test_cells_of_a_workbook(tmp_path: Path) -> None:

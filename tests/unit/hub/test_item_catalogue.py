@@ -514,8 +514,17 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(TableError):
+    with pytest.raises(TableError) as caught:
         read_table(tmp_path / "none.csv")
+    assert "none.csv" in caught.value.zh
+
+
+def test_an_unknown_heading_is_named_with_those_that_are_known(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("记录,层级\n", encoding="utf-8")
+    with pytest.raises(TableError) as caught:
+        read_entries(read_table(tmp_path / "t.csv"))
+    assert caught.value.zh.startswith("第 1 行第 2 列: 不认识的列名“层级”; 可用: ")
+    assert "行使层级|level" in caught.value.zh
 
 
 @given(st.lists(st.lists(st.text(max_size=12), max_size=6), max_size=6))

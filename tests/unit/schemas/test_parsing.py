@@ -105,6 +105,15 @@ def test_a_number_that_json_has_not_is_told_with_its_place(data: bytes, line: in
     assert "NaN" in str(fault.cure_en)
 
 
+def test_a_wrong_type_says_which_is_right() -> None:
+    placed = {"region": 370102, "schoolCode": "2137010201", "schoolName": "实验小学", "grade": "4"}
+    with pytest.raises(HubProblem) as caught:
+        parse_json(TransferRequest, json.dumps({"student": "王", "releasing": placed}).encode())
+    cures = {fault.path: fault.cure_en or "" for fault in caught.value.faults if fault.rule == "wrong-type"}
+    for path, expected in (("/student", "an object"), ("/releasing/region", "text"), ("/releasing/grade", "an integer")):
+        assert cures[path].endswith(f"here {expected}"), cures
+
+
 @pytest.mark.parametrize("data", [b'{"reason": }', b"", b'{"reason": 1' + b"1" * 5000 + b"}"])
 def test_what_is_no_json_has_its_rule(data: bytes) -> None:
     (fault,) = refusal(data).faults
