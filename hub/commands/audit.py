@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hub.audit import store
-from hub.audit.chain import FaultKind, read_anchors, verify_chain, write_anchor
+from hub.audit.chain import Fault, FaultKind, read_anchors, verify_chain, write_anchor
 from hub.commands.context import open_hub
 from hub.commands.telling import fail, tell
 from hub.working_days import SHANGHAI
@@ -51,13 +53,21 @@ def verify(
             "没有锚点: 记录连同链头一并被截去时无从发现",
             "no anchor: a log cut off together with its head is not noticed",
         )
-    for fault in report.faults:
-        tell(
-            f"第 {fault.seq} 行{_BROKEN[fault.kind]}", f"{fault.kind.value} at row {fault.seq} {fault.detail}".rstrip()
-        )
+    for first, last in _runs(report.faults):
+        rows, rows_en = f"第 {first.seq} 行", f"row {first.seq}"
+        if last is not first:
+            rows, rows_en = f"第 {first.seq} 至 {last.seq} 行", f"rows {first.seq} to {last.seq}"
+        tell(f"{rows}{_BROKEN[first.kind]}", f"{first.kind.value} at {rows_en} {first.detail}".rstrip())
     typer.echo(f"行 rows {report.rows}, 锚点 anchors {report.anchors}, 错误 faults {len(report.faults)}")
     if report.faults:
         raise typer.Exit(1)
+
+
+def _runs(faults: Sequence[Fault]) -> Iterator[tuple[Fault, Fault]]:
+    """First and last of each run of rows with the same fault: a log under another key is one line, not one for each row."""
+    for _, run in groupby(enumerate(faults), key=lambda one: (one[1].seq - one[0], one[1].kind, one[1].detail)):
+        numbered = [fault for _, fault in run]
+        yield numbered[0], numbered[-1]
 
 
 @app.command("show")

@@ -21,6 +21,7 @@ from hub.audit.chain import write_anchor
 from hub.cli import app
 from hub.config import Settings
 from hub.db import Tx
+from hub.keyring import KeyRing
 from hub.opening import open_database, open_vault
 from tests.delivering import add_endpoints, enqueue
 
@@ -79,6 +80,31 @@ def test_the_restored_log_is_whole_under_its_own_anchors(state: Path, tmp_path: 
     (state / "vault.key").write_bytes(key)
     assert "错误 faults 0" in hub("audit", "verify").stdout
     assert "截去" in hub("audit", "verify", "--anchors", str(tmp_path / "later.log"), code=1).stderr
+
+
+def test_a_restored_database_without_its_key_gets_no_new_one(state: Path, tmp_path: Path) -> None:
+    """A new key would continue the chain so that all of it looks altered, and open nothing."""
+    hub("operators", "add", "wang", "--role", "audit-administrator")
+    key = (state / "vault.key").read_bytes()
+    hub("backup", str(tmp_path / "copy"))
+    shutil.rmtree(state)
+    shutil.copytree(tmp_path / "copy", state)
+    told = hub("audit", "verify", code=1).stderr
+    assert "vault.key" in told
+    assert "put its own vault.key back" in told
+    assert "vault.key" in serve(1).stderr
+    assert not (state / "vault.key").exists()
+    (state / "vault.key").write_bytes(key)
+    assert "错误 faults 0" in hub("audit", "verify").stdout
+
+
+def test_a_log_under_another_key_is_told_in_one_line(state: Path) -> None:
+    for name in ("wang", "li", "zhao"):
+        hub("operators", "add", name, "--role", "audit-administrator")
+    (state / "vault.key").write_text(KeyRing.of(bytes(32)).to_text())
+    told = hub("audit", "verify", code=1).stderr
+    assert "行内容被改动 / altered at rows 1 to " in told
+    assert told.count("altered") == 1
 
 
 # --- the proof of the log -----------------------------------------------------------------------------------------------
