@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from hub.access.endpoints import require_endpoint
 from hub.app import case_rooms
 from hub.commands.context import ACTOR, open_hub
 from hub.commands.telling import fail, show
@@ -53,6 +54,8 @@ def replay(
         raise fail("请给出投递编号或 --endpoint 之一", "name a delivery or --endpoint, one of the two")
 
     def write(tx: Tx) -> int:
+        if endpoint is not None:
+            require_endpoint(tx, endpoint)  # else a slip of the finger would pass for nothing to do
         waiting = [delivery_id] if delivery_id else suspended_of(tx.conn, str(endpoint), limit=REPLAYED_AT_ONCE)
         for one in waiting:
             store.replay(tx, one, ACTOR, reason)

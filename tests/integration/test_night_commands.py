@@ -152,6 +152,8 @@ def test_everything_of_an_endpoint_is_replayed_at_once(state: Path) -> None:
     assert "只列出前 200 项, 共 230 项" in listed
     assert "请填写原因" in hub("deliveries", "replay", ids[0], "--reason", "  ", code=1).stderr
     assert "--endpoint" in hub("deliveries", "replay", "--reason", "x", code=1).stderr
+    mistyped = hub("deliveries", "replay", "--endpoint", LONG, "--reason", "x", code=1)
+    assert "there is no endpoint" in mistyped.stderr
     assert "230" in hub("deliveries", "replay", "--endpoint", f"{LONG}0", "--reason", "mended").stdout
     assert "dlv_" not in hub("deliveries", "list").stdout
 
