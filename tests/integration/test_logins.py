@@ -19,7 +19,7 @@ from hub.db import Database
 from hub.ecerts.authorizations import model as m
 from hub.ecerts.logins.identified import VerifiedLogin
 from hub.ecerts.logins.model import REASONS, LoginBegun, LoginProof, LoginRequest
-from schemas.problems import HubProblem
+from schemas.problems import HubProblem, WhoActs
 from tests.conftest import AUDIT_KEY
 from tests.integration.crowds import all_at_once
 from tests.integration.login_fixtures import identity
@@ -278,6 +278,7 @@ def test_a_service_that_must_be_asked_and_does_not_answer(db: Database, identity
     finally:
         identity.simulator.fail("none")
     assert away.kind.retryable
+    assert away.who is WhoActs.PEER
     assert away.retry_after_s
     world.issue(proof)
     gone = world.proof(identity)
@@ -295,11 +296,14 @@ def test_an_endpoint_that_is_paused_or_cannot_work(world: World, identity: Ident
         broken = problem(lambda: world.issue(proof), "identity-unavailable")
     finally:
         key.write_bytes(kept)
-    assert broken.detail == "assertion-key"
+    assert (broken.detail, broken.who) == (
+        "assertion-key",
+        WhoActs.ADMINISTRATOR,
+    )  # nothing that the service could mend
     world.issue(proof)
     db.write(lambda tx: pause_endpoint(tx, "test", "identity", "maintenance"))
     paused = problem(lambda: world.issue(world.proof(identity)), "identity-unavailable")
-    assert paused.detail == "endpoint-paused"
+    assert (paused.detail, paused.who) == ("endpoint-paused", WhoActs.ADMINISTRATOR)
 
 
 # --- who vouches --------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ from hub.ecerts.logins import store
 from hub.ecerts.logins.identified import VerifiedLogin
 from hub.ids import new_id
 from hub.vault import Vault
-from schemas.problems import IDENTITY_UNAVAILABLE, MESSAGE_REPLAYED, HubProblem
+from schemas.problems import IDENTITY_UNAVAILABLE, MESSAGE_REPLAYED, HubProblem, WhoActs
 
 SERVICE: Final = "identity"
 KEEP_AFTER: Final = timedelta(hours=1)  # so that a late one is told why; then the nonce is unknown
@@ -127,7 +127,7 @@ class Logins:
 
     def _ask(self, proof: m.LoginProof, endpoint: endpoints.EndpointRow | None) -> LoginAssertion:
         if endpoint is None or endpoint.paused_at is not None:
-            raise _unavailable("no-endpoint" if endpoint is None else "endpoint-paused")
+            raise _unavailable("no-endpoint" if endpoint is None else "endpoint-paused", WhoActs.ADMINISTRATOR)
         try:
             adapter = self._adapters.of(endpoint.target)
             if Capability.VERIFY_LOGIN not in adapter.manifest.capabilities:
@@ -138,7 +138,8 @@ class Logins:
             raise m.refused(error.code if error.code in m.REASONS else "assertion-refused") from None
         except AdapterError as error:
             log.warning("login not verified", endpoint=endpoint.target.id, error=type(error).__name__, code=error.code)
-            raise _unavailable(error.code) from None
+            ours = isinstance(error, PeerMisconfigured)
+            raise _unavailable(error.code, WhoActs.ADMINISTRATOR if ours else WhoActs.PEER) from None
         if not _LEVEL.fullmatch(person.level):
             raise m.refused("assertion-malformed")
         return person
@@ -161,5 +162,5 @@ def _differences(person: LoginAssertion, holder: Holder) -> list[str]:
     return [word for word, said, asked in pairs if said != asked]
 
 
-def _unavailable(code: str) -> HubProblem:
-    return HubProblem(IDENTITY_UNAVAILABLE, code, retry_after_s=RETRY_S)
+def _unavailable(code: str, who: WhoActs = WhoActs.PEER) -> HubProblem:
+    return HubProblem(IDENTITY_UNAVAILABLE, code, retry_after_s=RETRY_S, who=who)
