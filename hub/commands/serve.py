@@ -28,7 +28,9 @@ def serve() -> None:
         config = uvicorn.Config(hub.app, log_config=None, lifespan="on", **options)
         config.load()  # reads the TLS files
     listening = _listen(settings)
-    for role, token in hub.operators.first_links().items():
+    if links := hub.operators.first_links():
+        typer.echo("控制台的一次性链接, 每个角色一个 / one-time links to the console, one for each role:")
+    for role, token in links.items():
         typer.echo(f"{role.value}: {settings.effective_public_url}/console/link/{token}")
     server = uvicorn.Server(config)
     typer.echo(f"listening on {settings.effective_public_url}")

@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def blocks(language: str, page: str = GUIDE) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
-TRY, REGISTER, SIGNED, EXAMPLE, SUBMIT, FOLLOW, HAND_IN = blocks("bash")
+TRY, REGISTER, SIGNED, EXAMPLE, SUBMIT, FOLLOW, MAY_COLLECT, HAND_IN, MAY_ASK, ASK = blocks("bash")
 (MAKE_KEY, MAKE_CERTIFICATE), (PYTHON, ZEEP), (BATCH,) = blocks("sh"), blocks("python"), blocks("csv")
 PLUGIN = next(
     block
@@ -91,20 +92,21 @@ def run_against(url: str, folder: Path, *command: str) -> str:
 FIRST_REQUEST = "\n".join((MAKE_KEY, REGISTER, "export KEYID=qd-2026", SIGNED, EXAMPLE, SUBMIT, FOLLOW))
 
 
-def first_request(folder: Path, before: str) -> str:
-    """The guide from ``before`` on, as a developer types it; gives the last answer: the case when it is no longer open."""
-    script = f"trap 'kill $(jobs -p) 2> kill.err || :' EXIT\n{before}\n{FIRST_REQUEST}"
+def first_request(folder: Path, before: str, then: str = "") -> list[dict[str, Any]]:
+    """The guide from ``before`` on, as a developer types it; gives all answers: the case, no longer open, is the second."""
+    script = f"trap 'kill $(jobs -p) 2> kill.err || :' EXIT\n{before}\n{FIRST_REQUEST}\n{then}"
     known = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "no_proxy": "127.0.0.1"}
     done = subprocess.run(["bash", "-ec", script], cwd=folder, env={**os.environ, **known},
                           capture_output=True, text=True, timeout=180, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[-1]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 @NEEDS_CURL
 @NEEDS_OPENSSL
 def test_the_first_request_at_a_hub_of_ones_own_with_simulators(tmp_path: Path) -> None:
-    """Section 0 b and what follows, on free ports: the example ends completed."""
+    """Section 0 b and what follows, on free ports, by one caller with the rights that the page gives it: the example ends
+    completed, a batch says how its rows stand, and certificates come by one call."""
     settings = Settings(state_dir=tmp_path / "state", port=free_port())
     folder = tmp_path / "docs" / "how-to" / "simulators"
     shutil.copytree(DOCS / "how-to" / "simulators", folder)
@@ -113,9 +115,14 @@ def test_the_first_request_at_a_hub_of_ones_own_with_simulators(tmp_path: Path) 
         text = file.read_text(encoding="utf-8")
         assert all(old in text for old in ports)
         file.write_text(re.sub("|".join(ports), lambda found: ports[found[0]], text), encoding="utf-8")
+    then = f"cat > batch.csv << 'END'\n{BATCH}END\n{MAY_COLLECT}{HAND_IN}{MAY_ASK}{ASK}"
     with hub_serve(settings):
-        answer = first_request(tmp_path, TRY.replace("http://127.0.0.1:8700", settings.effective_public_url))
-    assert json.loads(answer)["state"] == "completed", answer
+        answers = first_request(tmp_path, TRY.replace("http://127.0.0.1:8700", settings.effective_public_url), then)
+    assert answers[1]["state"] == "completed", answers[1]
+    rows, consent, evidence = answers[-3:]
+    assert [row["state"] for row in rows["items"]] == ["delivered", "faulty"]
+    assert consent["consentId"]
+    assert evidence["complete"] is True, evidence
 
 
 @NEEDS_CURL

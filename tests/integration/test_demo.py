@@ -5,7 +5,6 @@ The 40 transfers are ``make demo``'s: they take longer, and their parts have tes
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,8 +61,8 @@ def test_a_developer_brings_a_system_of_their_own(built: Stage, tmp_path: Path) 
     found, make_key, *register = for_developers(built)
     assert make_key == " && ".join(MAKE_KEY.strip().splitlines())
     assert register == REGISTER.strip().splitlines()
-    answer = first_request(tmp_path, found)
-    assert json.loads(answer)["state"] == "completed", answer
+    _, case = first_request(tmp_path, found)
+    assert case["state"] == "completed", case
 
 
 def test_a_row_says_no_when_something_is_wrong(built: Stage) -> None:

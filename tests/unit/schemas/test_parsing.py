@@ -110,7 +110,11 @@ def test_a_wrong_type_says_which_is_right() -> None:
     with pytest.raises(HubProblem) as caught:
         parse_json(TransferRequest, json.dumps({"student": "王", "releasing": placed}).encode())
     cures = {fault.path: fault.cure_en or "" for fault in caught.value.faults if fault.rule == "wrong-type"}
-    for path, expected in (("/student", "an object"), ("/releasing/region", "text"), ("/releasing/grade", "an integer")):
+    for path, expected in (
+        ("/student", "an object"),
+        ("/releasing/region", "text"),
+        ("/releasing/grade", "an integer"),
+    ):
         assert cures[path].endswith(f"here {expected}"), cures
 
 
