@@ -142,7 +142,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "file": ("文件", "File"),
     "policy": ("验证策略", "Policy"),
     "at": ("验证时点(北京时间, 空为现在)", "As of (Asia/Shanghai; empty for now)"),
-    "verify-missing": ("请选择文件", "Choose a file"),
+    "verify-missing": ("未选择文件, 或文件为空", "No file was chosen, or it is empty"),
     "verify-too-large": ("文件过大", "The file is too large"),
     "verify-bad-time": ("时间格式不正确", "The time cannot be read"),
     "verify-busy": ("正在验证其他文件, 请稍候再试", "Other files are being verified: try again in a moment"),

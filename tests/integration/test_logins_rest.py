@@ -16,6 +16,7 @@ from tests.integration.intake_hub import HttpCaller, RunningHub, ecert_routes, r
 from tests.integration.login_fixtures import identity
 from tests.integration.login_world import HOLDER, OTHER, PERSON, REGION, Identity, register
 from tests.integration.redeem_child import KEY, SCOPE
+from tests.unit.test_docs_errors import WHO
 
 __all__ = ["identity"]  # fixtures
 
@@ -75,6 +76,6 @@ def test_a_login_travels_over_rest(hub: RunningHub, identity: Identity, capfd: p
 def test_every_reason_word_is_documented_with_its_place(reason: str) -> None:
     page = Path(__file__).parents[2] / "docs" / "protocol" / "authorizations.md"
     one = REASONS[reason]
-    row = f"| `{reason}` | `{one.path}` | {one.zh}, {one.cure_zh}<br>{one.en}: {one.cure_en} |"
+    row = f"| `{reason}` | `{one.path}` | {WHO[one.who]} | {one.zh}, {one.cure_zh}<br>{one.en}: {one.cure_en} |"
     assert row in page.read_text(encoding="utf-8").splitlines(), f"put into authorizations.md:\n{row}"
-    assert refused(reason).detail == reason
+    assert (refused(reason).detail, refused(reason).who) == (reason, one.who)
