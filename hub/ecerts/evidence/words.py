@@ -45,7 +45,7 @@ _OF_STANDING: Final = {
         "it ran out, and no notice extends it: the applicant renews it",
     ),
     Standing.SUSPENDED: (
-        "证照已暂停效力, 不得采用; 请持证人向发证机关办理",
+        "证照已暂停效力, 不得采用, 纸质件亦同: 请持证人向发证机关办理",
         "it is suspended and may not be relied on, on paper neither: its holder turns to the office that issued it",
     ),
     Standing.NOT_VERIFIED: (
@@ -149,6 +149,9 @@ OF_REASON: Final = {
     "status-revoked": _at_the_issuer("证照已吊销或注销", "it was revoked"),
     "status-expired": _at_the_issuer("证照已过期", "it ran out"),
     "status-suspended": Said(_APPLICANT, *_OF_STANDING[Standing.SUSPENDED]),
+    "source-not-activated": Said(
+        _PEER, "证照尚未激活: 请发证单位激活", "it is not activated yet: the issuer activates it"
+    ),
     "status-not-activated": _at_the_issuer("证照尚未激活", "it is not activated yet"),
     "status-unknown": Said(
         _PEER, "来源没有说明证照状态: 请发证单位核查", "the source does not say how it stands: the issuer acts"

@@ -46,6 +46,12 @@ def test_every_reason_has_its_words_and_says_who_acts(reason: str, who: str) -> 
     assert not re.search(r"[一-鿿]", said.en)
 
 
+def test_what_its_issuer_has_not_activated_is_said_so() -> None:
+    """Not only that the issuer cannot answer: it has, and the person can be told why."""
+    said = words_of(Standing.PENDING, "source-not-activated", followed_up=False)
+    assert (said.zh, said.en) == ("证照尚未激活: 请发证单位激活", "it is not activated yet: the issuer activates it")
+
+
 def test_every_word_of_a_reason_is_documented() -> None:
     assert OF_REASON.keys() <= {reason for reason, _ in reasons()}
     assert {sub.value.lower().replace("_", "-") for sub in SubIndication} <= OF_REASON.keys()
