@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.working_days import SHANGHAI, is_working_day, limit_after
@@ -86,6 +86,7 @@ def test_a_limit_has_at_least_one_day() -> None:
 INSTANTS = st.datetimes(datetime(2023, 1, 1), datetime(2026, 10, 1), timezones=st.just(UTC))
 
 
+@settings(deadline=None)  # on a busy machine the first example may wait
 @given(start=INSTANTS, count=st.integers(1, 40))
 def test_exactly_so_many_working_days_lie_between(start: datetime, count: int) -> None:
     limit = limit_after(start, count)
@@ -96,6 +97,7 @@ def test_exactly_so_many_working_days_lie_between(start: datetime, count: int) -
     assert is_working_day(last)[0]
 
 
+@settings(deadline=None)  # on a busy machine the first example may wait
 @given(start=INSTANTS, later=st.timedeltas(timedelta(), timedelta(days=30)), count=st.integers(1, 40))
 def test_starting_later_never_ends_earlier(start: datetime, later: timedelta, count: int) -> None:
     assert limit_after(start + later, count).at >= limit_after(start, count).at
