@@ -233,7 +233,8 @@ def describe(app: FastAPI) -> None:
 
 
 def install_problems(app: FastAPI, gate: Gate) -> None:
-    """Addresses and methods that do not exist below ``/v1`` and ``/soap`` are refused as problems too.
+    """Addresses and methods that do not exist below ``/v1`` and ``/soap`` are refused as problems too, and so is a message that was
+    sent past them, such as to ``/transfers``. What a browser asks for by itself is no message.
 
     So is one with a slash too many: the redirect of Starlette would be followed with a signature over the former address.
     """
@@ -243,7 +244,9 @@ def install_problems(app: FastAPI, gate: Gate) -> None:
         if not isinstance(error, HTTPException):
             raise error
         kind = {404: OPERATION_UNKNOWN, 405: METHOD_NOT_ALLOWED}.get(error.status_code)
-        if kind is None or not request.url.path.startswith(("/v1", "/soap")):
+        path = request.url.path
+        message = path.startswith(("/v1", "/soap")) or (request.method == "POST" and not path.startswith("/console"))
+        if kind is None or not message:
             return await http_exception_handler(request, error)
 
         async def no_work(_: Exchange) -> Response:

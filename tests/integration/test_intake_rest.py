@@ -134,6 +134,7 @@ def test_message_refusals(caller: HttpCaller) -> None:
 
 def test_no_such_address_or_method(hub: RunningHub) -> None:
     refused(httpx.get(f"{hub.url}/v1/nothing"), 404, "operation-unknown")
+    refused(httpx.post(f"{hub.url}/transfers", json={}), 404, "operation-unknown")  # /v1 was forgotten
     response = httpx.delete(f"{hub.url}/v1/transfers")
     refused(response, 405, "method-not-allowed")
     assert response.headers["allow"]
