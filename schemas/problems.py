@@ -168,9 +168,9 @@ RATE_LIMITED = _kind(
 # What the message asks
 MESSAGE_ID_CONFLICT = _kind(
     "message-id-conflict", 409, _CALLER, False,
-    zh=("messageId 已用于内容不同的报文", "内容有变时使用新的 messageId; 重发时保持内容逐字节不变"),
+    zh=("messageId 已用于内容不同的报文", "内容有变时使用新的 messageId; 重发时内容须与原报文相同"),
     en=("This messageId was used for a different message",
-        "Use a new messageId for new content; repeat a message byte for byte"),
+        "Use a new messageId for new content; a repeated message has the same content"),
 )  # fmt: skip
 CASE_UNKNOWN = _kind(
     "case-unknown", 404, _CALLER, False,
