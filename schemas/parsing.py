@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from schemas import problems, rules
 from schemas.problems import FieldFault, HubProblem
-from schemas.rules import SHAPES, FieldError, Rule
+from schemas.rules import SHAPES, FieldError, Rule, by_anchored
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -27,7 +27,6 @@ _NAME: Final = re.compile(
     r"(?!\w{0,40}[0-9]{6})[A-Za-z_][A-Za-z0-9_]{0,39}"
 )  # with six digits it may be a number of somebody
 _CONSTANT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
-_PATTERNS: Final = {shape.anchored: shape for shape in SHAPES.values()}
 _RULE_BY_TYPE: Final = {
     "missing": rules.MISSING,
     "too_short": rules.MISSING,  # of a list
@@ -135,7 +134,7 @@ def _fault(detail: ErrorDetails) -> FieldFault:
             parts.extend(own.field.split("/"))
         return fault(_pointer(parts), own.rule, note=own.note)
     rule = _RULE_BY_TYPE.get(detail["type"], rules.WRONG_TYPE)
-    shape = _PATTERNS.get(str(context.get("pattern")))
+    shape = by_anchored(str(context.get("pattern")))
     note = _note(rule, detail["type"], context)
     return fault(_pointer(parts), rule, shape_pattern=shape.pattern if shape else None, note=note)
 

@@ -101,6 +101,11 @@ def shape(name: str, pattern: str, zh: str, en: str) -> Shape:
     return value
 
 
+def by_anchored(pattern: str) -> Shape | None:
+    """The shape whose anchored pattern a model has, whenever it was registered."""
+    return SHAPES.get(pattern.removeprefix("^(?:").removesuffix(")$"))
+
+
 # --- text: what cannot be read -------------------------------------------------------------------------------------------
 
 ENCODING = _rule(
