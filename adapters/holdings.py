@@ -12,6 +12,8 @@ families (and organisations), those with these numbers (``index % 50``) are not 
 48  suspended    49  not yet activated
 ==  ==============================================================================
 
+Number 900 of every 1,000: the file is genuine and bears the trusted seal of a school, not that of the office that it names.
+
 Of every 10, number 5 also has an older, revoked certificate of the same type. How a state is told is each dialect's own matter.
 """
 
@@ -25,7 +27,7 @@ from functools import lru_cache
 from typing import Final
 
 from adapters.population import Family, family, find_family
-from adapters.sealing import Authority
+from adapters.sealing import Authority, Office
 from certs.ofd.write import pack, unpack
 from schemas.ecert_types import EcertType, ecert_types
 from schemas.ecerts import EcertMetadata
@@ -37,6 +39,7 @@ PERSON, ORGANISATION = "111", "001"
 
 
 _LOW: Final = 47
+_ANOTHERS_SEAL: Final = 900
 _LOW_FIELDS: Final = {"KZ_XL": "普通高中", "KZ_DJ": "三级甲等"}
 
 
@@ -45,6 +48,7 @@ class State(StrEnum):
 
     VALID = "valid"
     STRANGE_SEAL = "strange-seal"
+    ANOTHERS_SEAL = "anothers-seal"
     ALTERED = "altered"
     SOMEBODY_ELSES = "somebody-elses"
     REVOKED = "revoked"
@@ -70,6 +74,8 @@ _STATES: Final = {
 
 def state_of(index: int) -> State:
     """By the table above."""
+    if index % 1000 == _ANOTHERS_SEAL:
+        return State.ANOTHERS_SEAL
     return _STATES.get(index % 50, State.VALID)
 
 
@@ -214,7 +220,12 @@ class Holdings:
             neighbour = holding.holder.index - 1 if holding.holder.index else 1
             other = _neighbour(holding.holder, neighbour, self._seed)
             inside = self._holding(other, holding.kind, holding.version, State.VALID)
-        document = self._authority.seal(inside.metadata, strange=holding.state is State.STRANGE_SEAL)
+        school = Office(f"{REGIONS.get(holding.holder.region).name}示例学校")
+        document = self._authority.seal(
+            inside.metadata,
+            strange=holding.state is State.STRANGE_SEAL,
+            by=school if holding.state is State.ANOTHERS_SEAL else None,
+        )
         return _alter(document) if holding.state is State.ALTERED else document
 
 

@@ -43,6 +43,7 @@ AXES: Final[dict[Axis, tuple[str, str]]] = {
     Axis.VALIDITY: ("有效期", "validity"),
     Axis.TIMESTAMP: ("时间戳", "timestamp"),
     Axis.POLICY: ("策略", "policy"),
+    Axis.ISSUER: ("发证机关", "issuer of the certificate"),
     Axis.STATUS: ("证照状态", "status"),
 }
 # Whose certificate a finding on a path is about, where one signature has two.
@@ -97,6 +98,8 @@ def _signer_to_json(signer: Signer) -> dict[str, object]:
         "algorithm": signer.algorithm,
         "seal_id": signer.seal_id,
         "seal_name": signer.seal_name,
+        "owner": {"names": list(signer.owner.names), "codes": list(signer.owner.codes)} if signer.owner else None,
+        "signature": signer.signature,
     }
 
 

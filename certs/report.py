@@ -48,6 +48,7 @@ class SubIndication(StrEnum):
     TRY_LATER = "TRY_LATER"
     NOT_SIGNED = "NOT_SIGNED"  # ours: the document carries no signature at all
     UNCOVERED_CONTENT = "UNCOVERED_CONTENT"  # ours: parts of the document lie outside every signature
+    SEALED_BY_ANOTHER = "SEALED_BY_ANOTHER"  # ours: a trusted seal, and not that of the issuer that the document names
 
 
 class Axis(StrEnum):
@@ -63,6 +64,7 @@ class Axis(StrEnum):
     VALIDITY = "validity"  # times: certificates and seal at the time of signing
     TIMESTAMP = "timestamp"
     POLICY = "policy"
+    ISSUER = "issuer"  # whether the seal is that of the issuer that the document names; judged by whoever has the rules (the hub)
     STATUS = (
         "status"  # whether a certificate still holds by notices of its issuer; judged by whoever has them (the hub)
     )
@@ -88,8 +90,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose certificate it is, as its issuer attests it: names (the subject's O, then its CN) and unified social credit codes."""
+
+    names: tuple[str, ...]
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Signer:
-    """Who signed, as the document says it; names are best effort because real certificates have broken ones."""
+    """Who signed, as the document says it; names are best effort because real certificates have broken ones.
+
+    ``signature`` is the index of the signature in the document, ``owner`` who may be held against what the document says.
+    """
 
     subject: str
     issuer: str
@@ -99,6 +112,8 @@ class Signer:
     algorithm: str  # for example "SM2-with-SM3"
     seal_id: str | None = None
     seal_name: str | None = None
+    owner: Owner | None = None
+    signature: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ from hub.ecerts.evidence.rules import load_rules
 from hub.ecerts.items.service import ItemCatalogue
 from hub.ecerts.logins.service import Logins
 from hub.ecerts.revocations.status import notices_of
+from hub.ecerts.sealing import SealingRules, load_sealing
 from hub.ecerts.trust import TrustFolder
 from hub.ecerts.verifier import Verifier
 from hub.health.metrics import Metrics
@@ -87,13 +88,15 @@ class CaseRooms:
     rooms: Rooms
     handlers: Handlers
     trust: TrustFolder
+    sealing: SealingRules
     evidence: EvidenceParts
     collect: CollectParts
 
 
 def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
     trust = TrustFolder.of(settings)
-    checker = EcertChecker(trust.store, load_policy(settings.policy), trust.fetchers)
+    sealing = load_sealing(settings.sealing)
+    checker = EcertChecker(trust.store, load_policy(settings.policy), trust.fetchers, sealing)
     rooms = Rooms(vault, load_flows(settings.flows_dir), Directory(db), timedelta(seconds=settings.ask_after_s))
     http_key = OwnKeys.ensure(settings.state_dir).http
     evidence = evidence_parts(db, vault, rooms.directory, checker, http_key, tell_cases=tell_cases(rooms))
@@ -103,7 +106,7 @@ def case_rooms(settings: Settings, db: Database, vault: Vault) -> CaseRooms:
         revoked=notices_by(evidence.follow_ups),
     )  # fmt: skip
     handlers = {**outcome_handlers(db, rooms, checker), **evidence.handlers, **collect.handlers}
-    return CaseRooms(rooms, handlers, trust, evidence, collect)
+    return CaseRooms(rooms, handlers, trust, sealing, evidence, collect)
 
 
 class Hub:
@@ -167,7 +170,7 @@ class Hub:
         )
         cursors = Cursors(self.vault.session_key)
         self.app.include_router(ecert_router(gate, self.items, self.authorizations, self.logins, cursors))
-        verifier = Verifier(cases.trust, settings.policy, notices_of(self.db, self.vault))
+        verifier = Verifier(cases.trust, settings.policy, notices_of(self.db, self.vault), cases.sealing)
         largest = settings.max_document_mb * 2**20
         self.app.include_router(verifications.create_router(gate, self.db, verifier, max_document=largest))
         console = Console(

@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     ecert_types: Path | None = Field(
         None, description="TOML of certificate types that are added to or changed from those that ship"
     )
+    sealing: Path | None = Field(
+        None, description="TOML of who may seal certificates for another issuer; default: nobody"
+    )
     max_document_mb: int = Field(
         64, ge=1, le=64, description="Largest file that is verified for a caller or in the console"
     )
@@ -137,7 +140,7 @@ class Settings(BaseSettings):
             raise FieldError(_HOSTS)
         return text
 
-    @field_validator("tls_certificate", "tls_key", "tls_client_ca", "ecert_types")
+    @field_validator("tls_certificate", "tls_key", "tls_client_ca", "ecert_types", "sealing")
     @classmethod
     def _file(cls, path: Path | None) -> Path | None:
         if path is not None and not path.is_file():

@@ -26,6 +26,7 @@ from certs.keys import SignatureAlgorithm
 from certs.policy import Policy
 from certs.report import Axis, Finding, Indication, Signer, SubIndication
 from certs.x509.names import same_name
+from certs.x509.owners import owner_of
 from certs.x509.signing_cert import SigningCert
 
 MAX_SIGNERS = 16
@@ -299,7 +300,15 @@ def _signature(
 
 def signer_of(cert: SigningCert, signed_at: datetime | None, algorithm: str) -> Signer:
     """The signer for a report."""
-    return Signer(cert.subject_text, cert.issuer_text, cert.serial_hex, cert.fingerprint, signed_at, algorithm)
+    return Signer(
+        cert.subject_text,
+        cert.issuer_text,
+        cert.serial_hex,
+        cert.fingerprint,
+        signed_at,
+        algorithm,
+        owner=owner_of(cert),
+    )
 
 
 def _find(signer: SignerInfo, certs: Sequence[SigningCert]) -> SigningCert | None:

@@ -12,7 +12,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -80,14 +80,17 @@ FIELD_NAMES: Final[Mapping[str, str]] = {
 }
 
 
-def read_ecert_fields(document: bytes | OfdPackage) -> dict[str, str]:
-    """Canonical fields, and ``KZ_…`` ones as they are; empty where there are none, or where the file cannot be read."""
+def read_ecert_fields(document: bytes | OfdPackage, *, signatures: Collection[int] | None = None) -> dict[str, str]:
+    """Canonical fields, and ``KZ_…`` ones as they are; empty where there are none, or where the file cannot be read.
+
+    ``signatures``: only what these of the listed signatures cover, by their index.
+    """
     try:
         package = document if isinstance(document, OfdPackage) else OfdPackage.open(document)
         bodies = doc_bodies(package)
         if len(bodies) != 1:
             return {}
-        readable = _covered(package)
+        readable = _covered(package, signatures)
         found: dict[str, set[str]] = {}
         for name, value in _statements(package, bodies[0], readable):
             canonical, said = _canonical(name), value.strip()[:MAX_VALUE]
@@ -98,11 +101,13 @@ def read_ecert_fields(document: bytes | OfdPackage) -> dict[str, str]:
     return {name: values.pop() for name, values in found.items() if len(values) == 1}
 
 
-def _covered(package: OfdPackage) -> frozenset[str] | None:
-    """The files that some signature references; None where the document has no signature."""
+def _covered(package: OfdPackage, signatures: Collection[int] | None) -> frozenset[str] | None:
+    """The files that some signature (of the given ones) references; None where the document has no signature."""
     listed = listed_signatures(package)
     if not listed:
         return None
+    if signatures is not None:
+        listed = [entry for index, entry in enumerate(listed) if index in signatures]
     return frozenset(r.name for entry in listed for r in read_signature(package, entry.name).references)
 
 

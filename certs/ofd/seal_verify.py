@@ -19,6 +19,7 @@ from certs.ofd.seals import Seal, SealSignature
 from certs.policy import Policy
 from certs.report import Axis, Indication, Signer, SubIndication
 from certs.trust import TrustStore
+from certs.x509.owners import owner_of
 from certs.x509.paths import validate_path
 from certs.x509.revocation import SKEW, RevocationSource
 from certs.x509.signing_cert import SigningCert
@@ -75,6 +76,8 @@ def verify_seal_signature(
         algorithm=str(algorithm_of(value.algorithm_oid) or value.algorithm_oid),
         seal_id=value.seal.seal_id,
         seal_name=value.seal.name,
+        owner=owner_of(signer),
+        signature=findings.index,
     )
 
 

@@ -23,9 +23,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from certs import der, sm2
+from certs.cms.signed_data import signer_of
 from certs.cms.verify import verify_signed_data
 from certs.der import Malformed
 from certs.errors import BadKey
@@ -216,7 +218,7 @@ def _bare(file: SignatureFile, value: bytes, context: Context, findings: Finding
         if held:
             findings.passed(Axis.SIGNATURE, "GM/T 0009-2012", "签名值成立", "the signature holds", algorithm="sm2-sm3")
             check_path(cert, "seal", context.at, context, findings, proven=False)
-            return Signer(cert.subject_text, cert.issuer_text, cert.serial_hex, cert.fingerprint, None, "sm2-sm3")
+            return replace(signer_of(cert, None, "sm2-sm3"), signature=findings.index)
     zh, en = "签名值未附证书，无法确定签名人", "the signature carries no certificate: its signer cannot be told"
     findings.unsure(Axis.SIGNATURE, SubIndication.NO_SIGNING_CERTIFICATE_FOUND, _FILE, zh, en)
     return None
@@ -241,7 +243,7 @@ def _message(file: SignatureFile, value: bytes, context: Context, findings: Find
         extra_certs=context.certs,
     )
     findings.extend(result.findings)
-    return result.signers[0] if result.signers else None
+    return replace(result.signers[0], signature=findings.index) if result.signers else None
 
 
 def _coverage(package: OfdPackage, covered: set[str], parts: set[str], policy: Policy, findings: Findings) -> None:

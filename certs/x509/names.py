@@ -53,7 +53,7 @@ def _rdn(element: der.Element) -> Rdn:
         reader = member.reader()
         oid, value = reader.take(der.OID).oid(), reader.take()
         text = _text(value)
-        found.add((oid, value.raw if text is None else _folded(text)))
+        found.add((oid, value.raw if text is None else folded(text)))
     return frozenset(found)
 
 
@@ -67,7 +67,7 @@ def _text(value: der.Element) -> str | None:
         return None
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """RFC 4518 as far as certificates need it: compatibility form, case folded, one space inside, none outside."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 

@@ -10,7 +10,6 @@ import base64
 import binascii
 import hashlib
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +18,7 @@ from lxml import etree
 
 from certs.errors import MessageRefused
 from certs.keys import PublicKey
-from certs.x509.names import normalised
+from certs.x509.names import folded, normalised
 from certs.x509.signing_cert import SigningCert
 from certs.xml.algorithms import DSIG
 
@@ -89,7 +88,7 @@ class KnownCertificates:
 
     def _by_issuer_serial(self, issuer: str, serial: int) -> SigningKey | None:
         """Stacks write one name in many ways (order, OIDs, aliases), so only the values of its attributes count."""
-        values = tuple(sorted(_folded(value) for value in _name_values(issuer)))
+        values = tuple(sorted(folded(value) for value in _name_values(issuer)))
         found = [signer for name, signer in self._by_serial.get(serial, []) if name and name == values]
         return found[0] if len(found) == 1 else None
 
@@ -143,11 +142,7 @@ def _issuer_values(certificate: SigningCert) -> tuple[str, ...]:
     name = normalised(certificate.issuer)
     if isinstance(name, bytes):
         return ()
-    return tuple(sorted(_folded(str(value)) for rdn in name for _, value in rdn))
-
-
-def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return tuple(sorted(folded(str(value)) for rdn in name for _, value in rdn))
 
 
 # RFC 4514, 2.4 and 3, and the quoted form of RFC 1779 that .NET writes.

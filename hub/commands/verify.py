@@ -19,11 +19,14 @@ from certs.policy import load_policy
 from certs.render import report_to_json, report_to_text
 from certs.report import Indication
 from certs.verify import MAX_DOCUMENT_BYTES
-from certs.verify import verify as verify_document
 from hub.commands.settings import read_settings
 from hub.commands.telling import fail, refusal
+from hub.ecerts.check import opened
+from hub.ecerts.issuer import examine
+from hub.ecerts.sealing import load_sealing
 from hub.ecerts.trust import TrustFolder
 from hub.working_days import SHANGHAI
+from schemas.ecert_types import EcertTypesError, use_types
 from schemas.told import Told
 
 TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
@@ -57,16 +60,19 @@ def verify(
         sm2.select_backend(settings.sm2_backend)
         folder = TrustFolder.of(settings)
         chosen = load_policy(policy or settings.policy)
-    except BadConfiguration as error:
+        use_types(settings.ecert_types)
+        sealing = load_sealing(settings.sealing)
+    except (BadConfiguration, EcertTypesError) as error:
         raise refusal(error, code=3) from None
     try:
         moment = datetime.now(UTC) if at is None else (at if at.tzinfo else at.replace(tzinfo=SHANGHAI)).astimezone(UTC)
     except OverflowError:  # the first hours of year 1 in Shandong
         raise refusal(Told("没有此时刻", "there is no such time"), code=3) from None
     for file in files:
-        report = verify_document(
-            _read(file), policy=chosen, at=moment, trust=folder.store(), fetchers=folder.fetchers()
-        )
+        content, trust, fetchers = _read(file), folder.store(), folder.fetchers()
+        report = examine(
+            content, opened(content), policy=chosen, at=moment, trust=trust, fetchers=fetchers, sealing=sealing
+        ).report
         if as_json:
             typer.echo(json.dumps({"file": str(file), **report_to_json(report)}, ensure_ascii=False))
         else:

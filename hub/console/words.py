@@ -344,6 +344,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "type-mismatch": ("证照类型不符", "another type"),
         "number-mismatch": ("证照号码不符", "another number"),
         "issuer-mismatch": ("发证机关不符", "another issuer"),
+        "sealed-by-another": ("印章不是所载发证机关的", "not sealed by the issuer that it names"),
     },
 }
 

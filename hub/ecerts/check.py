@@ -8,12 +8,13 @@ from datetime import datetime
 
 from adapters.contract import EcertDocument
 from certs.der import Malformed
-from certs.ofd.metadata import read_ecert_fields
 from certs.ofd.package import OfdPackage
 from certs.policy import Policy
 from certs.report import Indication, Report, SubIndication
 from certs.trust import TrustStore
-from certs.verify import Fetchers, format_of, verify
+from certs.verify import Fetchers, format_of
+from hub.ecerts.issuer import examine, issuer_of
+from hub.ecerts.sealing import SealingRules, shipped
 from schemas.ecerts import EcertQuery, EcertStatus
 from schemas.transfers import EvidenceState
 
@@ -39,18 +40,20 @@ class EcertChecker:
     trust: Callable[[], TrustStore]
     policy: Policy
     fetchers: Callable[[], Fetchers]
+    sealing: SealingRules = field(default_factory=shipped)
 
     def check(self, document: EcertDocument, query: EcertQuery, at: datetime) -> EcertVerdict:
-        package = opened(document.content)
-        report = verify(
+        examined = examine(
             document.content,
+            opened(document.content),
             policy=self.policy,
             at=at,
             trust=self.trust(),
             fetchers=self.fetchers(),
-            package=package,
+            sealing=self.sealing,
         )
-        # 1. the seal and its signatures: only PASSED and FAILED are final
+        report, inside = examined.report, examined.inside
+        # 1. the seal and its signatures, and that it is the issuer's: only PASSED and FAILED are final
         if report.indication is Indication.FAILED:
             return EcertVerdict(EvidenceState.REFUSED, _word(report.sub_indication), report)
         if report.indication is Indication.INDETERMINATE:
@@ -62,12 +65,13 @@ class EcertChecker:
         if document.status is not EcertStatus.VALID:
             return EcertVerdict(EvidenceState.REFUSED, f"status-{document.status.value}", report)
         # 3. what stands inside, against what was asked: a valid signature over somebody else's document
-        inside = read_ecert_fields(package) if package is not None else {}
         for reason, found, asked in _comparisons(inside, document, query):
             if found is None:
                 return EcertVerdict(EvidenceState.REFUSED, f"{reason}-missing", report, inside=inside)
             if found != asked:
                 return EcertVerdict(EvidenceState.REFUSED, f"{reason}-mismatch", report, inside=inside)
+        if issuer_of(inside) is None:  # whose seal it must bear cannot be told
+            return EcertVerdict(EvidenceState.REFUSED, "issuer-missing", report, inside=inside)
         return EcertVerdict(EvidenceState.SATISFIED, None, report, inside=inside)
 
 

@@ -6,9 +6,10 @@ from datetime import datetime
 
 from certs.policy import NAMED, load_policy
 from certs.report import Report
-from certs.verify import verify
 from hub.ecerts.check import opened
+from hub.ecerts.issuer import examine
 from hub.ecerts.revocations.status import Notices, with_status
+from hub.ecerts.sealing import SealingRules, shipped
 from hub.ecerts.trust import TrustFolder
 from hub.threads import Threads
 
@@ -19,10 +20,18 @@ BUSY_RETRY_S = 5
 
 
 class Verifier:
-    """Shared by REST and the console. ``default`` is the setting HUB_POLICY; ``notices``: those that the hub has, if it has any."""
+    """Shared by REST and the console. ``default`` is the setting HUB_POLICY; ``notices``: those that the hub has, if it has any;
+    ``sealing``: who may seal for whom, as shipped if None."""
 
-    def __init__(self, trust: TrustFolder, default: str, notices: Notices | None = None) -> None:
+    def __init__(
+        self,
+        trust: TrustFolder,
+        default: str,
+        notices: Notices | None = None,
+        sealing: SealingRules | None = None,
+    ) -> None:
         self._trust = trust
+        self._sealing = sealing or shipped()
         self._notices = notices
         self._policies = {name: load_policy(name) for name in (*NAMED, default)}
         self._threads = Threads(AT_ONCE, "verifications", waiting=WAITING, each=EACH, retry_s=BUSY_RETRY_S)
@@ -34,7 +43,9 @@ class Verifier:
         chosen = self._policies[policy or self.default]
         package = opened(document)
         trust, fetchers = self._trust.store(), self._trust.fetchers()
-        report = verify(document, policy=chosen, at=at, trust=trust, fetchers=fetchers, package=package)
+        report = examine(
+            document, package, policy=chosen, at=at, trust=trust, fetchers=fetchers, sealing=self._sealing
+        ).report
         return report if self._notices is None else with_status(report, package, self._notices, at)
 
     async def verify_for(self, who: str, document: bytes, *, policy: str | None, at: datetime) -> Report:

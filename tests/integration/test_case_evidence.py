@@ -69,6 +69,27 @@ def test_a_genuine_document_that_says_something_else_ends_the_case(
 
 
 @pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"issuer_name": "某区公安局"}, "sealed-by-another"),  # the seal is that of 演示教育局
+        ({"issuer_name": "", "issuer_code": ""}, "issuer-missing"),
+    ],
+)
+def test_a_genuine_document_under_somebody_elses_seal_ends_the_case(
+    world: World, changes: dict[str, str], reason: str
+) -> None:
+    request = world.request()
+    case_id = world.submit(request).case_id
+    document = world.document(request, "household-register", **changes)
+    stated = document.metadata.model_copy(update={"issuer_code": None})
+    world.finish(case_id, Kind.ECERT, "household", document.model_copy(update={"metadata": stated}))
+    view = world.view(case_id)
+    assert view.outcome_reason == f"evidence household: {reason}"
+    household = next(e for e in view.evidence if e.requirement == "household")
+    assert (household.state, household.reason) == (EvidenceState.REFUSED, reason)
+
+
+@pytest.mark.parametrize(
     ("field", "value", "reason"),
     [
         ("valid_until", "2020-12-31 23:59:59", "validity-ended"),

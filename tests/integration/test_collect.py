@@ -367,8 +367,8 @@ def test_files_that_are_none(world: World, content: bytes, form: str, reason: st
 
 
 def test_excel_and_zip_with_documents(world: World) -> None:
-    """A sealed document that says what its row says goes on; one that is altered, or somebody else's, does not."""
-    rows, files_ = collect_world.documents(world, (1, 41, 42, 3))
+    """A sealed document that says what its row says goes on; altered, somebody else's or under another's seal it does not."""
+    rows, files_ = collect_world.documents(world, (1, 41, 42, 3, 900))
     rows[3]["file"] = "gone.ofd"
     book = Workbook()
     book.active.append(list(values(0)))  # type: ignore[union-attr]
@@ -381,6 +381,7 @@ def test_excel_and_zip_with_documents(world: World) -> None:
         world.until_done(first, second)
     reports, _ = world.collections.reports(caller(), first, 0, 10)
     told = {fault.row: fault.rule for report in reports for fault in report.faults if fault.blocking}
+    assert told.pop(6) == "file-sealed-by-another"
     assert told.pop(5) == "file-missing"
     assert told.pop(4) in ("file-holder-mismatch", "file-holder-code-mismatch")
     assert told.pop(3).startswith("file-")

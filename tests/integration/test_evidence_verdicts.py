@@ -24,6 +24,7 @@ from tests.integration.evidence_world import Peers, World
 
 __all__ = ["simulators", "world"]  # fixtures
 REVOKED, EXPIRED, RESTRICTED, NOT_FOUND, SUSPENDED, NOT_ACTIVATED, ALTERED = 43, 44, 45, 46, 48, 49, 41
+ANOTHERS_SEAL = 900
 NUMBER, SOURCE = "鲁教函〔2026〕9号", "省教育厅网站"
 UNTIL = date(2099, 1, 1)
 
@@ -144,6 +145,7 @@ def test_what_is_followed_up_is_deemed_valid_too(world: World) -> None:
         (SUSPENDED, "suspended", "applicant", "不得采用; 请持证人向发证机关办理", "on paper neither"),
         (NOT_ACTIVATED, "pending-at-the-issuer", "peer", "尚不能答复", "cannot answer yet"),
         (ALTERED, "not-verified", "peer", "不得采用", "may not be relied on"),
+        (ANOTHERS_SEAL, "not-verified", "peer", "请发证机关用自己的印章重新签章", "seals it anew with its own seal"),
     ],
 )
 def test_each_verdict_says_who_acts_in_both_languages(
@@ -152,6 +154,19 @@ def test_each_verdict_says_who_acts_in_both_languages(
     found = gaps(world.asked(index))
     assert {(gap.state, gap.who_acts) for gap in found} == {(state, who)}
     assert all(zh in gap.message_zh and en in gap.message_en for gap in found)
+
+
+def test_a_trusted_seal_of_somebody_else_is_a_no(world: World) -> None:
+    """Genuine, and a school's: its reason, the clause, and whose seal it is."""
+    (gap, *_) = gaps(world.asked(ANOTHERS_SEAL))
+    assert (gap.reason, gap.indication) == ("sealed-by-another", "FAILED")
+    (finding,) = gap.findings
+    assert finding.axis == "issuer"
+    assert "示例学校" in finding.detail_zh
+    assert "国办发〔2025〕33号" in finding.clause
+    said = told(world, world.asked(ANOTHERS_SEAL, answer="predicate").predicate)
+    assert set(said["requirements"].values()) == {"no"}
+    assert set(told(world, world.asked(ALTERED, answer="predicate").predicate)["requirements"].values()) == {"unknown"}
 
 
 def test_an_issuer_that_does_not_answer_is_asked_again_and_the_text_says_so(world: World) -> None:

@@ -19,12 +19,12 @@ import pytest
 from certs.keys import PrivateKey, SignatureAlgorithm
 from certs.ofd.write import SignOptions, pack, sign_ofd, unpack, write_ecert
 from certs.render import report_to_html, report_to_text
-from certs.verify import verify
 from hub.access.callers import KeyKind
 from hub.db import Tx
 from hub.ecerts import verifier as verifier_module
 from hub.ecerts.check import opened
 from hub.ecerts.fetchers import RevocationFetchers
+from hub.ecerts.issuer import examine
 from hub.ecerts.revocations import store
 from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.revocations.status import notices_of, with_status
@@ -110,6 +110,28 @@ def certificate(serial: str) -> tuple[bytes, str]:
     identifier = f"1.2.156.3005.2.11100000000013338W905.11370102000000000X.{serial}.001.L"
     plain = write_ecert(FIELDS | {"identifier": identifier}, ["x"], title="学位证书", created=NOW, doc_id="1" * 32)
     return sign_ofd(plain, world().authority.signer, SignOptions(seal=world().seal()), at=NOW), identifier
+
+
+def test_a_trusted_seal_that_is_not_the_issuers_is_told_with_the_law(place: Place) -> None:
+    w = world()
+    school = w.authority.intermediate.issue({"C": "CN", "O": "示例学校"})
+    plain = write_ecert(FIELDS, ["x"], title="学位证书", created=NOW, doc_id="2" * 32)
+    told = place.post(sign_ofd(plain, school, SignOptions(seal=w.seal(signers=(school,))), at=NOW), f"?at={AT}").json()
+    assert (told["indication"], told["sub_indication"]) == ("FAILED", "SEALED_BY_ANOTHER")
+    assert {axis for axis, verdict in told["axes"].items() if verdict != "PASSED"} == {"issuer"}
+    assert told["signers"][0]["owner"] == {"names": ["示例学校"], "codes": []}
+    (finding,) = [one for one in told["findings"] if one["axis"] == "issuer"]
+    assert finding["data"]["owner"] == "示例学校"
+    assert finding["data"]["issuer"] == FIELDS["issuer_name"]
+    assert "电子签名法 13" in finding["clause"]
+
+    own = place.post(certificate("C001")[0], f"?at={AT}").json()
+    assert own["axes"]["issuer"] == "PASSED"
+    letter = write_ecert({"number": "1"}, ["x"], title="信函", created=NOW, doc_id="3" * 32)
+    signed = sign_ofd(letter, school, SignOptions(seal=w.seal(signers=(school,))), at=NOW)
+    told = place.post(signed, f"?at={AT}").json()
+    assert told["indication"] == "PASSED"
+    assert "issuer" not in told["axes"]  # it names none
 
 
 def notify(place: Place, identifier: str, *, since: timedelta = timedelta(), reason: str = "revoked") -> str:
@@ -259,11 +281,11 @@ def test_one_caller_s_files_hold_up_nobody_else(place: Place, monkeypatch: pytes
     """Of slow files as many are taken as one caller has places; the others are refused at once, and reads go on meanwhile."""
     go = threading.Event()
 
-    def slow(document: bytes, **how: object) -> object:
+    def slow(document: bytes, *given: object, **how: object) -> object:
         go.wait(20)
-        return verify(document, **how)  # type: ignore[arg-type]
+        return examine(document, *given, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(verifier_module, "verify", slow)
+    monkeypatch.setattr(verifier_module, "examine", slow)
     other = new_caller(place.hub, OTHER_SYSTEM)
     with ThreadPoolExecutor(16) as pool:
         asked = [pool.submit(place.post, b"x") for _ in range(12)]

@@ -72,6 +72,33 @@ def test_exit_codes_of_many_files(state: Path) -> None:
     ]
 
 
+def test_a_seal_of_somebody_else_counts_only_by_a_rule(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = world()
+    school = w.authority.intermediate.issue({"C": "CN", "O": "示例学校"})
+    document = sign_ofd(unsigned(), school, SignOptions(seal=w.seal(signers=(school,))), at=NOW)
+    (tmp_path / "school.ofd").write_bytes(document)
+    code, output = verify("school.ofd", "--at", AT)
+    assert code == 1
+    assert "SEALED_BY_ANOTHER" in output
+    assert "✗ 发证机关: 印章属于“示例学校”, 不属于证照所载的发证机关“济南市公安局”" in output
+
+    rule = 'owner = "示例学校"\nissuers = ["济南市公安局"]\nsource = "某文件第三条"\n'
+    path = tmp_path / "sealing.toml"
+    monkeypatch.setenv("HUB_SEALING", str(path))
+    path.write_text(f'version = "1"\n[[delegation]]\n{rule}since = 2026-03-02\n', encoding="utf-8")
+    code, output = verify("school.ofd", "--at", AT)
+    assert code == 0, output
+    assert "依规定代其签章: 某文件第三条" in output
+    path.write_text(f'version = "1"\n[[delegation]]\n{rule}since = 2026-03-03\n', encoding="utf-8")
+    assert verify("school.ofd", "--at", AT)[0] == 1
+    path.write_text(f'version = "1"\n[[delegation]]\n{rule}', encoding="utf-8")
+    code, output = verify("school.ofd", "--at", AT)
+    assert code == 3
+    assert "/delegation/0/since" in output
+
+
 def test_what_cannot_be_done_says_why(state: Path) -> None:
     code, output = verify("good.ofd", "--policy", "nonesuch")
     assert code == 3

@@ -307,6 +307,17 @@ CELL: Final[Mapping[str, Texts]] = {
             "check this row; if it is right, hand in the document that belongs to it",
         ),
     ),
+    "file-sealed-by-another": Texts(
+        (
+            "印章不是文件所载颁发机构的, 也没有规定准其代章",
+            "请由颁发机构用自己的印章重新盖章; 依规定代章的, 请枢纽管理员登记该规定 (HUB_SEALING)",
+        ),
+        (
+            "the seal is not that of the issuer that the document names, and no rule lets its owner seal for it",
+            "have the issuer seal it again with its own seal; if a rule lets another seal for it, the hub's administrator enters "
+            "that rule (HUB_SEALING)",
+        ),
+    ),
     "file-holder-missing": Texts(
         ("文件内没有持证主体", "请按电子证照标准重新制作并盖章"),
         ("the document does not say its holder", "make it again by the e-certificate standard, and seal it"),
@@ -324,7 +335,7 @@ CELL: Final[Mapping[str, Texts]] = {
         ("the document does not say its type", "make it again by the e-certificate standard, and seal it"),
     ),
     "file-issuer-missing": Texts(
-        ("文件内没有颁发机构代码", "请按电子证照标准重新制作并盖章"),
+        ("文件内没有颁发机构或其代码", "请按电子证照标准重新制作并盖章"),
         ("the document does not say its issuer", "make it again by the e-certificate standard, and seal it"),
     ),
 }

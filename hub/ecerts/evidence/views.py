@@ -43,6 +43,7 @@ from schemas.evidence import (
 KEY_ID: Final = "exchange-hub"  # what partners know the hub's http key as
 PREDICATE_TYPE: Final = "evidence-predicate+jws"
 _FINAL_NO: Final = frozenset({Standing.NO_MATCH, Standing.REVOKED, Standing.EXPIRED, Standing.SUSPENDED})
+_NO_REASON: Final = "sealed-by-another"  # the file is whole, and known not to be its issuer's
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,4 +275,8 @@ def _yes_or_no(one: RequirementAnswer) -> str:
     """No only where every gap is a certain no; what is merely not known is unknown."""
     if one.state is RequirementState.SATISFIED:
         return "yes"
-    return "no" if one.missing and all(gap.standing in _FINAL_NO for gap in one.missing) else "unknown"
+    return (
+        "no"
+        if one.missing and all(gap.standing in _FINAL_NO or gap.reason == _NO_REASON for gap in one.missing)
+        else "unknown"
+    )

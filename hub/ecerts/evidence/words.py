@@ -128,6 +128,13 @@ OF_REASON: Final = {
         "签章时证书或印章尚未生效", "the signer's certificate or the seal was not in force yet"
     ),
     "out-of-bounds-no-poe": _sign_anew("不能证明签章时证书有效", "nothing proves that the certificate was in force"),
+    "sealed-by-another": Said(
+        _PEER,
+        "印章不是证照所载发证机关的, 也没有规定准其代章(《电子印章管理办法》第二十一条: 谁签章、谁负责), 不得采用: "
+        "请发证机关用自己的印章重新签章",
+        "its seal is trusted, but it is not that of the issuer that it names, and no rule lets its owner seal for that issuer "
+        "(Measures on Electronic Seals, article 21): it may not be relied on, the issuer seals it anew with its own seal",
+    ),
     # what the hub trusts, and what it can reach
     "no-certificate-chain-found": _trust(
         "签章证书不能追溯到枢纽信任的根证书", "its signer leads to no anchor that the hub trusts"

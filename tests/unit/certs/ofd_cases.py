@@ -47,7 +47,7 @@ class World:
         **changes: object,
     ) -> Seal:
         values: dict[str, object] = {
-            "name": "演示教育局电子印章",
+            "name": "济南市公安局电子印章",
             "seal_id": "37010000000001",
             "picture": Picture("PNG", b"\x89PNG not looked at"),
             "valid_from": NOW - timedelta(hours=20),
@@ -77,7 +77,7 @@ class World:
 
 @lru_cache(maxsize=4)
 def world(algorithm: SignatureAlgorithm = SignatureAlgorithm.SM2_SM3) -> World:
-    authority = SealAuthority.create(NOW, algorithm)
+    authority = SealAuthority.create(NOW, algorithm, signer_name=FIELDS["issuer_name"])
     trust = TrustStore.of([authority.root.cert], ["seal", "seal-maker"], NOW)
     return World(authority, trust, revocation(authority))
 

@@ -136,8 +136,8 @@ def resigned(kind: str, change: Callable[[bytes], bytes]) -> bytes:
 
 def test_a_seal_that_its_maker_did_not_make_so() -> None:
     """The signer, who may sign, changes the seal's name: step 5 tells."""
-    name = "演示教育局".encode()
-    document = resigned("v4", lambda tbs: swap(tbs, name, "演示财政局".encode()))
+    name = "济南市公安局".encode()
+    document = resigned("v4", lambda tbs: swap(tbs, name, "济南市财政局".encode()))
     report = world().verify(document)
     assert judged(report, Axis.SEAL) == {(FAILED, Sub.SIG_CRYPTO_FAILURE), (PASSED, None)}
     assert report.axis(Axis.SIGNATURE) is PASSED

@@ -1,0 +1,143 @@
+"""Who may seal for whom, as data: the owners whose seals count on certificates of another issuer (代章, 统一签章)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from certs.errors import BadConfiguration
+from certs.report import Owner
+from certs.x509.names import folded
+from schemas.ecert_types import ecert_types
+from schemas.numbers import CREDIT_CODE, check_credit_code
+from schemas.parsing import validation_faults
+from schemas.rules import FieldError, Rule, Step
+
+_Text = Annotated[str, Field(min_length=2, max_length=200)]
+
+
+def _rule(zh: str, en: str, cure_zh: str, cure_en: str) -> Rule:
+    return Rule("sealing", Step.MEANING, zh, en, cure_zh, cure_en)
+
+
+_ANYTHING: Final = _rule(
+    "issuers 与 types 都没有", "neither issuers nor types", "写明可为谁、或可在何种证照上代章",
+    "say for whom, or on which certificates, it may seal",
+)  # fmt: skip
+_TYPE: Final = _rule(
+    "没有这种证照类型", "there is no such type", "使用 ecert_types.toml 或 HUB_ECERT_TYPES 中的词",
+    "use a word of ecert_types.toml or of HUB_ECERT_TYPES",
+)  # fmt: skip
+_REVERSED: Final = _rule("until 早于 since", "until is before since", "核对两个日期", "check both days")
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Whom a certificate names as its issuer. ``code`` is a credit code: a region's code or a misspelt one is none."""
+
+    name: str | None
+    code: str | None
+
+
+class Delegation(BaseModel):
+    """``owner`` may seal for ``issuers``, on ``types``; where both are given, on these types of these issuers only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    owner: _Text
+    issuers: tuple[_Text, ...] = ()
+    types: tuple[str, ...] = ()
+    since: date
+    until: date | None = None
+    source: _Text
+
+    @field_validator("owner", "issuers")
+    @classmethod
+    def _codes_are_codes(cls, given: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for text in (given,) if isinstance(given, str) else given:
+            if CREDIT_CODE.matches(text):
+                check_credit_code(text)
+        return given
+
+    @field_validator("types")
+    @classmethod
+    def _types_are_known(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if not set(given) <= ecert_types().keys():
+            raise FieldError(_TYPE)
+        return given
+
+    @model_validator(mode="after")
+    def _can_be_meant(self) -> Delegation:
+        if not self.issuers and not self.types:  # it would seal anything for anybody
+            raise FieldError(_ANYTHING)
+        if self.until is not None and self.until < self.since:
+            raise FieldError(_REVERSED)
+        return self
+
+    def covers(self, owner: Owner, issuer: Issuer, type_code: str | None, day: date) -> bool:
+        """Whether it lets this owner seal such a certificate on that day."""
+        if day < self.since or (self.until is not None and day > self.until) or not _among((self.owner,), owner):
+            return False
+        if self.types and type_code not in {ecert_types()[key].code for key in self.types}:
+            return False
+        named = Owner((issuer.name,) if issuer.name else (), (issuer.code,) if issuer.code else ())
+        return not self.issuers or _among(self.issuers, named)
+
+
+class SealingRules(BaseModel):
+    """``version`` is told with every certificate that counts by one of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Annotated[str, Field(min_length=1, max_length=50)]
+    delegation: tuple[Delegation, ...] = ()
+
+    def letting(self, owner: Owner, issuer: Issuer, type_code: str | None, day: date) -> Delegation | None:
+        """The first that covers it."""
+        return next((one for one in self.delegation if one.covers(owner, issuer, type_code, day)), None)
+
+
+def _among(meant: Sequence[str], who: Owner) -> bool:
+    """Whether one of these codes or names is that of ``who``."""
+    names = {folded(name) for name in who.names}
+    return any(one in who.codes if CREDIT_CODE.matches(one) else folded(one) in names for one in meant)
+
+
+@cache
+def shipped() -> SealingRules:
+    """Those that ship, data/sealing.toml."""
+    return _parse((files("hub.ecerts") / "data" / "sealing.toml").read_text(encoding="utf-8"))
+
+
+def load_sealing(path: Path | None) -> SealingRules:
+    """Those of this file; None: those that ship. BadConfiguration says what is wrong and where. After ``use_types``."""
+    if path is None:
+        return shipped()
+    try:
+        return _parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadConfiguration(
+            f"{path} 无法读取: {error.strerror}", f"{path} cannot be read: {error.strerror}"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfiguration(
+            f"{path} 不是 UTF-8 编码的 TOML: {error}", f"{path} is no TOML in UTF-8: {error}"
+        ) from None
+    except ValidationError as error:
+        fault = validation_faults(error)[0]
+        raise BadConfiguration(
+            f"代章规则 {path} {fault.path}: {fault.reason_zh}, {fault.cure_zh}",
+            f"sealing rules {path} {fault.path}: {fault.reason_en}: {fault.cure_en}",
+        ) from None
+
+
+def _parse(text: str) -> SealingRules:
+    return SealingRules.model_validate(tomllib.loads(text))
