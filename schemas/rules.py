@@ -1,9 +1,10 @@
 """The rules a field can break: one stable word each, the reason and the cure in Chinese and English.
 
-Three steps. A rule of *text* is about what can be read at all; one of *structure* is one that the XSD expresses as well (shape,
+Four steps. A rule of *text* is about what can be read at all; one of *structure* is one that the XSD expresses as well (shape,
 length, list, order); one of *meaning* is one that XSD 1.0 cannot say (check digits, tables that change, one field against
-another) and that the models apply after it on both wires. docs/protocol/fields.md lists them; no text quotes a value, because the
-value may be personal.
+another) and that the models apply after it on both wires; one of *intake* is about a message that is well formed and cannot be
+true: judged once, when it comes, by the clock too, and never of what was taken before. docs/protocol/fields.md lists them; no
+text quotes a value, because the value may be personal.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Step(StrEnum):
     TEXT = "text"
     STRUCTURE = "structure"
     MEANING = "meaning"
+    INTAKE = "intake"
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,4 +347,42 @@ SCHOOL_LICENCE_FORMAT = _rule(
     "school-licence-format",
     zh=("民办学校办学许可证号应为 15 位数字", "核对号码"),
     en=("a private-school licence number is 15 digits", "check the number"),
+)  # fmt: skip
+
+# --- intake: well formed, and certainly not true -------------------------------------------------------------------------
+
+SUBMITTED_IN_FUTURE = _rule(
+    "submitted-in-future", step=Step.INTAKE,
+    zh=("提交时间晚于枢纽收到报文的时间", "核对提交时间、时区与贵系统时钟(允许相差 5 分钟)"),
+    en=("the time of submission is after the hub received the message",
+        "check it, its zone and your system's clock (5 minutes are allowed)"),
+)  # fmt: skip
+CONSENT_IN_FUTURE = _rule(
+    "consent-in-future", step=Step.INTAKE,
+    zh=("同意时间晚于枢纽收到报文的时间", "核对同意时间、时区与贵系统时钟(允许相差 5 分钟)"),
+    en=("the consent is dated after the hub received the message",
+        "check its time, its zone and your system's clock (5 minutes are allowed)"),
+)  # fmt: skip
+CONSENT_AFTER_SUBMISSION = _rule(
+    "consent-after-submission", step=Step.INTAKE,
+    zh=("监护人同意晚于提交: 须先同意, 后提交(个人信息保护法第十三条、第三十一条)",
+        "核对两个时间; 先取得同意, 再提交 (允许相差 5 分钟)"),
+    en=("the guardian's consent is dated after the submission, and must come before it (PIPL, articles 13 and 31)",
+        "check both times; obtain the consent first (5 minutes are allowed)"),
+)  # fmt: skip
+CONSENT_BEFORE_BIRTH = _rule(
+    "consent-before-birth", step=Step.INTAKE,
+    zh=("同意时间早于学生出生", "核对同意时间与出生日期"),
+    en=("the consent is dated before the student was born", "check the time of the consent and the birth date"),
+)  # fmt: skip
+GRADE_NOT_IN_STAGE = _rule(
+    "grade-not-in-stage", step=Step.INTAKE,
+    zh=("该类学校没有这个年级", "核对年级与学校标识码前 2 位"),
+    en=("a school of this type has no such grade", "check the grade and the first two digits of the school code"),
+)  # fmt: skip
+SCHOOL_REGION_MISMATCH = _rule(
+    "school-region-mismatch", step=Step.INTAKE,
+    zh=("学校不在所填区域的省份", "核对学校标识码第 3、4 位与区域代码前 2 位"),
+    en=("the school is not in the province of the region",
+        "check digits 3 and 4 of the school code and the first two of the region"),
 )  # fmt: skip

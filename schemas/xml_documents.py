@@ -131,7 +131,7 @@ def _build(element: etree._Element, model: type[M]) -> M:
     try:
         return model.model_validate(_plain(element, model), by_alias=True, by_name=False)
     except ValidationError as error:
-        raise invalid([_located(found, element) for found in validation_faults(error)]) from None
+        raise invalid([located(found, element) for found in validation_faults(error)]) from None
 
 
 def _check_size(element: etree._Element) -> None:
@@ -302,7 +302,7 @@ def _at(
     return replace(fault(path, rule, shape_pattern=pattern, note=note), line=_line(node))
 
 
-def _located(found: FieldFault, root: etree._Element) -> FieldFault:
+def located(found: FieldFault, root: etree._Element) -> FieldFault:
     """A model's fault (JSON pointer) with the path and the line of the element that it speaks of."""
     node = root
     for name in found.path.split("/")[1:]:

@@ -25,6 +25,7 @@ from hub.intake.cursors import Cursors
 from hub.intake.gate import INLINE_BYTES, Exchange, Gate
 from hub.intake.openapi import TransferPage, WithdrawalBody
 from hub.intake.operations import Operations
+from hub.intake.plausibility import implausible
 from hub.intake.problems import preferred_language, problem_response
 from schemas import rules
 from schemas.base import Canonical
@@ -53,6 +54,8 @@ def create_router(gate: Gate, operations: Operations, cursors: Cursors) -> APIRo
 
     async def submit(exchange: Exchange) -> Response:
         request = await read_message(gate, exchange, TransferRequest)
+        if faults := implausible(request, gate.now()):
+            raise invalid(faults)
         accepted = await operations.submit_transfer(caller_of(exchange), request)
         return answer(accepted, 202, {"Location": _case_url(gate, exchange, accepted.case_id)})
 

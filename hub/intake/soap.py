@@ -18,6 +18,7 @@ from certs.xml.wsse_sign import sign_envelope
 from hub.access.callers import Caller
 from hub.intake.gate import INLINE_BYTES, Exchange, Gate
 from hub.intake.operations import Operations
+from hub.intake.plausibility import implausible
 from hub.intake.problems import preferred_language
 from hub.intake.rest import render_problem
 from hub.intake.soap_envelope import (
@@ -30,11 +31,12 @@ from hub.intake.soap_envelope import (
     wrap,
 )
 from schemas import wsdl
+from schemas.parsing import invalid
 from schemas.problems import MEDIA_TYPE_REFUSED, METHOD_NOT_ALLOWED, OPERATION_UNKNOWN, HubProblem
 from schemas.transfers import Decision, TransferQuery, TransferRequest, WithdrawalRequest
 from schemas.xml_documents import Request as RequestModel
 from schemas.xml_documents import Response as ResponseModel
-from schemas.xml_documents import operation_of, parse_xml, to_xml
+from schemas.xml_documents import located, operation_of, parse_xml, to_xml
 
 BASE_PATH = "/soap/v1"
 _LIKE_SOAP_1_1 = Wire(SOAP_1_1, "", "")  # how a fault is written before the version is known
@@ -118,6 +120,8 @@ class _Handler:
                 ("SOAPAction 与请求元素不一致", "the SOAP action is not that of the request element"),
             )
         request = await asyncio.to_thread(parse_xml, envelope.payload) if large else parse_xml(envelope.payload)
+        if isinstance(request, TransferRequest) and (faults := implausible(request, self._gate.now())):
+            raise invalid([located(one, envelope.payload) for one in faults])
         if isinstance(request, TransferQuery):
             await self._gate.remember(identity)
         answer = await self._call(identity.caller, request)

@@ -279,3 +279,25 @@ def test_openapi_says_what_is_served(hub: RunningHub) -> None:
         "$ref": "#/components/schemas/Problem"
     }
     assert set(document["components"]["securitySchemes"]) == {"mutualTLS", "httpSignature"}
+
+
+def test_a_transfer_that_cannot_be_true_opens_no_case(caller: HttpCaller) -> None:
+    """Every fault at once, each with field and cure, in the caller's language; mended, the same message is taken."""
+    given = datetime.now(UTC) - timedelta(days=1)
+    consent = {"givenAt": given.isoformat(), "reference": "c-1"}
+    message = transfer(consent=consent, submittedAt=(given - timedelta(hours=1)).isoformat())
+    wrong = {**message, "releasing": {**message["releasing"], "grade": 10}}
+    for language, cure in (("zh", "先取得同意"), ("en", "obtain the consent first")):
+        response = caller.send(
+            "POST", "/v1/transfers", wrong, headers={"content-type": "application/json", "accept-language": language}
+        )
+        body = refused(response, 422, "message-invalid")
+        faults = body["faults"]
+        assert isinstance(faults, list)
+        assert [(one["path"], one["rule"]) for one in faults] == [
+            ("/consent/givenAt", "consent-after-submission"),
+            ("/releasing/grade", "grade-not-in-stage"),
+        ]
+        assert cure in faults[0]["cure"]
+    mended = message | {"submittedAt": given.isoformat()}
+    assert caller.send("POST", "/v1/transfers", mended).status_code == 202

@@ -200,6 +200,22 @@ def test_a_message_against_the_schema_is_told_line_path_and_reason(hub: RunningH
     assert "370102201503070013" not in str(fault)
 
 
+def test_what_cannot_be_true_is_told_with_line_field_and_cure(hub: RunningHub, partner: Identity) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=2)
+    placement = {**transfer()["receiving"], "schoolCode": "2111020201"}
+    asked = transfer(receiving=placement, consent={"givenAt": ahead.isoformat(), "reference": "c-1"})
+    element = to_xml(parse_json(TransferRequest, json.dumps(asked).encode()), "SubmitTransferRequest")
+    body = signed(partner, element)
+    whose, fault = fault_of(post(hub, body, **{"accept-language": "en"}))
+    assert (whose, fault.code) == ("Client", "message-invalid")
+    assert [(one.path, one.rule) for one in fault.faults] == [
+        ("/SubmitTransferRequest/consent/givenAt", "consent-in-future"),
+        ("/SubmitTransferRequest/receiving/schoolCode", "school-region-mismatch"),
+    ]
+    assert all(one.line and one.cure and one.reason for one in fault.faults)
+    assert "2111020201" not in str(fault)
+
+
 def test_other_media_types(hub: RunningHub) -> None:
     response = httpx.post(f"{hub.url}/soap/v1/exchange", content=b"{}", headers={"content-type": "application/json"})
     assert response.status_code == 415

@@ -67,7 +67,12 @@ def test_every_rule_is_documented_as_it_is(code: str) -> None:
 
 def test_rules_stand_under_the_right_heading() -> None:
     text = "\n".join(lines("fields.md"))
-    headings = {Step.TEXT: "### 读取规则", Step.STRUCTURE: "### 结构规则", Step.MEANING: "### 语义规则"}
+    headings = {
+        Step.TEXT: "### 读取规则",
+        Step.STRUCTURE: "### 结构规则",
+        Step.MEANING: "### 语义规则",
+        Step.INTAKE: "### 受理规则",
+    }
     for code, rule in RULES.items():
         section = text.split(headings[rule.step])[1].split("\n### ")[0]
         assert f"\n| `{code}` |" in section
