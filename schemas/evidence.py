@@ -267,7 +267,7 @@ class RestsOnSource(Canonical):
 
 
 class RestsOnDocument(Canonical):
-    """One document or record on which the answer rests. ``status``, ``indication`` and ``policy`` are of certificates only."""
+    """One document or record on which the answer rests. ``status`` and what follows are of certificates only."""
 
     document: str = Field(description="证照类型, 他人的加 @角色 the type; with @role where it is not the applicant's")
     basis: RestsOnBasis
@@ -276,6 +276,10 @@ class RestsOnDocument(Canonical):
     status_asked_at: UtcDatetime | None = Field(None, description="何时由来源答复 when the source said so")
     indication: str | None = Field(None, description="核验结论 the verdict on the file: PASSED")
     policy: str | None = Field(None, description="核验策略 the policy by which it was verified")
+    sealing_rule: str | None = Field(
+        None,
+        description="代章依据与规则版本 by which rule another than its issuer sealed it, and the version of the rules",
+    )
 
 
 class RestsView(Canonical):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final
@@ -21,6 +21,7 @@ from schemas.numbers import CREDIT_CODE, check_credit_code
 from schemas.parsing import validation_faults
 from schemas.rules import FieldError, Rule, Step
 
+Mark = tuple[str, str]  # ("code", …) or ("name", …)
 _Text = Annotated[str, Field(min_length=2, max_length=200)]
 
 
@@ -67,6 +68,14 @@ class Delegation(BaseModel):
                 check_credit_code(text)
         return given
 
+    @cached_property
+    def _owner(self) -> frozenset[Mark]:
+        return _meant((self.owner,))
+
+    @cached_property
+    def _issuers(self) -> frozenset[Mark]:
+        return _meant(self.issuers)
+
     @field_validator("types")
     @classmethod
     def _types_are_known(cls, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -82,14 +91,13 @@ class Delegation(BaseModel):
             raise FieldError(_REVERSED)
         return self
 
-    def covers(self, owner: Owner, issuer: Issuer, type_code: str | None, day: date) -> bool:
+    def covers(self, owner: Set[Mark], issuer: Set[Mark], type_code: str | None, day: date) -> bool:
         """Whether it lets this owner seal such a certificate on that day."""
-        if day < self.since or (self.until is not None and day > self.until) or not _among((self.owner,), owner):
+        if self._owner.isdisjoint(owner) or day < self.since or (self.until is not None and day > self.until):
             return False
         if self.types and type_code not in {ecert_types()[key].code for key in self.types}:
             return False
-        named = Owner((issuer.name,) if issuer.name else (), (issuer.code,) if issuer.code else ())
-        return not self.issuers or _among(self.issuers, named)
+        return not self.issuers or not self._issuers.isdisjoint(issuer)
 
 
 class SealingRules(BaseModel):
@@ -102,13 +110,22 @@ class SealingRules(BaseModel):
 
     def letting(self, owner: Owner, issuer: Issuer, type_code: str | None, day: date) -> Delegation | None:
         """The first that covers it."""
-        return next((one for one in self.delegation if one.covers(owner, issuer, type_code, day)), None)
+        if not self.delegation:
+            return None
+        by, named = _marks(owner.names, owner.codes), _marks((issuer.name,), (issuer.code,))
+        return next((one for one in self.delegation if one.covers(by, named, type_code, day)), None)
 
 
-def _among(meant: Sequence[str], who: Owner) -> bool:
-    """Whether one of these codes or names is that of ``who``."""
-    names = {folded(name) for name in who.names}
-    return any(one in who.codes if CREDIT_CODE.matches(one) else folded(one) in names for one in meant)
+def _marks(names: Iterable[str | None], codes: Iterable[str | None]) -> frozenset[Mark]:
+    """By what somebody is known. A name that is written like a code is a name all the same."""
+    by_code = {("code", code) for code in codes if code is not None}
+    return frozenset(by_code | {("name", folded(name)) for name in names if name is not None})
+
+
+def _meant(given: Sequence[str]) -> frozenset[Mark]:
+    """The same of what a rule says: each a code, or else a name."""
+    codes = [text for text in given if CREDIT_CODE.matches(text)]
+    return _marks([text for text in given if text not in codes], codes)
 
 
 @cache

@@ -42,6 +42,7 @@ from hub.ecerts.check import EcertChecker
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.assembly import evidence_parts
 from hub.ecerts.evidence.rules import EvidenceRules
+from hub.ecerts.sealing import SealingRules, shipped
 from hub.ecerts.trust import TrustFolder
 from hub.intake.operations import digest_of
 from hub.own_keys import OwnKeys
@@ -116,11 +117,12 @@ def register(tx: Tx, peers_: Peers, vault: Vault, *, library_url: str | None = N
 
 @dataclass
 class World:
-    """``rules`` replaces the rules that ship. The worker runs only between ``with world.worker():``."""
+    """``rules`` and ``sealing`` replace the rules that ship. The worker runs only between ``with world.worker():``."""
 
     db: Database
     peers: Peers
     rules: EvidenceRules | None = None
+    sealing: SealingRules | None = None
     breaker: BreakerPolicy = PATIENT
     vault: Vault = VAULT
     made: list[str] = field(default_factory=list)
@@ -128,7 +130,7 @@ class World:
     def __post_init__(self) -> None:
         state = self.peers.folder / "state"
         trust = TrustFolder.of(Settings(state_dir=state))
-        checker = EcertChecker(trust.store, load_policy("strict"), trust.fetchers)
+        checker = EcertChecker(trust.store, load_policy("strict"), trust.fetchers, self.sealing or shipped())
         self.directory = Directory(self.db)
         self.parts = evidence_parts(self.db, self.vault, self.directory, checker, self.peers.own.http, rules=self.rules)
         self.adapters = AdapterCache(self.vault, create)

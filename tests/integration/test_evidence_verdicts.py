@@ -17,6 +17,7 @@ from hub.db import Database
 from hub.deliveries.breaker import BreakerPolicy
 from hub.ecerts import notices
 from hub.ecerts.evidence.views import Answered
+from hub.ecerts.sealing import Delegation, SealingRules
 from hub.health.overview import EndpointState, overview
 from schemas.evidence import EvidenceAnswer, MissingView
 from tests.integration.evidence_fixtures import simulators, world
@@ -167,6 +168,25 @@ def test_a_trusted_seal_of_somebody_else_is_a_no(world: World) -> None:
     said = told(world, world.asked(ANOTHERS_SEAL, answer="predicate").predicate)
     assert set(said["requirements"].values()) == {"no"}
     assert set(told(world, world.asked(ALTERED, answer="predicate").predicate)["requirements"].values()) == {"unknown"}
+
+
+def test_what_a_rule_lets_another_seal_rests_on_that_rule(database: Database, simulators: Peers) -> None:
+    simulators.library.fail("none")
+    letting = {"owner": "历下区示例学校", "types": ("id-card", "degree", "putonghua-level"), "since": date(2020, 1, 1),
+               "source": SOURCE}  # fmt: skip
+    world = World(database, simulators, sealing=SealingRules(version="3", delegation=(Delegation(**letting),))).set_up()
+    try:
+        answer = world.asked(ANOTHERS_SEAL)
+        by = {one.name: one for one in answer.requirements}
+        assert [by[name].satisfied for name in ("identity", "education", "putonghua")] == [True] * 3
+        assert {one.sealing_rule for one in answer.rests.documents} == {f"{SOURCE} (3)"}
+        said = told(world, world.asked(ANOTHERS_SEAL, answer="predicate").predicate)
+        assert {one["sealingRule"] for one in said["rests"]["documents"]} == {f"{SOURCE} (3)"}
+        assert said["requirements"]["identity"] == "yes"
+        own = world.asked(1)
+        assert {one.sealing_rule for one in own.rests.documents} == {None}
+    finally:
+        world.close()
 
 
 def test_an_issuer_that_does_not_answer_is_asked_again_and_the_text_says_so(world: World) -> None:

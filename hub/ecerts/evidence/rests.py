@@ -8,6 +8,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from adapters.contract import EcertDocument
+from certs.report import Axis
 from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import judging
 from hub.ecerts.evidence.file import EvidenceFile
@@ -46,4 +47,13 @@ def _document(file: EvidenceFile, document: Evidence, held: judging.Held | None,
         status_asked_at=row.checked_at,  # judged as soon as the source had answered, a kept document's status too
         indication=report.get("indication"),
         policy=report.get("policy"),
+        sealing_rule=_sealing_rule(report),
     )
+
+
+def _sealing_rule(report: Mapping[str, Any]) -> str | None:
+    """None where the seal is the issuer's own."""
+    for finding in report.get("findings", ()):
+        if finding["axis"] == Axis.ISSUER.value and "source" in finding["data"]:
+            return f"{finding['data']['source']} ({finding['data']['version']})"
+    return None

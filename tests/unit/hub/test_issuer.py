@@ -208,6 +208,12 @@ def test_a_rule_lets_its_owner_seal_and_nobody_else(who: Identity, changes: dict
         assert "鲁政办字〔2026〕12号" in found.detail_zh
 
 
+def test_a_name_that_is_written_like_a_code_is_no_code() -> None:
+    letting = rules(types=(), issuers=(code(1),))
+    assert passed_by(sealed(signer(LIBRARY), issuer_name=code(1), issuer_code=""), letting) is None
+    assert passed_by(sealed(signer(code(3))), rules(owner=code(3))) is None
+
+
 def test_none_ships() -> None:
     assert shipped().delegation == ()
 
