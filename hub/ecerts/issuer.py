@@ -6,13 +6,13 @@ The owner is told by the signer's certificate (:mod:`certs.x509.owners`), the is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
 from certs.ofd.metadata import read_ecert_fields
-from certs.ofd.package import OfdPackage
+from certs.ofd.package import OfdPackage, listed_signatures, read_signature
 from certs.policy import Policy
 from certs.report import Axis, Finding, Indication, Owner, Report, Signer, SubIndication
 from certs.trust import TrustStore
@@ -51,18 +51,23 @@ def examine(
 ) -> Examined:
     """The verification of a file, with whose seal it bears. ``package``: the file, opened, if it is an OFD."""
     report = verify(document, policy=policy, at=at, trust=trust, fetchers=fetchers, package=package)
-    if package is None or any(report.axis(axis) is not Indication.PASSED for axis in _NEEDED):
+    if package is None or not report.signers or any(report.axis(axis) is not Indication.PASSED for axis in _NEEDED):
         return Examined(report, {})
     inside = read_ecert_fields(package)
     issuer = issuer_of(inside)
     if issuer is not None:
-        finding = _judge(report, package, inside, issuer, sealing)
+        finding = _judge(report, package, inside, issuer, sealing, policy)
         report = replace(report, findings=(*report.findings, finding))
     return Examined(report, inside)
 
 
 def _judge(
-    report: Report, package: OfdPackage, inside: Mapping[str, str], issuer: Issuer, sealing: SealingRules
+    report: Report,
+    package: OfdPackage,
+    inside: Mapping[str, str],
+    issuer: Issuer,
+    sealing: SealingRules,
+    policy: Policy,
 ) -> Finding:
     counting, others = list[tuple[Signer, Finding]](), list[Signer]()
     for signer in report.signers:
@@ -74,12 +79,23 @@ def _judge(
             counting.append((signer, found))
     if not counting:
         return _another(others, issuer)
-    # another seal may stand beside the issuer's, but all that the document states must stand under the issuer's
+    # another seal may stand beside the issuer's, but all that the document states and shows must stand under the issuer's
     if others:
         theirs = {signer.signature for signer, _ in counting if signer.signature is not None}
-        if read_ecert_fields(package, signatures=theirs) != inside:
+        if _shown_by_others(package, theirs, policy) or read_ecert_fields(package, signatures=theirs) != inside:
             return _in_part(others, issuer)
     return counting[0][1]
+
+
+def _shown_by_others(package: OfdPackage, theirs: Collection[int], policy: Policy) -> frozenset[str]:
+    """Files under other signatures alone, but for those that signatures consist of and those that may lie outside every one."""
+    listed = listed_signatures(package)
+    files = [read_signature(package, entry.name) for entry in listed]
+    parts = {name for one in files for name in (one.name, one.value_name, one.seal_name)}
+    parts |= {entry.list_name for entry in listed}
+    under_theirs = {one.name for index in theirs for one in files[index].references}
+    named = {one.name for index, file in enumerate(files) if index not in theirs for one in file.references}
+    return frozenset(name for name in named - under_theirs - parts if not policy.may_be_uncovered(name))
 
 
 def _counts(signer: Signer, issuer: Issuer, type_code: str | None, day: date, sealing: SealingRules) -> Finding | None:
@@ -125,8 +141,8 @@ def _another(others: Sequence[Signer], issuer: Issuer) -> Finding:
 
 def _in_part(others: Sequence[Signer], issuer: Issuer) -> Finding:
     seal, named = _names(others, issuer)
-    zh = f"证照所载信息有一部分只在“{seal}”的印章之下, 不在发证机关“{named}”的印章之下"
-    en = f"part of what the document states stands under the seal of “{seal}” alone, not under that of its issuer, “{named}”"
+    zh = f"证照内容有一部分只在“{seal}”的印章之下, 不在发证机关“{named}”的印章之下"
+    en = f"part of the document stands under the seal of “{seal}” alone, not under that of its issuer, “{named}”"
     return _finding(others[0], issuer, SubIndication.SEALED_BY_ANOTHER, zh, en)
 
 

@@ -149,6 +149,18 @@ def test_another_seal_may_stand_beside_the_issuers() -> None:
         assert done.inside["issuer_name"] == UNIVERSITY
 
 
+def test_a_page_that_another_covers_is_not_the_issuers() -> None:
+    """What a person sees was written by the school; what a program reads is the university's."""
+    page = "Doc_0/Pages/Page_0/Content.xml"
+    members = unpack(sealed(signer(UNIVERSITY), uncovered=frozenset({page})))
+    members[page] = members[page].replace(b">x<", b">y<")
+    forged = sealed(signer(SCHOOL), document=pack(members))
+    assert examined(forged).report.axis(Axis.COVERAGE) is Indication.PASSED
+    found = judged(forged)
+    assert found.sub_indication is SubIndication.SEALED_BY_ANOTHER
+    assert "一部分" in found.detail_zh
+
+
 def test_what_another_adds_is_not_the_issuers() -> None:
     """The university's seal is genuine and does not cover OFD.xml, into which a school wrote a level of education."""
     first = sealed(signer(UNIVERSITY), uncovered=frozenset({"OFD.xml"}))
