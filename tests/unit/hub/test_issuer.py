@@ -13,7 +13,7 @@ from certs import der
 from certs.errors import BadConfiguration
 from certs.issuing.authority import Identity, extension
 from certs.ofd.write import SignOptions, pack, sign_ofd, unpack, write_ecert
-from certs.policy import Policy
+from certs.policy import Policy, load_policy
 from certs.report import Axis, Finding, Indication, Owner, SubIndication
 from certs.verify import Fetchers
 from certs.x509.owners import CREDIT_CODE_EXTENSION
@@ -60,14 +60,16 @@ def sealed(
     return document
 
 
-def examined(document: bytes, rules: SealingRules | None = None) -> Examined:
+def examined(document: bytes, rules: SealingRules | None = None, policy: Policy | None = None) -> Examined:
     known = Fetchers(world().revocation, (world().authority.intermediate.cert,))
     trust, sealing = world().trust, rules or shipped()
-    return examine(document, opened(document), policy=Policy(), at=NOW, trust=trust, fetchers=known, sealing=sealing)
+    return examine(
+        document, opened(document), policy=policy or Policy(), at=NOW, trust=trust, fetchers=known, sealing=sealing
+    )
 
 
-def judged(document: bytes, rules: SealingRules | None = None) -> Finding:
-    (found,) = [one for one in examined(document, rules).report.findings if one.axis is Axis.ISSUER]
+def judged(document: bytes, rules: SealingRules | None = None, policy: Policy | None = None) -> Finding:
+    (found,) = [one for one in examined(document, rules, policy).report.findings if one.axis is Axis.ISSUER]
     return found
 
 
@@ -161,21 +163,15 @@ def test_a_page_that_another_covers_is_not_the_issuers() -> None:
     assert "一部分" in found.detail_zh
 
 
-def test_what_another_adds_is_not_the_issuers() -> None:
+@pytest.mark.parametrize("policy", ["strict", "field"])  # which lets OFD.xml lie outside every signature
+def test_what_another_adds_is_not_the_issuers(policy: str) -> None:
     """The university's seal is genuine and does not cover OFD.xml, into which a school wrote a level of education."""
-    first = sealed(signer(UNIVERSITY), uncovered=frozenset({"OFD.xml"}))
-    members = unpack(first)
-    index = members["OFD.xml"].decode()
-    assert "</ofd:DocInfo>" in index
-    added = '<ofd:CustomDatas><ofd:CustomData Name="KZ_XL">本科</ofd:CustomData></ofd:CustomDatas></ofd:DocInfo>'
-    if "</ofd:CustomDatas>" in index:
-        added = '<ofd:CustomData Name="KZ_XL">本科</ofd:CustomData></ofd:CustomDatas>'
-        index = index.replace("</ofd:CustomDatas>", added)
-    else:
-        index = index.replace("</ofd:DocInfo>", added)
-    members["OFD.xml"] = index.encode()
+    members = unpack(sealed(signer(UNIVERSITY), uncovered=frozenset({"OFD.xml"})))
+    added = b'<ofd:CustomData Name="KZ_XL">x</ofd:CustomData></ofd:CustomDatas>'
+    members["OFD.xml"] = members["OFD.xml"].replace(b"</ofd:CustomDatas>", added)
     forged = sealed(signer(SCHOOL), document=pack(members))
-    found = judged(forged)
+    assert examined(forged).inside["KZ_XL"] == "x"
+    found = judged(forged, policy=load_policy(policy))
     assert found.sub_indication is SubIndication.SEALED_BY_ANOTHER
     assert SCHOOL in found.detail_zh
     assert "alone" in found.detail_en
