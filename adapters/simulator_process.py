@@ -29,6 +29,7 @@ class SimulatorProcess:
         command = [sys.executable, "-m", module, "--port", str(port), "--control-port", str(control_port), *arguments]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True)
         timer = threading.Timer(START_S, self._process.kill)
+        begun = time.monotonic()
         timer.start()
         words: list[str] = []
         output = cast(Any, self._process.stdout)
@@ -39,6 +40,9 @@ class SimulatorProcess:
         timer.cancel()
         if not words:
             self._process.wait()
+            output.close()
+            if time.monotonic() - begun >= START_S:
+                raise SimulatorFailed(f"{module} did not listen within {START_S:g} s")
             raise SimulatorFailed(f"{module} ended with {self._process.returncode} before it listened")
         self.url, self.control_url = words[2], words[4]
 
@@ -105,3 +109,5 @@ class SimulatorProcess:
                 return cast("dict[str, Any]", json.load(answer))
         except urllib.error.HTTPError as error:
             raise SimulatorFailed(f"{path}: {error.code} {error.read().decode()}") from None
+        except OSError as error:  # it has ended, or hangs
+            raise SimulatorFailed(f"{path}: {type(error).__name__}, its control port does not answer") from None

@@ -12,9 +12,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from adapters.simulator_process import SimulatorFailed
+from hub.commands.telling import fail, refusal
 from hub.demo import counter_scene, evidence_scene
+from hub.demo.cast import StageFailed
 from hub.demo.play import Play, Run
-from hub.demo.stage import Stage, StageFailed, stage
+from hub.demo.stage import Stage, stage
 from hub.demo.summary import judge, table
 
 
@@ -56,8 +59,11 @@ def demo() -> None:
                 screen.print("\nCtrl-C 结束 ends everything.")
                 _wait()
     except StageFailed as error:
-        screen.print(f"[red]{error}[/red]", markup=True)
-        raise typer.Exit(1) from None
+        raise refusal(error) from None
+    except SimulatorFailed as error:  # in the middle of the play
+        raise fail(
+            f"模拟系统中途失去应答 ({error}), 请重新运行", "a simulator failed in mid-play: run it again"
+        ) from None
     except KeyboardInterrupt:
         screen.print("已中断 interrupted")
         raise typer.Exit(130) from None

@@ -6,6 +6,7 @@ import csv
 import secrets
 import ssl
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,16 +15,21 @@ from adapters.ecert_share.simulator import load_access
 from adapters.harness import write_key_pair
 from adapters.identity.simulator import ISSUER
 from adapters.population import family
-from adapters.simulator_process import SimulatorProcess
+from adapters.simulator_process import SimulatorFailed, SimulatorProcess
 from certs.issuing.authority import new_root
 from certs.keys import PrivateKey, SignatureAlgorithm
 from certs.pkcs8 import armour
 from hub.demo.scenario import HUANGDAO, LIXIA, SCENES, ZHANGQIU, Twist
 from hub.own_keys import OwnKeys
+from schemas.told import Told
 
 PATHS = {"city_soap": "/services/sjjh"}  # where a product's service is below its address
 APP_ID = "exchange-hub"  # under which the identity service knows the hub
 CALLBACK_S = "0.8"  # a registry decides so long after it accepted
+
+
+class StageFailed(Told):
+    """Something did not start; the text says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,10 @@ class Cast:
     simulators: dict[str, SimulatorProcess] = field(default_factory=dict)
 
     def stop(self) -> None:
+        """All of them; one that does not end by itself is killed, and the others are ended all the same."""
         for simulator in self.simulators.values():
-            simulator.stop()
+            with suppress(SimulatorFailed):
+                simulator.stop()
 
 
 def gather(folder: Path) -> Cast:
@@ -96,7 +104,7 @@ def _write_keys(folder: Path, party: Party) -> None:
 
 
 def start_simulators(cast: Cast, hub_url: str, own: OwnKeys) -> None:
-    """Every endpoint as a process of its own, all started side by side."""
+    """Every endpoint as a process of its own, all started side by side; StageFailed if one of them does not start."""
     folder = cast.folder
     with (folder / "other-names.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
@@ -118,11 +126,18 @@ def start_simulators(cast: Cast, hub_url: str, own: OwnKeys) -> None:
         commands[party.id] = _registry_command(folder, party, hub_url, own)
     with ThreadPoolExecutor(len(commands)) as pool:
         started = {name: pool.submit(SimulatorProcess, *command) for name, command in commands.items()}
-    failed = [future for future in started.values() if future.exception() is not None]
     cast.simulators = {name: future.result() for name, future in started.items() if future.exception() is None}
+    failed = {name: future.exception() for name, future in started.items() if future.exception() is not None}
     if failed:
-        cast.stop()
-        failed[0].result()
+        name, error = next(iter(failed.items()))
+        if not isinstance(error, SimulatorFailed):
+            started[name].result()  # a fault of ours, raised as it is
+        raise StageFailed(
+            f"模拟系统 {', '.join(failed)} 未能启动 ({error}); 机器繁忙时请稍后再运行, "
+            f"仍不能启动则单独运行查看其输出: python -m {commands[name][0]} --help",
+            f"simulators did not start ({error}): run it again when the machine is less busy; if that does not help, "
+            f"start that one by itself and read what it says",
+        ) from None
 
 
 def _registry_command(folder: Path, party: Party, hub_url: str, own: OwnKeys) -> tuple[str, list[str]]:

@@ -23,17 +23,12 @@ from certs.trust import Anchor, TrustStore
 from certs.x509.signing_cert import SigningCert
 from hub.access.parties_file import load_parties, read_parties
 from hub.config import Settings
-from hub.demo.cast import Cast, gather, start_simulators, write_parties_file
+from hub.demo.cast import Cast, StageFailed, gather, start_simulators, write_parties_file
 from hub.opening import open_database, open_vault
 from hub.own_keys import OwnKeys
-from schemas.told import Told
 
 START_S = 40.0
 STOP_S = 20.0
-
-
-class StageFailed(Told):
-    """Something did not start; the text says what."""
 
 
 @dataclass

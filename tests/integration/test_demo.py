@@ -11,9 +11,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from adapters import simulator_process
+from adapters.simulator_process import SimulatorFailed
 from hub.access import registration
 from hub.access.callers import KEEP_S, Service
+from hub.cli import app
+from hub.commands import demo as command
 from hub.commands.demo import for_developers
 from hub.db import Tx
 from hub.demo import counter_scene, evidence_scene
@@ -76,3 +81,33 @@ def test_a_row_says_no_when_something_is_wrong(built: Stage) -> None:
     db.close()
     time.sleep(KEEP_S)
     assert [row.as_expected for row in counter_scene.play(built)][:2] == [False, False]
+
+
+# --- what does not start --------------------------------------------------------------------------------------------------
+
+
+def test_a_simulator_that_starts_too_late_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    monkeypatch.setattr(simulator_process, "START_S", 0.05)
+    ran = CliRunner().invoke(app, ["demo"])
+    assert ran.exit_code == 1
+    (told,) = ran.stderr.strip().splitlines()
+    assert "模拟系统" in told
+    assert "did not listen within 0.05 s" in told
+    assert "请稍后再运行" in told
+    assert "run it again" in told
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before, "a process was left"
+
+
+def test_a_simulator_that_is_lost_in_mid_play_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lost:
+        def __enter__(self) -> Stage:
+            raise SimulatorFailed("/_faults: URLError, its control port does not answer")
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(command, "stage", Lost)
+    ran = CliRunner().invoke(app, ["demo"])
+    assert ran.exit_code == 1
+    assert len(ran.stderr.strip().splitlines()) == 1
+    assert "its control port does not answer" in ran.stderr

@@ -191,6 +191,13 @@ def test_a_simulator_that_cannot_start_says_so() -> None:
         SimulatorProcess(MODULE, ("--region", samples.REGION))
 
 
+def test_a_simulator_that_has_ended_is_told_when_it_is_steered() -> None:
+    running = SimulatorProcess(MODULE, TOKEN)
+    running.kill()
+    with pytest.raises(SimulatorFailed, match="does not answer"):
+        running.fail("down")
+
+
 def test_a_journal_with_a_line_cut_off_goes_on(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     journal.write_text(json.dumps({"kind": "effect", "key": "a"}) + '\n{"kind": "effe', encoding="utf-8")
