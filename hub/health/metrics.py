@@ -121,6 +121,14 @@ def _gauges(seen: Overview) -> list[Metric]:
     )
     for caller in seen.throttled:
         throttled.add_metric([caller.system_id], caller.subjects)
+    guessing = GaugeMetricFamily(
+        "hub_authorization_wrong_codes",
+        "Codes that nobody has which a caller tried that is throttled for it; absent where nobody is",
+        labels=["system"],
+    )
+    for guesser in seen.guessing:
+        if guesser.until > seen.at:
+            guessing.add_metric([guesser.system_id], guesser.codes)
     differences = GaugeMetricFamily(
         "hub_collect_differences",
         "Differences of the last reconciliation that nobody has repaired; absent where there are none",
@@ -145,6 +153,7 @@ def _gauges(seen: Overview) -> list[Metric]:
         expiry,
         calls,
         throttled,
+        guessing,
         differences,
         cases,
         near,

@@ -70,10 +70,21 @@ class Throttled:
 
 
 @dataclass(frozen=True, slots=True)
+class Guessing:
+    """A system that tried so many authorization codes which nobody has that its codes were not looked at until then."""
+
+    system_id: str
+    codes: int
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     at: datetime
     endpoints: tuple[EndpointHealth, ...]
     throttled: tuple[Throttled, ...]
+    guessing: tuple[Guessing, ...]  # those that were let in again not long ago, too
     differences: dict[str, int]  # of reconciliations, by library
     cases: dict[str, int]
     near_limit: int
@@ -116,8 +127,9 @@ def overview(conn: Connection, now: datetime) -> Overview:
         )
     healths.sort(key=lambda one: (not one.needs_attention, URGENCY.index(one.state)))
     throttled = tuple(Throttled(*row) for row in store.throttled_callers(conn, now))
+    guessing = tuple(Guessing(*row) for row in store.guessing_callers(conn))
     differences = store.open_differences(conn)
-    return Overview(now, tuple(healths), throttled, differences, store.case_counts(conn), near, past)
+    return Overview(now, tuple(healths), throttled, guessing, differences, store.case_counts(conn), near, past)
 
 
 def _state(

@@ -121,6 +121,13 @@ def throttled_callers(conn: Connection, now: datetime) -> list[tuple[str, int, d
     return [(row.system_id, row.subjects, row.since) for row in conn.execute(query)]
 
 
+def guessing_callers(conn: Connection) -> list[tuple[str, int, datetime, datetime]]:
+    """(system, codes that nobody has, since, until), also of those that were let in again within a day."""
+    c = t.guessing_callers.c
+    query = sa.select(c.system_id, c.codes, c.since, c.until).order_by(c.since)
+    return [(row.system_id, row.codes, row.since, row.until) for row in conn.execute(query)]
+
+
 def open_differences(conn: Connection) -> dict[str, int]:
     """By library, what the last reconciliation found and nobody has repaired."""
     d = t.differences.c

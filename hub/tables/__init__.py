@@ -35,7 +35,7 @@ from hub.tables.evidence_service import (
     throttled_callers,
 )
 from hub.tables.operator import login_links, operator_sessions, operators
-from hub.tables.presentations import presentations, wrong_codes
+from hub.tables.presentations import guessing_callers, presentations, wrong_codes
 from hub.tables.revocations import revocation_notices, revoked_ecerts
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "evidence_requests",
     "extension_notices",
     "from_micros",
+    "guessing_callers",
     "kept_ecerts",
     "login_links",
     "logins",

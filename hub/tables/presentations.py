@@ -63,3 +63,12 @@ wrong_codes = Table(  # how many codes that do not exist each caller tried latel
     Column("codes", Integer, nullable=False),
     Index("ix_wrong_codes_bucket", "bucket"),
 )
+
+guessing_callers = Table(  # who tried too many of them, as the console and the metrics tell it
+    "guessing_callers",
+    metadata,
+    Column("system_id", String(64), primary_key=True),
+    Column("codes", Integer, nullable=False),  # that nobody has, since it began
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=False),  # its codes are not looked at before
+)

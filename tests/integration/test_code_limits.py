@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import count
 
 import pytest
 import sqlalchemy as sa
@@ -51,6 +52,12 @@ def alerts(db: Database) -> list[str]:
         return list(conn.execute(query).scalars())
 
 
+def guessers(db: Database) -> list[sa.Row[tuple[str, int, datetime, datetime]]]:
+    c = t.guessing_callers.c
+    with db.read() as conn:
+        return list(conn.execute(sa.select(c.system_id, c.codes, c.since, c.until)))
+
+
 def test_who_guesses_is_throttled_told_once_and_let_in_again(
     service: Authorizations, db: Database, clock: Clock
 ) -> None:
@@ -65,6 +72,9 @@ def test_who_guesses_is_throttled_told_once_and_let_in_again(
         assert refused.retry_after_s == 100
     assert redeem(service, new_code().text, "m-3") is not None
     assert alerts(db) == ["hall"]
+    (told,) = guessers(db)
+    assert (told.system_id, told.codes, told.since) == ("hall", LIMITS.wrong, clock.now)
+    assert timedelta(seconds=500) < told.until - clock.now <= timedelta(seconds=600)
     assert isinstance(mine, m.AuthorizationRedeemed)
     assert isinstance(redeem(service, code_of(service), "o-1", caller=PORTAL), m.AuthorizationRedeemed), "others go on"
     clock.now += timedelta(seconds=700)
@@ -74,6 +84,38 @@ def test_who_guesses_is_throttled_told_once_and_let_in_again(
     service.purge()
     with db.read() as conn:
         assert conn.execute(sa.select(sa.func.count()).select_from(t.wrong_codes)).scalar_one() == 0
+    assert guessers(db) == [told], "who comes in the morning sees it"
+    clock.now += timedelta(days=1)
+    service.purge()
+    assert guessers(db) == []
+
+
+def test_a_guesser_is_let_in_when_it_is_told_and_what_goes_on_is_one_story(
+    service: Authorizations, db: Database, clock: Clock
+) -> None:
+    numbers = count()
+
+    def guess(times: int) -> set[str]:
+        return {
+            problem(redeem(service, new_code().text, f"g-{clock.now:%d%H%M%S}-{next(numbers)}"))[1]
+            for _ in range(times)
+        }
+
+    guess(LIMITS.wrong)
+    (first,) = guessers(db)
+    clock.now = first.until - timedelta(seconds=1)
+    assert guess(1) == {"wrong-codes"}
+    clock.now = first.until
+    assert guess(1) == {"unknown"}
+    assert [(one.codes, one.since) for one in guessers(db)] == [(LIMITS.wrong + 1, first.since)]
+    guess(LIMITS.wrong)
+    (second,) = guessers(db)
+    assert (second.codes, second.since) == (2 * LIMITS.wrong, first.since)
+    assert second.until > first.until
+    clock.now = second.until + timedelta(seconds=LIMITS.wrong_window_s)
+    guess(LIMITS.wrong)
+    (other,) = guessers(db)
+    assert (other.codes, other.since) == (LIMITS.wrong, clock.now), "another night, another story"
 
 
 def test_an_answer_that_was_lost_is_had_again_even_then(service: Authorizations) -> None:

@@ -168,6 +168,7 @@ def fill(tx: Tx) -> None:
         added_by="operator:shell:a",
     )
     insert(t.throttled_callers, system_id="s", subjects=400, since=at, until=at)
+    insert(t.guessing_callers, system_id="s", codes=57, since=at, until=at)
 
 
 @pytest.fixture

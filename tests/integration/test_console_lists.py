@@ -65,7 +65,9 @@ def in_english(browser: TestClient) -> None:
 # --- names ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["evidence-requests", "collections", "authorizations", "presentations", "throttled"])
+@pytest.mark.parametrize(
+    "name", ["evidence-requests", "collections", "authorizations", "presentations", "throttled", "guessing"]
+)
 def test_a_system_is_named_beside_its_id(browser: TestClient, name: str) -> None:
     (row,) = rows(browser, name)
     assert "s 历下区政务服务大厅" in row
@@ -85,7 +87,25 @@ def test_an_endpoint_is_told_by_its_place_and_service(browser: TestClient) -> No
 
 def test_a_throttled_caller_is_named_at_the_top_of_the_overview(filled: Hub, browser: TestClient) -> None:
     change(filled, t.throttled_callers, until=filled.db.clock() + timedelta(minutes=1))
-    assert "<code>s</code> 历下区政务服务大厅" in browser.get("/console/live").text
+    assert "疑似批量查询, 已限制: s 历下区政务服务大厅" in text(browser.get("/console/live").text)
+
+
+def test_who_guesses_codes_is_told_at_the_top_of_the_overview_and_by_a_metric(filled: Hub, browser: TestClient) -> None:
+    now = filled.db.clock()
+    change(filled, t.guessing_callers, until=now + timedelta(minutes=9))
+    told = text(browser.get("/console").text)
+    assert "疑似试码: s 历下区政务服务大厅 · 57 个不存在的授权码 · 自" in told
+    assert "限制至" in told
+    assert "hub systems revoke s" in told
+    assert 'hub_authorization_wrong_codes{system="s"} 57.0' in browser.get("/metrics").text
+    in_english(browser)
+    assert "57 codes that nobody has" in text(browser.get("/console/live").text)
+
+
+def test_a_guesser_that_was_let_in_again_is_still_told_but_rings_no_more(filled: Hub, browser: TestClient) -> None:
+    change(filled, t.guessing_callers, until=filled.db.clock() - timedelta(hours=3))
+    assert "限制已解除于" in text(browser.get("/console").text)
+    assert "hub_authorization_wrong_codes{" not in browser.get("/metrics").text
 
 
 def test_an_item_is_named_in_the_language_of_the_reader_and_its_code_leads_to_it(browser: TestClient) -> None:

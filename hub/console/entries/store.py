@@ -50,6 +50,7 @@ TABLES: Final = (
                  ("source", "added_by", "withdrawn_at"),
                  table=t.extension_notices, born="added_at", tell=telling.notice, told_from=("definition",)),
     TableListing("throttled", ("system_id", "subjects", "since", "until"), table=t.throttled_callers, born="since"),
+    TableListing("guessing", ("system_id", "codes", "since", "until"), table=t.guessing_callers, born="since"),
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ ENTRY_WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "notices": ("延期公告", "extension notices"),
         "items": ("事项目录", "item catalogue"),
         "throttled": ("疑似批量查询的系统", "throttled callers"),
+        "guessing": ("疑似试码的系统", "callers that guess codes"),
     },
     "column": {
         "id": ("编号", "id"),
@@ -54,6 +55,7 @@ ENTRY_WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "added_by": ("登记人", "added by"),
         "withdrawn_at": ("撤回时间", "withdrawn"),
         "subjects": ("查询人数", "holders asked about"),
+        "codes": ("不存在的授权码数", "codes that nobody has"),
         "since": ("自", "since"),
         "until": ("限制至", "until"),
         "document": ("证照", "document"),

@@ -8,7 +8,7 @@ guessing would only have to go on.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -18,6 +18,9 @@ from hub.ecerts.evidence.rules import CodeLimits
 from schemas.problems import AUTHORIZATION_THROTTLED, HubProblem
 
 PARTS = 6  # of a window: the count forgets a sixth at a time
+GUESSING_KEPT = timedelta(
+    days=1
+)  # after the caller was let in again: whoever comes in the morning sees what was in the night
 log = structlog.get_logger(__name__)
 
 
@@ -41,10 +44,23 @@ class Guessing:
         """One more code that nobody has; the one that reaches the limit is told to those who watch."""
         self._wrong[system_id] = self._wrong.get(system_id, 0) + 1
         store.add_wrong_code(self._tx.conn, system_id, self._bucket)
+        window = timedelta(seconds=self._limits.wrong_window_s)
+        goes_on = store.one_more_guess(self._tx.conn, system_id, self._tx.now - window)
         if self._wrong[system_id] == self._limits.wrong:
+            until = self._until(system_id)
+            if goes_on:
+                store.prolong_guessing(self._tx.conn, system_id, until)
+            else:
+                seen = {"codes": self._limits.wrong, "since": self._tx.now, "until": until}
+                store.note_guessing(self._tx.conn, system_id, seen)
             detail = {"codes": str(self._limits.wrong), "window": str(self._limits.wrong_window_s)}
             self._tx.audit.append(AuditEntry("node", "authorization.guessing", system_id, "alert", detail))
             self._tx.after_commit.append(lambda: log.error("one caller tries codes that nobody has", system=system_id))
+
+    def _until(self, system_id: str) -> datetime:
+        """When the first of the codes that are counted is forgotten, and with it the limit is no longer reached."""
+        oldest = store.oldest_wrong_code(self._tx.conn, system_id, self._bucket - PARTS + 1)
+        return datetime.fromtimestamp((oldest + PARTS) * self._limits.wrong_window_s / PARTS, UTC)
 
 
 def bucket_at(tx: Tx, limits: CodeLimits) -> int:

@@ -24,7 +24,7 @@ from hub.ecerts.authorizations import model as m
 from hub.ecerts.authorizations import store
 from hub.ecerts.authorizations.bases import Bases, open_holder, use_of
 from hub.ecerts.authorizations.codes import Code, new_code, read_code
-from hub.ecerts.authorizations.guessing import PARTS, Guessing, bucket_at
+from hub.ecerts.authorizations.guessing import GUESSING_KEPT, PARTS, Guessing, bucket_at
 from hub.ecerts.authorizations.refusals import code_refused
 from hub.ecerts.catalogue import shanghai_day
 from hub.ecerts.evidence.rules import CodeLimits, load_rules
@@ -385,7 +385,7 @@ class Authorizations:
         """A chore: forget authorizations whose use has ended. Gives how many."""
 
         def forget(tx: Tx) -> int:
-            store.forget_wrong_codes(tx.conn, bucket_at(tx, self._limits) - PARTS)
+            store.forget_wrong_codes(tx.conn, bucket_at(tx, self._limits) - PARTS, tx.now - GUESSING_KEPT)
             return store.purge_authorizations(tx.conn, tx.now)
 
         return self._db.write(forget)

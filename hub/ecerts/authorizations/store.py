@@ -147,8 +147,37 @@ def add_wrong_code(conn: Connection, system_id: str, bucket: int) -> None:
     conn.execute(statement.on_conflict_do_update(index_elements=["system_id", "bucket"], set_=one_more))
 
 
-def forget_wrong_codes(conn: Connection, bucket: int) -> None:
+def oldest_wrong_code(conn: Connection, system_id: str, bucket: int) -> int:
+    """The first bucket from this one on in which the caller tried one; this one if there is none."""
+    w = t.wrong_codes.c
+    query = sa.select(sa.func.min(w.bucket)).where(w.system_id == system_id, w.bucket >= bucket)
+    found: int | None = conn.execute(query).scalar_one()
+    return bucket if found is None else found
+
+
+def one_more_guess(conn: Connection, system_id: str, after: datetime) -> bool:
+    """Count it where the caller was throttled until then or later: whether it goes on with what was told already."""
+    g = t.guessing_callers
+    lasting = sa.update(g).where(g.c.system_id == system_id, g.c.until > after)
+    return conn.execute(lasting.values(codes=g.c.codes + 1)).rowcount == 1
+
+
+def prolong_guessing(conn: Connection, system_id: str, until: datetime) -> None:
+    g = t.guessing_callers
+    conn.execute(sa.update(g).where(g.c.system_id == system_id).values(until=until))
+
+
+def note_guessing(conn: Connection, system_id: str, values: Values) -> None:
+    """For the console and the metrics, in the place of what was told of this caller before."""
+    insert = sqlite_insert if conn.dialect.name == "sqlite" else postgresql_insert
+    statement = insert(t.guessing_callers).values(system_id=system_id, **values)
+    conn.execute(statement.on_conflict_do_update(index_elements=["system_id"], set_=values))
+
+
+def forget_wrong_codes(conn: Connection, bucket: int, ended_before: datetime) -> None:
+    """Counts that matter no more, and who was let in again so long ago."""
     conn.execute(sa.delete(t.wrong_codes).where(t.wrong_codes.c.bucket < bucket))
+    conn.execute(sa.delete(t.guessing_callers).where(t.guessing_callers.c.until < ended_before))
 
 
 # --- consents -------------------------------------------------------------------------------------------------------------
