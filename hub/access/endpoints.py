@@ -116,6 +116,8 @@ def set_endpoint(
     changed = sorted(values)
     if "base_url" in values:
         values["tls_not_after"] = None  # that of the server before
+    if values.keys() & {"base_url", "settings", "secrets_sealed"}:
+        values["misconfigured_at"] = None  # what was wrong may be mended: the next probe says
     if values:
         store.update(tx.conn, t.endpoints, endpoint_id, values)
         _audit(tx, actor, "endpoint.set", endpoint_id, {"changed": ",".join(changed)})
@@ -134,9 +136,10 @@ def pause_endpoint(tx: Tx, actor: str, endpoint_id: str, reason: str) -> None:
 
 
 def resume_endpoint(tx: Tx, actor: str, endpoint_id: str, reason: str) -> None:
-    """It is sent to again at once: the breaker is closed as well."""
+    """It is sent to again at once: the breaker is closed as well, and whether it is misconfigured the next call says."""
     require_endpoint(tx, endpoint_id)
-    values = {"paused_at": None, "paused_reason": None, "breaker": "closed", "failures": 0, "open_at": tx.now}
+    values = {"paused_at": None, "paused_reason": None, "breaker": "closed", "failures": 0, "open_at": tx.now,
+              "misconfigured_at": None}  # fmt: skip
     store.update(tx.conn, t.endpoints, endpoint_id, values)
     _audit(tx, actor, "endpoint.resume", endpoint_id, {"reason": reason[:200]})
 

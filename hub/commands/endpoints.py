@@ -151,6 +151,13 @@ def list_endpoints(as_json: AsJson = False) -> None:
             row.id, row.service, region, row.adapter, row.system_id, _state(row, healths[row.id]), seen, row.base_url
         )
     show(table)
+    for one in healths.values():
+        if one.misconfigured_at is not None:
+            then = "resume" if one.state is EndpointState.PAUSED else "check"
+            typer.echo(
+                f"{one.id}: 配置有误, 重试无用; 先看对方怎么说: hub endpoints check {one.id}, 修改: hub endpoints set {one.id} …, "
+                f"再 hub endpoints {then} {one.id} / misconfigured: retrying does not help; look (check), mend (set), then {then}"
+            )
 
 
 @app.command("adapters")
@@ -338,6 +345,7 @@ def _secrets(texts: list[str] | None) -> dict[str, str]:
 _STATES: Final = {
     EndpointState.OK: "正常 well",
     EndpointState.ILL: "异常 ill",
+    EndpointState.MISCONFIGURED: "配置有误 misconfigured",
     EndpointState.BREAKER_OPEN: "熔断 breaker open",
     EndpointState.PAUSED: "已暂停 paused",
     EndpointState.CLOSED: "暂不投递 closed",

@@ -135,9 +135,9 @@ class Pages:
         return self._case_reason(value, language)
 
 
-_BAD = frozenset({"notice-too-late", "notice-reason", "notice-ill", "notice-nothing", "sign-in-refused", "denied",
-                  "session-over", "too-many-tries", "no-personal", "verify-missing", "verify-too-large",
-                  "verify-bad-time", "verify-busy"})  # fmt: skip
+_BAD = frozenset({"notice-too-late", "notice-reason", "notice-ill", "notice-misconfigured", "notice-nothing",
+                  "sign-in-refused", "denied", "session-over", "too-many-tries", "no-personal", "verify-missing",
+                  "verify-too-large", "verify-bad-time", "verify-busy"})  # fmt: skip
 
 
 def _outcome(action: str, value: str, language: Language) -> tuple[str, bool]:

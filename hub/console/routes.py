@@ -271,10 +271,10 @@ class Console:
         if isinstance(allowed, Response):
             return allowed
         try:
-            error = await in_thread(lambda: self._prober.probe_now(endpoint_id, f"operator:{allowed.operator.id}"))
+            probed = await in_thread(lambda: self._prober.probe_now(endpoint_id, f"operator:{allowed.operator.id}"))
         except UnknownEndpoint:
             return _back(back, "notice-too-late")
-        return _back(back, "notice-ill" if error else "notice-well")
+        return _back(back, f"notice-{probed.seen.value}")
 
     async def _act(
         self, request: Request, csrf: str, reason: str, back: str, do: Callable[[Tx, str], None] | None

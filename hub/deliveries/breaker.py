@@ -48,6 +48,7 @@ class Health:
     last_ok_at: datetime | None
     last_error_at: datetime | None
     last_error: str | None
+    misconfigured_at: datetime | None  # none if the last error is another, or there was an answer since
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ def after(health: Health, sign: Sign, policy: BreakerPolicy, now: datetime) -> H
         case Effect.NONE:
             return health
         case Effect.WELL:
-            return replace(health, breaker=Breaker.CLOSED, failures=0, ill_since=None, last_ok_at=now)
+            return replace(
+                health, breaker=Breaker.CLOSED, failures=0, ill_since=None, last_ok_at=now, misconfigured_at=None
+            )
         case Effect.WAIT:  # it is up and says when: an orderly pause, no failure
             return replace(
                 health,
@@ -73,6 +76,7 @@ def after(health: Health, sign: Sign, policy: BreakerPolicy, now: datetime) -> H
                 open_at=max(health.open_at, now + sign.wait),
                 last_error_at=now,
                 last_error=sign.code[:200],
+                misconfigured_at=None,
             )
         case Effect.MISCONFIGURED:
             return replace(
@@ -82,6 +86,7 @@ def after(health: Health, sign: Sign, policy: BreakerPolicy, now: datetime) -> H
                 ill_since=health.ill_since or now,
                 last_error_at=now,
                 last_error=sign.code[:200],
+                misconfigured_at=health.misconfigured_at or now,
             )
         case Effect.FAILED:
             failures = health.failures + 1
@@ -97,6 +102,7 @@ def after(health: Health, sign: Sign, policy: BreakerPolicy, now: datetime) -> H
                 ill_since=health.ill_since or now,
                 last_error_at=now,
                 last_error=sign.code[:200],
+                misconfigured_at=None,
             )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RowMapping
 
 from hub.health import store
 
@@ -18,6 +18,7 @@ class EndpointState(StrEnum):
 
     OK = "ok"
     ILL = "ill"  # calls or probes fail; retried by itself
+    MISCONFIGURED = "misconfigured"  # a probe says that no call can succeed before somebody has mended a setting
     BREAKER_OPEN = "breaker-open"  # nothing is sent until the next probe
     PAUSED = "paused"  # by an operator, or misconfigured: somebody must act
     CLOSED = "closed"  # outside its service hours, or it asked to wait
@@ -25,6 +26,7 @@ class EndpointState(StrEnum):
 
 URGENCY = (
     EndpointState.PAUSED,
+    EndpointState.MISCONFIGURED,
     EndpointState.BREAKER_OPEN,
     EndpointState.ILL,
     EndpointState.CLOSED,
@@ -53,11 +55,12 @@ class EndpointHealth:
     open_at: datetime
     tls_not_after: datetime | None
     last_ok_at: datetime | None
+    misconfigured_at: datetime | None  # also where it is paused for that: a setting must be mended first
 
     @property
     def needs_attention(self) -> bool:
         """It is not sent to as it should be, or an operator must decide on something."""
-        return self.state in (EndpointState.PAUSED, EndpointState.BREAKER_OPEN, EndpointState.ILL) or self.suspended > 0
+        return self.state not in (EndpointState.OK, EndpointState.CLOSED) or self.suspended > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,7 @@ def overview(conn: Connection, now: datetime) -> Overview:
     for row in store.endpoints(conn):
         backlog = backlogs.get(row["id"], store.Backlog(0, 0, None))
         speed = speeds.get(row["id"])
-        state, reason, since = _state(row["paused_at"], row["paused_reason"], row["breaker"], row["open_at"], row["ill_since"],
-                                      row["last_error"], now)  # fmt: skip
+        state, reason, since = _state(row, now)
         healths.append(
             EndpointHealth(
                 id=row["id"],
@@ -123,6 +125,7 @@ def overview(conn: Connection, now: datetime) -> Overview:
                 open_at=row["open_at"],
                 tls_not_after=row["tls_not_after"],
                 last_ok_at=row["last_ok_at"],
+                misconfigured_at=row["misconfigured_at"],
             )
         )
     healths.sort(key=lambda one: (not one.needs_attention, URGENCY.index(one.state)))
@@ -132,22 +135,17 @@ def overview(conn: Connection, now: datetime) -> Overview:
     return Overview(now, tuple(healths), throttled, guessing, differences, store.case_counts(conn), near, past)
 
 
-def _state(
-    paused_at: datetime | None,
-    paused_reason: str | None,
-    breaker: str,
-    open_at: datetime,
-    ill_since: datetime | None,
-    last_error: str | None,
-    now: datetime,
-) -> tuple[EndpointState, str, datetime | None]:
-    if paused_at is not None:
-        return EndpointState.PAUSED, paused_reason or "", paused_at
+def _state(row: RowMapping, now: datetime) -> tuple[EndpointState, str, datetime | None]:
+    ill_since, error = row["ill_since"], row["last_error"] or ""
+    if row["paused_at"] is not None:
+        return EndpointState.PAUSED, row["paused_reason"] or "", row["paused_at"]
+    if row["misconfigured_at"] is not None:
+        return EndpointState.MISCONFIGURED, error, row["misconfigured_at"]
     # an open breaker whose time has come, at an endpoint that probes find well, only waits for its next delivery
-    if breaker != "closed" and (ill_since is not None or open_at > now):
-        return EndpointState.BREAKER_OPEN, last_error or "", ill_since
+    if row["breaker"] != "closed" and (ill_since is not None or row["open_at"] > now):
+        return EndpointState.BREAKER_OPEN, error, ill_since
     if ill_since is not None:
-        return EndpointState.ILL, last_error or "", ill_since
-    if open_at > now:
+        return EndpointState.ILL, error, ill_since
+    if row["open_at"] > now:
         return EndpointState.CLOSED, "", None
     return EndpointState.OK, "", None

@@ -8,16 +8,19 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
 from cryptography import x509
 from sqlalchemy.exc import SQLAlchemyError
 
-from adapters.contract import Adapter, AdapterError, Capability, Deadline
+from adapters.contract import Adapter, AdapterError, Capability, Deadline, PeerMisconfigured
 from hub.db import AuditEntry, Database, DatabaseBusy, Tx
 from hub.health import store
+from hub.health.store import Seen
 
 PROBE_TIMEOUT_S = 5.0
 CERTIFICATE_EVERY_S = 3600.0
@@ -27,6 +30,21 @@ log = structlog.get_logger(__name__)
 
 class UnknownEndpoint(Exception):
     """No endpoint has this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What one probe saw; ``code`` is the error's, empty if the endpoint is well."""
+
+    seen: Seen
+    code: str = ""
+
+
+_LOGGED: Final = {
+    Seen.WELL: "endpoint is well again",
+    Seen.ILL: "endpoint is ill",
+    Seen.MISCONFIGURED: "endpoint is misconfigured: somebody must mend it",
+}
 
 
 class Prober:
@@ -63,8 +81,8 @@ class Prober:
         with ThreadPoolExecutor(max_workers=SIDE_BY_SIDE, thread_name_prefix="probe") as pool:
             list(pool.map(lambda row: self.probe(*row), rows))
 
-    def probe_now(self, endpoint_id: str, actor: str) -> str | None:
-        """An operator asks. If the endpoint is well, what waits behind an open breaker is tried at once; else the error's code.
+    def probe_now(self, endpoint_id: str, actor: str) -> Probed:
+        """An operator asks. If the endpoint is well, what waits behind an open breaker is tried at once.
 
         UnknownEndpoint if there is no such endpoint.
         """
@@ -73,39 +91,44 @@ class Prober:
         if url is None:
             raise UnknownEndpoint(endpoint_id)
         self._looked = {place: at for place, at in self._looked.items() if place[0] != endpoint_id}
-        error = self.probe(endpoint_id, url)
+        probed = self.probe(endpoint_id, url)
 
         def keep(tx: Tx) -> None:
-            if error is None and store.release_breaker(tx.conn, endpoint_id, tx.now):
+            if probed.seen is Seen.WELL and store.release_breaker(tx.conn, endpoint_id, tx.now):
                 tx.wake_workers = True
-            outcome = "ill" if error else "well"
-            tx.audit.append(AuditEntry(actor, "endpoint.probe", endpoint_id, outcome, {"code": error or ""}))
+            entry = AuditEntry(actor, "endpoint.probe", endpoint_id, probed.seen.value, {"code": probed.code})
+            tx.audit.append(entry)
 
         self._db.write(keep)
-        return error
+        return probed
 
-    def probe(self, endpoint_id: str, base_url: str) -> str | None:
-        """One probe; gives the error's code, None if the endpoint is well."""
-        error: str | None = None
+    def probe(self, endpoint_id: str, base_url: str) -> Probed:
+        """One probe, and what it saw is kept."""
+        probed = self._ask(endpoint_id)
+        not_after = self._certificate_end(endpoint_id, base_url)
+
+        def keep(tx: Tx) -> None:
+            if store.record_probe(tx.conn, endpoint_id, tx.now, probed.seen, probed.code, not_after):
+                entry = AuditEntry("node", "endpoint.health", endpoint_id, probed.seen.value, {"code": probed.code})
+                tx.audit.append(entry)
+                log.warning(_LOGGED[probed.seen], endpoint=endpoint_id, code=probed.code or None)
+
+        self._db.write(keep)
+        return probed
+
+    def _ask(self, endpoint_id: str) -> Probed:
         try:
             adapter = self._adapter_of(endpoint_id)
             if Capability.PROBE in adapter.manifest.capabilities:
                 adapter.probe(Deadline.after(PROBE_TIMEOUT_S))
+        except PeerMisconfigured as fault:
+            return Probed(Seen.MISCONFIGURED, fault.code)
         except AdapterError as fault:
-            error = fault.code
+            return Probed(Seen.ILL, fault.code)
         except Exception as fault:  # noqa: BLE001  a bug of an adapter: told, and the other endpoints are still probed
-            error = f"bug-{type(fault).__name__}"
             log.error("bug", where="probe", endpoint=endpoint_id, error=type(fault).__name__)  # noqa: TRY400
-        not_after = self._certificate_end(endpoint_id, base_url)
-
-        def keep(tx: Tx) -> None:
-            if store.record_probe(tx.conn, endpoint_id, tx.now, error, not_after):
-                word = "ill" if error else "well"
-                tx.audit.append(AuditEntry("node", "endpoint.health", endpoint_id, word, {"code": error or ""}))
-                log.warning("endpoint is ill" if error else "endpoint is well again", endpoint=endpoint_id, code=error)
-
-        self._db.write(keep)
-        return error
+            return Probed(Seen.ILL, f"bug-{type(fault).__name__}")
+        return Probed(Seen.WELL)
 
     def _certificate_end(self, endpoint_id: str, base_url: str) -> datetime | None:
         """As :func:`certificate_end`, at most once in CERTIFICATE_EVERY_S; None in between."""

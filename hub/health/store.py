@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from itertools import chain
 
 import sqlalchemy as sa
@@ -11,6 +12,14 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from hub import tables as t
 from hub.tables import UtcTime
+
+
+class Seen(StrEnum):
+    """What a probe saw, in the audit log's words."""
+
+    WELL = "well"
+    ILL = "ill"
+    MISCONFIGURED = "misconfigured"  # it will not be well before somebody has mended a setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +161,27 @@ def limit_counts(conn: Connection) -> tuple[int, int]:
 
 
 def record_probe(
-    conn: Connection, endpoint_id: str, now: datetime, error: str | None, tls_not_after: datetime | None
+    conn: Connection, endpoint_id: str, now: datetime, seen: Seen, code: str, tls_not_after: datetime | None
 ) -> bool:
     """Keep what a probe saw; gives whether the endpoint's health changed (an outage is logged once)."""
     e = t.endpoints
-    was_ill = conn.execute(sa.select(e.c.ill_since).where(e.c.id == endpoint_id)).scalar_one_or_none() is not None
+    row = conn.execute(sa.select(e.c.ill_since, e.c.misconfigured_at).where(e.c.id == endpoint_id)).one_or_none()
+    if row is None:  # removed meanwhile
+        return False
     values: dict[str, object] = {"tls_not_after": tls_not_after} if tls_not_after else {}
-    if error is None:
-        values |= {"last_ok_at": now, "ill_since": None}
+    if seen is Seen.WELL:
+        values |= {"last_ok_at": now, "ill_since": None, "misconfigured_at": None}
     else:
-        values |= {"last_error_at": now, "last_error": error[:200]}
-        if not was_ill:
-            values["ill_since"] = now
+        values |= {"last_error_at": now, "last_error": code[:200], "ill_since": row.ill_since or now}
+        values["misconfigured_at"] = (row.misconfigured_at or now) if seen is Seen.MISCONFIGURED else None
     conn.execute(sa.update(e).where(e.c.id == endpoint_id).values(values))
-    return was_ill == (error is None)
+    return seen is not _seen_before(row.ill_since, row.misconfigured_at)
+
+
+def _seen_before(ill_since: datetime | None, misconfigured_at: datetime | None) -> Seen:
+    if misconfigured_at is not None:
+        return Seen.MISCONFIGURED
+    return Seen.WELL if ill_since is None else Seen.ILL
 
 
 def release_breaker(conn: Connection, endpoint_id: str, now: datetime) -> bool:

@@ -31,6 +31,7 @@ endpoints = Table(
     Column("last_ok_at", UtcTime),
     Column("last_error_at", UtcTime),
     Column("last_error", String(200)),
+    Column("misconfigured_at", UtcTime),  # since when the last error says that somebody must mend a setting
     Column("tls_not_after", UtcTime),  # expiry of the peer's certificate as the last probe saw it
     Index("ix_endpoints_service_region", "service", "region"),
 )

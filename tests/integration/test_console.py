@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
+from adapters.contract import Adapter, PeerMisconfigured
 from hub import tables as t
 from hub.access.operators import Role
 from hub.access.operators.throttle import TRIES
@@ -303,8 +304,30 @@ def test_acts_need_a_reason_and_tell_how_they_went(hub: Hub, links: dict[Role, s
     assert act("/console/endpoints/none", "probe") == "/console?notice=notice-too-late"
     assert act("/console/endpoints/e", "pause", back="/console/find?id=e") == "/console/find?id=e&notice=notice-done"
     assert act("/console/endpoints/e", "resume", back="//evil.example/") == "/console?notice=notice-done"
-    assert act("/console/endpoints/e", "probe", "") == "/console?notice=notice-ill"  # nothing listens there
-    assert audited(hub, "endpoint.probe") == [("e", "ill")]
+    assert act("/console/endpoints/e", "probe", "") == "/console?notice=notice-misconfigured"  # it has no token
+    assert audited(hub, "endpoint.probe") == [("e", "misconfigured")]
+
+
+def test_a_misconfigured_endpoint_says_that_retrying_does_not_help_and_what_does(
+    hub: Hub, links: dict[Role, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(_: str) -> Adapter:
+        raise PeerMisconfigured("2001")
+
+    add_endpoint(hub)
+    monkeypatch.setattr(hub.prober, "_adapter_of", wrong)
+    browser, csrf = signed_in(hub, links)
+    done = browser.post("/console/endpoints/e", data={"csrf": csrf, "act": "probe"})
+    assert "重试无用; 请先修改端点的地址" in browser.get(done.headers["location"]).text
+    for page in ("/console", "/console/find?id=e"):
+        shown = browser.get(page).text
+        card = shown[shown.index('<article class="card misconfigured"') : shown.index("</article>")]
+        assert "配置有误, 重试无用" in card
+        assert "hub endpoints set e" in card
+        assert "自动重试" not in shown
+        assert re.findall("<button ([^>]*)>", card)[0] == 'name="act" value="probe" formnovalidate', "the one to press"
+    hub.db.write(lambda tx: tx.conn.execute(sa.update(t.endpoints).values(paused_at=tx.now, paused_reason="2001")))
+    assert "然后恢复" in browser.get("/console").text
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from adapters.contract import Capability, Deadline, PeerMisconfigured, RetryLater
 from adapters.registry import manifest
 from hub import tables as t
-from hub.access.endpoints import set_endpoint
+from hub.access.endpoints import resume_endpoint, set_endpoint
 from hub.app import Hub
 from hub.cases import store as case_store
 from hub.config import Settings
@@ -24,7 +24,8 @@ from hub.console import store as console_store
 from hub.db import Database, Tx
 from hub.health import store
 from hub.health.overview import EndpointState, overview
-from hub.health.probes import Prober, UnknownEndpoint
+from hub.health.probes import Probed, Prober, UnknownEndpoint
+from hub.health.store import Seen
 from hub.vault import Vault
 
 NOW = datetime(2026, 9, 1, 4, tzinfo=UTC)
@@ -92,6 +93,11 @@ def test_with_the_database_away_it_is_live_but_not_ready(hub: Hub, monkeypatch: 
     [
         ({}, EndpointState.OK, None),
         ({"ill_since": NOW, "last_error": "timeout"}, EndpointState.ILL, NOW),
+        (
+            {"ill_since": NOW - timedelta(hours=1), "misconfigured_at": NOW, "breaker": "open"},
+            EndpointState.MISCONFIGURED,
+            NOW,
+        ),
         ({"ill_since": NOW, "breaker": "open", "open_at": NOW}, EndpointState.BREAKER_OPEN, NOW),
         ({"breaker": "open", "open_at": NOW - timedelta(minutes=1)}, EndpointState.OK, None),  # probed well since
         ({"breaker": "open", "open_at": NOW + timedelta(minutes=1)}, EndpointState.BREAKER_OPEN, None),
@@ -138,15 +144,47 @@ def test_a_probe_tells_an_outage_once_and_its_end_once(database: Database) -> No
     assert row_of(database).last_error == "bug-KeyError"
 
 
+def test_a_probe_says_since_when_somebody_must_mend_a_setting(database: Database) -> None:
+    add(database, endpoint())
+    peer = FakePeer()
+    prober = Prober(database, lambda _: peer, 0)  # type: ignore[arg-type, return-value]
+    wrong = PeerMisconfigured("2001")
+    for error in (RetryLater("timeout"), wrong, wrong, RetryLater("timeout"), wrong, None):
+        peer.error = error
+        prober.round()
+        row = row_of(database)
+        assert (row.misconfigured_at is not None) == (error is wrong)
+        assert (row.ill_since is not None) == (error is not None)
+        assert row.paused_at is None, "a probe pauses nothing: it goes on by itself once it is mended"
+    with database.read() as conn:
+        query = sa.select(t.audit.c.outcome).where(t.audit.c.action == "endpoint.health").order_by(t.audit.c.seq)
+        told = ["ill", "misconfigured", "ill", "misconfigured", "well"]
+        assert list(conn.execute(query).scalars()) == told
+
+
+def test_what_was_mended_is_not_said_to_be_misconfigured_before_it_is_tried(database: Database) -> None:
+    add(database, endpoint(misconfigured_at=NOW, ill_since=NOW), endpoint("f", misconfigured_at=NOW, paused_at=NOW))
+
+    def mend(tx: Tx) -> None:
+        set_endpoint(
+            tx, "test", Vault(bytes(32)), manifest("county_rest"), "e", lease_s=60, base_url="http://127.0.0.1:8"
+        )
+        resume_endpoint(tx, "test", "f", "mended")
+
+    database.write(mend)
+    assert row_of(database).misconfigured_at is None
+    assert row_of(database, "f").misconfigured_at is None
+
+
 def test_probing_now_lets_what_waits_behind_the_breaker_go(database: Database) -> None:
     add(database, endpoint(breaker="open", open_at=NOW + timedelta(days=9000), ill_since=NOW))
     peer = FakePeer()
     prober = Prober(database, lambda _: peer, 0)  # type: ignore[arg-type, return-value]
     peer.error = PeerMisconfigured("http-401")
-    assert prober.probe_now("e", "operator:x") == "http-401"
+    assert prober.probe_now("e", "operator:x") == Probed(Seen.MISCONFIGURED, "http-401")
     assert row_of(database).open_at > database.clock()
     peer.error = None
-    assert prober.probe_now("e", "operator:x") is None
+    assert prober.probe_now("e", "operator:x") == Probed(Seen.WELL)
     assert row_of(database).open_at <= database.clock() + timedelta(seconds=5)
     assert row_of(database).ill_since is None
     with pytest.raises(UnknownEndpoint):

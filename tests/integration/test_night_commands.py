@@ -171,6 +171,24 @@ def test_an_endpoint_that_is_ill_is_not_said_to_be_well(state: Path) -> None:
     assert shown["since"]
 
 
+@pytest.mark.parametrize(("paused", "then"), [(False, "check"), (True, "resume")])
+def test_an_endpoint_that_is_misconfigured_says_what_to_do(state: Path, paused: bool, then: str) -> None:
+    suspended(state, 0)
+    settings = Settings(state_dir=state)
+    db = open_database(settings, open_vault(settings))
+    now = db.clock()
+    wrong = {"ill_since": now, "misconfigured_at": now, "last_error": "http-401"}
+    if paused:
+        wrong |= {"paused_at": now, "paused_reason": "http-401"}
+    db.write(lambda tx: tx.conn.execute(sa.update(t.endpoints).values(wrong)))
+    db.close()
+    listed = hub("endpoints", "list").stdout
+    assert ("已暂停 paused" if paused else "配置有误 misconfigured") in listed
+    assert "异常" not in listed
+    assert f"配置有误, 重试无用; 先看对方怎么说: hub endpoints check {LONG}0" in listed
+    assert f"hub endpoints {then} {LONG}0 /" in listed
+
+
 # --- what cannot be -------------------------------------------------------------------------------------------------------
 
 

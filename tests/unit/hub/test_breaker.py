@@ -11,7 +11,7 @@ from hub.deliveries.breaker import Breaker, BreakerPolicy, Effect, Health, Sign,
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 POLICY = BreakerPolicy(failures=3, open_s=30)
-WELL = Health(Breaker.CLOSED, 0, NOW - timedelta(days=1), None, None, None, None, None, None)
+WELL = Health(Breaker.CLOSED, 0, NOW - timedelta(days=1), None, None, None, None, None, None, None)
 OK, BAD = Sign(Effect.WELL), Sign(Effect.FAILED, "timeout")
 
 signs = st.builds(Sign, st.sampled_from(Effect), st.just("code"), st.builds(timedelta, seconds=st.integers(0, 600)))
@@ -64,3 +64,12 @@ def test_what_always_holds(sequence: list[Sign]) -> None:
         assert room(health.breaker, health.failures, 8) == (
             8 if health.breaker is Breaker.CLOSED and health.failures == 0 else 1
         )
+
+
+def test_misconfigured_is_what_the_last_error_says() -> None:
+    wrong = fold(WELL, BAD, Sign(Effect.MISCONFIGURED, "http-401"))
+    assert (wrong.misconfigured_at, wrong.paused_at) == (NOW, NOW)
+    later = after(wrong, Sign(Effect.MISCONFIGURED, "http-401"), POLICY, NOW + timedelta(hours=1))
+    assert later.misconfigured_at == NOW, "since when it is so"
+    for other in (OK, BAD, Sign(Effect.WAIT, "http-429")):
+        assert fold(wrong, other).misconfigured_at is None
