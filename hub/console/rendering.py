@@ -55,6 +55,7 @@ class Pages:
             w=lambda family, value: word(family, str(value), language),
             age=lambda span: age(span, language),
             ecert_title=lambda document: _ecert_title(document, language),
+            type_title=lambda code: _type_title(code, language),
             purpose_title=lambda purpose: _purpose_title(purpose, language),
             last_day=lambda limit_at: _last_day(limit_at, language),
             event_text=lambda data: self._facts_text(data, language),
@@ -199,6 +200,12 @@ def _ecert_title(document: str, language: Language) -> str:
     field, _, accepted = condition.rstrip("]").partition("=")
     named = load_rules().field_titles.get(field, (field, field))[0 if language == "zh" else 1]
     return f"{title} [{named}: {accepted.replace('|', '、' if language == 'zh' else ', ')}]"
+
+
+def _type_title(code: str, language: Language) -> str:
+    """Of an e-certificate type, by its code; the code itself of a type that was taken out of the configuration."""
+    kind = next((one for one in ecert_types().values() if one.code == code), None)
+    return code if kind is None else kind.title_zh if language == "zh" else kind.title_en
 
 
 def _purpose_title(purpose: str, language: Language) -> str:

@@ -132,7 +132,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "compare-now": ("立即对账", "Compare now"),
     "send-again": ("重新报送", "Send again"),
     "send-again-adopt": ("重新报送并认可仅库方持有的", "Send again, and adopt what only the library has"),
-    "type-code": ("证照类型代码", "Type code"),
+    "type-code": ("证照类型", "Type"),
     "identifier": ("证照标识", "Identifier"),
     "difference": ("差异", "Difference"),
     "difference-missing": ("库方缺失", "missing there"),

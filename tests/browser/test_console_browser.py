@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from hub.console.entries.lists import LISTINGS
 from hub.demo import evidence_scene
+from tests.browser import widest
 from tests.browser.conftest import PASSWORD, House
 
 pytestmark = pytest.mark.browser
@@ -243,6 +244,19 @@ def test_nothing_hangs_over_on_a_telephone(house: House, open_page: Open) -> Non
     for path in ("/console", f"/console/find?id={REGISTRY}", "/console/verify", "/console/differences", *lists):
         page.goto(house.url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_lists_are_read_without_scrolling_sideways(house: House, open_page: Open, language: str) -> None:
+    widest.fill(house.stage)
+    page = open_page(SYSTEM, viewport={"width": 1360, "height": 800})
+    page.context.add_cookies([{"name": "hub_language", "value": language, "url": house.url + "/console"}])
+    for path in ("/console", "/console/differences", *(f"/console/lists/{name}" for name in LISTINGS)):
+        page.goto(house.url + path)
+        hidden = page.evaluate(
+            "[...document.querySelectorAll('.scroll')].map((box) => box.scrollWidth - box.clientWidth).filter((n) => n > 0)"
+        )
+        assert hidden == [], path
 
 
 def test_every_field_has_a_label_and_every_table_its_headings(house: House, open_page: Open) -> None:

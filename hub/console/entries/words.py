@@ -159,7 +159,7 @@ ENTRY_WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "csv": ("CSV", "CSV"),
         "xlsx": ("Excel", "Excel"),
         "zip": ("zip", "zip"),
-        "repair": ("对账重新报送", "sent again by the hub"),
+        "repair": ("对账重新报送", "sent again"),
     },
     "shown-kind": {
         "authorization-code": ("授权码", "authorization code"),
