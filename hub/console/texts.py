@@ -8,6 +8,7 @@ Language = Literal["zh", "en"]
 
 TEXTS: dict[str, tuple[str, str]] = {
     "title": ("教育政务互通枢纽", "Exchange hub"),
+    "skip": ("跳到正文", "Skip to the contents"),
     "switch": ("English", "中文"),
     "sign-in": ("登录", "Sign in"),
     "sign-out": ("退出", "Sign out"),

@@ -259,6 +259,28 @@ def test_lists_are_read_without_scrolling_sideways(house: House, open_page: Open
         assert hidden == [], path
 
 
+def test_a_keyboard_skips_the_header_and_keeps_its_place(house: House, open_page: Open) -> None:
+    page = open_page(SYSTEM, viewport={"width": 600, "height": 800})
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="跳到正文")).to_be_focused()
+    expect(page.get_by_role("link", name="跳到正文")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+    table = page.get_by_role("region", name="全部端点")
+    table.focus()
+    table.evaluate("box => { box.scrollLeft = 60; }")
+    with page.expect_response("**/console/live"):
+        page.evaluate("refresh()")
+    page.wait_for_timeout(200)
+    expect(table).to_be_focused()
+    assert table.evaluate("box => box.scrollLeft") == 60
+    assert page.title() == "教育政务互通枢纽"
+    page.get_by_role("link", name="归集对账", exact=True).click()
+    assert page.title() == "归集对账 · 教育政务互通枢纽"
+    expect(page.get_by_role("link", name="归集对账", exact=True)).to_have_attribute("aria-current", "page")
+
+
 def test_every_field_has_a_label_and_every_table_its_headings(house: House, open_page: Open) -> None:
     page = open_page(SYSTEM)
     for path in ("/console", f"/console/find?id={REGISTRY}", "/console/verify", "/console/password"):

@@ -9,6 +9,18 @@ function isBusy() {
   return document.hidden || typed || (live.contains(focused) && focused.matches("a, button, input"));
 }
 
+// A table stays where it was scrolled to, and keeps the keyboard.
+function replace(text) {
+  const label = (box) => box.getAttribute("aria-label");
+  const scrolled = new Map([...live.querySelectorAll(".scroll")].map((box) => [label(box), box.scrollLeft]));
+  const focused = live.contains(document.activeElement) ? label(document.activeElement) : null;
+  live.innerHTML = text;
+  for (const box of live.querySelectorAll(".scroll")) {
+    box.scrollLeft = scrolled.get(label(box)) ?? 0;
+    if (label(box) === focused) box.focus({ preventScroll: true });
+  }
+}
+
 async function refresh() {
   if (isBusy()) return;
   try {
@@ -16,7 +28,7 @@ async function refresh() {
     if (answer.status === 401) { location.reload(); return; }
     if (!answer.ok) throw new Error(String(answer.status));
     const text = await answer.text();
-    if (!isBusy()) live.innerHTML = text;
+    if (!isBusy()) replace(text);
     offline.hidden = true;
   } catch {
     offline.hidden = false;
