@@ -155,7 +155,7 @@ def list_endpoints(as_json: AsJson = False) -> None:
         if one.misconfigured_at is not None:
             then = "resume" if one.state is EndpointState.PAUSED else "check"
             typer.echo(
-                f"{one.id}: 配置有误, 重试无用; 先看对方怎么说: hub endpoints check {one.id}, 修改: hub endpoints set {one.id} …, "
+                f"{one.id}: 配置有误, 重试无用; 查看对方应答: hub endpoints check {one.id}, 修改: hub endpoints set {one.id} …, "
                 f"再 hub endpoints {then} {one.id} / misconfigured: retrying does not help; look (check), mend (set), then {then}"
             )
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from hub.access.operators.store import SessionRow
 from hub.cases.flow import Flow
+from hub.console.facts import code_words, fact
 from hub.console.texts import TEXTS, Language, text
 from hub.console.words import WORDS, said, word
 from hub.ecerts.evidence.rules import load_rules
@@ -52,6 +53,7 @@ class Pages:
             notice = told
         html = self._templates.get_template(template).render(
             t=lambda key: text(key, language),
+            code_words=lambda code: code_words(code, language),
             w=lambda family, value: word(family, str(value), language),
             age=lambda span: age(span, language),
             ecert_title=lambda document: _ecert_title(document, language),
@@ -117,8 +119,6 @@ class Pages:
                 return self._title("step", value, language)
             case "outcome":
                 return word("step", value, language)
-            case "kind" | "service" | "form":
-                return word(key, value, language)
             case "flow":
                 return self._flow_title(value, language)
             case "role":
@@ -129,8 +129,10 @@ class Pages:
                 return _region(value)
             case "limitAt" | "before":
                 return _limit_text(value, language)
-            case "revokedAt":
-                return _local(datetime.fromisoformat(value), "%Y-%m-%d %H:%M")
+        if (told := fact(key, value, language)) is not None:
+            return told
+        if key in ("code", "reason") and (meant := code_words(value, language)) != value:
+            return f"{meant} {value}" if meant == text("peers-code", language) else meant
         if key in _DIGESTS and len(value) == 64:
             return value[:12] + "…"
         return self._case_reason(value, language)
@@ -147,8 +149,11 @@ def _outcome(action: str, value: str, language: Language) -> tuple[str, bool]:
         return word("standing", value, language), False
     if value in WORDS["outcome"]:
         return word("outcome", value, language), False
-    words = said(value, language)
-    return (word("entry-state", value, language), False) if words is None else (words, True)
+    if (words := said(value, language)) is not None:
+        return words, True
+    if value in WORDS["entry-state"]:
+        return word("entry-state", value, language), False
+    return code_words(value, language), value in WORDS["code"] or value in WORDS["entry-reason"]
 
 
 def language_of(request: Request) -> Language:

@@ -8,6 +8,8 @@ Language = Literal["zh", "en"]
 
 TEXTS: dict[str, tuple[str, str]] = {
     "title": ("教育政务互通枢纽", "Exchange hub"),
+    "peers-code": ("对方返回码", "the peer's own code"),
+    "a-bug": ("枢纽程序缺陷, 请附编号报告", "a bug of the hub: report it with the id"),
     "skip": ("跳到正文", "Skip to the contents"),
     "switch": ("English", "中文"),
     "sign-in": ("登录", "Sign in"),
@@ -173,7 +175,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "ok": ("正常", "Well"),
     "ill": ("异常, 自动重试中", "Ill, retrying by itself"),
     "misconfigured": ("配置有误, 重试无用", "Misconfigured, retrying does not help"),
-    "mend-look": ("看对方怎么说", "see what the peer says"),
+    "mend-look": ("查看对方应答", "see what the peer says"),
     "mend-set": ("修改地址、设置或密钥", "mend the address, a setting or a secret"),
     "mend-then-probe": ("然后立即探测", "then probe now"),
     "mend-then-resume": ("然后恢复", "then resume"),

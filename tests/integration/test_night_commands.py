@@ -185,7 +185,7 @@ def test_an_endpoint_that_is_misconfigured_says_what_to_do(state: Path, paused: 
     listed = hub("endpoints", "list").stdout
     assert ("已暂停 paused" if paused else "配置有误 misconfigured") in listed
     assert "异常" not in listed
-    assert f"配置有误, 重试无用; 先看对方怎么说: hub endpoints check {LONG}0" in listed
+    assert f"配置有误, 重试无用; 查看对方应答: hub endpoints check {LONG}0" in listed
     assert f"hub endpoints {then} {LONG}0 /" in listed
 
 

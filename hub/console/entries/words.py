@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from hub.ecerts.collect.cures import FILE
+
 ENTRY_WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "listing": {
         "evidence-requests": ("证照应用请求", "evidence requests"),
@@ -152,7 +154,7 @@ ENTRY_WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "condition-unmet": ("不符合事项的条件", "does not meet the item's condition"),
         "condition-missing": ("证照内没有条件所指的字段", "does not state the field of the condition"),
         "holder-not-named": ("未给出持有人", "its holder is not named"),
-        "headings": ("表头不对", "the headings are not right"),
+        **{rule: (": ".join(texts.zh), ": ".join(texts.en)) for rule, texts in FILE.items()},  # of a batch's file
     },
     "form": {
         "one": ("单份", "one certificate"),

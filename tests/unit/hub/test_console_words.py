@@ -12,14 +12,17 @@ from pathlib import Path
 import pytest
 
 from adapters.contract.questions import ShownKind
+from hub.access.callers import KeyKind, Service
 from hub.access.operators import Role
 from hub.console.entries.lists import LISTINGS
+from hub.console.facts import FACT_WORDS, code_words, fact
 from hub.console.rendering import _outcome, age, local_address
 from hub.console.texts import TEXTS
 from hub.console.words import WORDS, said, word
 from hub.deliveries.breaker import Breaker
 from hub.deliveries.model import Kind, State, Word
 from hub.ecerts.authorizations.model import CodeState
+from hub.ecerts.collect.cures import FILE
 from hub.ecerts.collect.ending import REPAIR
 from hub.ecerts.collect.model import BatchState, RowState
 from hub.ecerts.entries import Channel, Level, LimitUnit
@@ -27,7 +30,7 @@ from hub.ecerts.presentations.model import State as PresentationState
 from hub.ecerts.solver import Standing
 from hub.health.overview import URGENCY, EndpointState
 from schemas.events import EventType
-from schemas.evidence import EvidenceCaseState
+from schemas.evidence import AnswerForm, BasisKind, EvidenceCaseState
 from schemas.problems import KINDS
 from schemas.transfers import CaseState, EvidenceState, StepState
 
@@ -139,6 +142,51 @@ def test_one_goes_back_to_the_console_only(address: str) -> None:
 
 def test_one_goes_back_to_where_one_was() -> None:
     assert local_address("/console/find?id=x") == "/console/find?id=x"
+
+
+# --- facts -------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_fact_can_be_has_its_words() -> None:
+    assert {one.value for one in Service} == set(FACT_WORDS["right"])
+    assert {one.value for one in AnswerForm} == set(FACT_WORDS["answer-form"])
+    assert {one.value for one in BasisKind} == set(FACT_WORDS["basis"])
+    assert {one.value for one in KeyKind} == set(FACT_WORDS["key-kind"])
+    assert set(FILE) <= set(WORDS["entry-reason"])
+
+
+@pytest.mark.parametrize(("key", "value", "zh"), [
+    ("service", "authorization.redeem", "使用授权码"),
+    ("service", "registry", "学籍系统"),
+    ("kind", "wsse", "WS-Security 签名"),
+    ("kind", "authorization-code", "授权码"),
+    ("answer", "predicate", "结论"),
+    ("types", "id-card degree", "居民身份证、学位证书"),
+    ("type", "case.*", "case.*"),
+    ("basis", "consent:cons_1", "持有人同意:cons_1"),
+    ("changed", "base_url,secrets_sealed", "地址、密钥"),
+    ("until", "2026-11-27T18:43:56+00:00", "2026-11-28 02:43:56"),
+    ("until", "2026-03-31", None),
+    ("endpoint", "lixia-registry", None),
+])  # fmt: skip
+def test_a_fact_is_told_in_words_and_its_time_in_shanghai(key: str, value: str, zh: str | None) -> None:
+    assert fact(key, value, "zh") == zh
+
+
+@pytest.mark.parametrize(("code", "zh"), [
+    ("2001", "对方返回码"),
+    ("E-4711", "对方返回码"),
+    ("bug-KeyError", "枢纽程序缺陷, 请附编号报告"),
+    ("denied-by-holder", "持有人不同意"),
+    ("http-401", "对方拒绝本枢纽的身份凭证 (401)"),
+    ("对方停机维护", "对方停机维护"),
+])  # fmt: skip
+def test_a_code_is_told_in_words(code: str, zh: str) -> None:
+    assert code_words(code, "zh") == zh
+
+
+def test_why_a_batch_was_not_read_is_told_in_the_audit_log_too() -> None:
+    assert _outcome("collect.checked", "not-a-zip", "zh") == ("不是可读取的 zip 文件: 请重新压缩后提交", True)
 
 
 # --- what adapters call it -------------------------------------------------------------------------------------------------
