@@ -153,10 +153,10 @@ def list_endpoints(as_json: AsJson = False) -> None:
     show(table)
     for one in healths.values():
         if one.misconfigured_at is not None:
-            then = "resume" if one.state is EndpointState.PAUSED else "check"
+            then = f"resume {one.id} --reason …" if one.state is EndpointState.PAUSED else f"check {one.id}"
             typer.echo(
                 f"{one.id}: 配置有误, 重试无用; 查看对方应答: hub endpoints check {one.id}, 修改: hub endpoints set {one.id} …, "
-                f"再 hub endpoints {then} {one.id} / misconfigured: retrying does not help; look (check), mend (set), then {then}"
+                f"再 hub endpoints {then} / misconfigured: retrying does not help; look, mend, then try as these commands do"
             )
 
 

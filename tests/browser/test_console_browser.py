@@ -126,13 +126,15 @@ def test_a_county_is_down_and_everything_that_was_suspended_goes_out_again(house
     assert max(simulator.effects()[key] for key in simulator.effects() if key.startswith(tuple(cases))) == 1
 
 
-def test_one_suspended_delivery_is_replayed_with_a_reason(house: House, open_page: Open) -> None:
+@pytest.mark.parametrize("width", [1360, 800])
+def test_one_suspended_delivery_is_replayed_with_a_reason(house: House, open_page: Open, width: int) -> None:
     simulator = house.stage.cast.simulators["lixia"]
     simulator.fail("down", seconds=60)
-    case_id = house.submit("one")
-    page = open_page(SYSTEM)
-    row = page.get_by_role("row").filter(has_text=case_id)
+    case_id = house.submit(f"one-{width}")
+    page = open_page(SYSTEM, viewport={"width": width, "height": 900})
+    row = page.locator("tr").filter(has_text=case_id)
     expect(row.get_by_role("button", name="重新投递")).to_be_visible()
+    assert row.get_by_role("button", name="终止投递").evaluate("one => one.getBoundingClientRect().right") < width
     simulator.fail("none")
     row.get_by_label("处理原因").fill("电话确认对方未收到")
     row.get_by_role("button", name="重新投递").click()

@@ -327,7 +327,9 @@ def test_a_misconfigured_endpoint_says_that_retrying_does_not_help_and_what_does
         assert "自动重试" not in shown
         assert re.findall("<button ([^>]*)>", card)[0] == 'name="act" value="probe" formnovalidate', "the one to press"
     hub.db.write(lambda tx: tx.conn.execute(sa.update(t.endpoints).values(paused_at=tx.now, paused_reason="2001")))
-    assert "然后恢复" in browser.get("/console").text
+    paused = browser.get("/console").text
+    assert "配置有误, 重试无用" in paused
+    assert "然后恢复" in paused
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_an_endpoint_that_is_ill_is_not_said_to_be_well(state: Path) -> None:
     assert shown["since"]
 
 
-@pytest.mark.parametrize(("paused", "then"), [(False, "check"), (True, "resume")])
+@pytest.mark.parametrize(("paused", "then"), [(False, "check {} /"), (True, "resume {} --reason")])
 def test_an_endpoint_that_is_misconfigured_says_what_to_do(state: Path, paused: bool, then: str) -> None:
     suspended(state, 0)
     settings = Settings(state_dir=state)
@@ -186,7 +186,7 @@ def test_an_endpoint_that_is_misconfigured_says_what_to_do(state: Path, paused: 
     assert ("已暂停 paused" if paused else "配置有误 misconfigured") in listed
     assert "异常" not in listed
     assert f"配置有误, 重试无用; 查看对方应答: hub endpoints check {LONG}0" in listed
-    assert f"hub endpoints {then} {LONG}0 /" in listed
+    assert f"再 hub endpoints {then.format(LONG + '0')}" in listed
 
 
 # --- what cannot be -------------------------------------------------------------------------------------------------------
