@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from hub.console.guard import guarded
 from hub.console.routes import Console, FormText, fits, in_thread, may_act
 from hub.db import AuditEntry, Database
+from hub.ecerts.collect.model import Difference
 from hub.ecerts.collect.reconciling import store
 from hub.ecerts.collect.reconciling.compare import Reconciler
 
@@ -27,7 +28,9 @@ def differences_router(console: Console, db: Database, reconciler: Reconciler) -
         def read() -> dict[str, object]:
             with db.read() as conn:
                 libraries, left = store.reconciliations(conn), store.open_differences(conn)
-            listed = {one.endpoint_id: list(reconciler.listed(one.endpoint_id, LISTED)) for one in libraries}
+            listed = {
+                one.endpoint_id: sorted(reconciler.listed(one.endpoint_id, LISTED), key=_place) for one in libraries
+            }
             facts = {"libraries": libraries, "left": left, "listed": listed, "may_act": may_act(session)}
             return facts | console.names.facts()
 
@@ -63,3 +66,8 @@ def differences_router(console: Console, db: Database, reconciler: Reconciler) -
     router.add_api_route(PATH, show, methods=["GET"])
     router.add_api_route(PATH, act, methods=["POST"])
     return router
+
+
+def _place(one: Difference) -> tuple[str, int, str]:
+    """As its system finds it: by batch and row."""
+    return one.collection or "", one.row or 0, one.identifier

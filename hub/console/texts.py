@@ -10,6 +10,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "title": ("教育政务互通枢纽", "Exchange hub"),
     "peers-code": ("对方返回码", "the peer's own code"),
     "a-bug": ("枢纽程序缺陷, 请附编号报告", "a bug of the hub: report it with the id"),
+    "listed-of": ("以下列出 %s 项, 共 %s 项", "%s of %s are listed"),
     "skip": ("跳到正文", "Skip to the contents"),
     "switch": ("English", "中文"),
     "sign-in": ("登录", "Sign in"),

@@ -18,6 +18,7 @@ from hub.access.operators import Role
 from hub.access.operators.throttle import TRIES
 from hub.app import Hub
 from hub.config import Settings
+from hub.console import store
 from hub.db import AuditEntry, Tx
 from hub.ecerts.evidence.store import note_throttled
 
@@ -306,6 +307,16 @@ def test_acts_need_a_reason_and_tell_how_they_went(hub: Hub, links: dict[Role, s
     assert act("/console/endpoints/e", "resume", back="//evil.example/") == "/console?notice=notice-done"
     assert act("/console/endpoints/e", "probe", "") == "/console?notice=notice-misconfigured"  # it has no token
     assert audited(hub, "endpoint.probe") == [("e", "misconfigured")]
+
+
+def test_the_front_page_says_how_many_suspended_deliveries_it_leaves_out(
+    hub: Hub, links: dict[Role, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_endpoint(hub, suspended=3)
+    browser, _ = signed_in(hub, links)
+    assert "以下列出" not in browser.get("/console").text
+    monkeypatch.setattr(store, "PAGE", 2)
+    assert "以下列出 2 项, 共 3 项" in browser.get("/console").text
 
 
 def test_a_misconfigured_endpoint_says_that_retrying_does_not_help_and_what_does(

@@ -14,6 +14,7 @@ from hub import tables as t
 from hub.access.operators import Role
 from hub.app import Hub
 from hub.config import Settings
+from hub.console import differences
 from hub.db import Database
 from hub.ecerts.collect import store
 from tests.integration import collect_world
@@ -54,6 +55,23 @@ def signed_in(hub: Hub, role: Role) -> tuple[TestClient, str]:
 def act(browser: TestClient, csrf: str, word: str, reason: str = "test") -> str:
     form = {"csrf": csrf, "endpoint": "library", "act": word, "reason": reason}
     return browser.post(PAGE, data=form).headers.get("location", "")
+
+
+def test_rows_stand_as_their_system_finds_them_and_the_page_says_how_many_it_leaves_out(
+    world: World, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.take(table([values(n) for n in range(1, 9)]))
+    world.until_idle()
+    with world.db.engine.begin() as conn:
+        conn.execute(sa.update(t.collected).values(digest="f" * 64))
+    world.reconciler().run(actor="test")
+    browser, _ = signed_in(hub, Role.SYSTEM)
+    page = browser.get(PAGE).text
+    assert re.findall(r'<td class="n">(\d+)</td></tr>', page) == [str(row) for row in range(2, 10)]
+    assert "教师资格证书</td>" in page
+    assert "以下列出" not in page
+    monkeypatch.setattr(differences, "LISTED", 3)
+    assert "以下列出 3 项, 共 8 项" in browser.get(PAGE).text
 
 
 def test_looked_at_and_repaired(world: World, hub: Hub) -> None:
