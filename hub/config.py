@@ -83,7 +83,9 @@ class Settings(BaseSettings):
     collect_keep_days: int = Field(
         30, ge=1, description="How long an ended batch, its rows and their files are kept: what can be sent again"
     )
-    body_keep_days: int = Field(30, ge=1, description="How long the body of an ended delivery is kept")
+    body_keep_days: int = Field(
+        30, ge=1, description="How long the body of an ended delivery is kept, but for open cases"
+    )
     attempt_keep_days: int = Field(180, ge=1, description="How long the attempts of ended deliveries are kept")
     event_keep_days: int = Field(730, ge=1, description="How long events are kept, but for those of open cases")
     collect_pending_days: int = Field(

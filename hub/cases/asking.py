@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from adapters.contract import TransferStep
@@ -31,14 +32,22 @@ def ask_parties(tx: Tx, rooms: Rooms, can_ask: Callable[[str], bool]) -> int:
     asked: list[NewDelivery] = []
     for step in store.steps_to_ask(tx.conn, tx.now, AT_ONCE):
         pause = min(LONGEST, max(rooms.ask_after, tx.now - step.opened_at))
-        following = tx.now + pause if can_ask(step.adapter) else None  # None: it cannot be asked, ever
-        store.update_step(tx.conn, step.case_id, step.name, {"ask_at": following})
-        if following is None or deliveries.is_under_way(tx.conn, step.case_id, (Kind.STEP, Kind.ASK), step.name):
-            continue  # not there yet, or asked already: whoever is paged for the endpoint sees what waits
+        store.update_step(
+            tx.conn, step.case_id, step.name, {"ask_at": tx.now + pause}
+        )  # one that fails holds up no other
+        tx.apart(partial(_ask, tx, rooms, can_ask, step, asked), "step.ask", step.case_id)
+    deliveries.enqueue(tx, rooms.vault, asked)
+    return len(asked)
+
+
+def _ask(tx: Tx, rooms: Rooms, can_ask: Callable[[str], bool], step: store.StepToAsk, asked: list[NewDelivery]) -> None:
+    if not can_ask(step.adapter):
+        store.update_step(tx.conn, step.case_id, step.name, {"ask_at": None})
+    elif not deliveries.is_under_way(tx.conn, step.case_id, (Kind.STEP, Kind.ASK), step.name):
         sealed = deliveries.delivered_body(tx.conn, step.case_id, Kind.STEP, step.name)
-        if sealed is not None:
+        if (
+            sealed is not None
+        ):  # else the message is not there yet; one under way is seen by whoever is paged for its endpoint
             id_, body = sealed
             message = TransferStep.model_validate_json(rooms.vault.open(body, deliveries.body_context(id_)))
             asked.append(NewDelivery(step.endpoint_id, step.case_id, Kind.ASK, step.name, new_id("ask"), message))
-    deliveries.enqueue(tx, rooms.vault, asked)
-    return len(asked)

@@ -75,6 +75,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "action": {
         "delivery.attempt": ("投递尝试", "delivery attempt"),
+        "step.ask": ("询问步骤办理结果", "asking what became of a step"),
         "delivery.cancel": ("取消投递", "delivery cancelled"),
         "delivery.refuse": ("终止投递", "delivery given up"),
         "delivery.replay": ("重新投递", "delivery replayed"),

@@ -195,11 +195,12 @@ def is_under_way(conn: Connection, case_id: str, kinds: Sequence[Kind], subject:
 
 
 def delivered_body(conn: Connection, case_id: str, kind: Kind, subject: str) -> tuple[str, bytes] | None:
-    """The id and the sealed body of what its peer has taken."""
+    """The id and the sealed body of what its peer has taken; None also where the body was dropped."""
     d = t.deliveries
     query = sa.select(d.c.id, d.c.body_sealed).where(
-        d.c.case_id == case_id, d.c.kind == kind.value, d.c.subject == subject, d.c.state == State.DELIVERED.value
-    )
+        d.c.case_id == case_id, d.c.kind == kind.value, d.c.subject == subject, d.c.state == State.DELIVERED.value,
+        sa.func.length(d.c.body_sealed) > 0,
+    )  # fmt: skip
     row = conn.execute(query.order_by(d.c.id).limit(1)).one_or_none()
     return None if row is None else (row.id, row.body_sealed)
 

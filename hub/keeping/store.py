@@ -15,10 +15,12 @@ ENDED = ("delivered", "refused")
 
 
 def empty_bodies(conn: Connection, before: datetime, limit: int) -> int:
-    """What ended deliveries carried; an index has just those that still carry something."""
+    """What ended deliveries carried, but for those of cases that are open: a party may still be asked about its step, or be sent
+    it again. An index has just those that still carry something."""
     d = t.deliveries
     carried = sa.text("length(body_sealed) > 0 AND finished_at IS NOT NULL")
-    old = sa.select(d.c.id).where(carried, d.c.finished_at < before, d.c.state.in_(ENDED)).limit(limit)
+    ended = (d.c.finished_at < before, d.c.state.in_(ENDED), ~_of_open_case(d.c.case_id))
+    old = sa.select(d.c.id).where(carried, *ended).limit(limit)
     return conn.execute(sa.update(d).where(d.c.id.in_(old)).values(body_sealed=b"")).rowcount
 
 
@@ -40,9 +42,9 @@ def drop_attempts(conn: Connection, before: datetime, limit: int) -> int:
 
 def drop_events(conn: Connection, before: datetime, limit: int) -> int:
     """But for those of cases that are open."""
-    e, c = t.events, t.cases
-    open_case = sa.exists().where(c.c.id == e.c.case_id, c.c.closed_at.is_(None))
-    old = sa.select(e.c.id).where(e.c.id < first_id("evt", before), ~open_case).order_by(e.c.id).limit(limit)
+    e = t.events
+    old = sa.select(e.c.id).where(e.c.id < first_id("evt", before), ~_of_open_case(e.c.case_id))
+    old = old.order_by(e.c.id).limit(limit)
     return conn.execute(sa.delete(e).where(e.c.id.in_(old))).rowcount
 
 
@@ -64,6 +66,11 @@ def drop_requests(conn: Connection, before: datetime, limit: int) -> int:
         conn.execute(sa.delete(t.evidence_documents).where(t.evidence_documents.c.request_id.in_(ids)))
         conn.execute(sa.delete(r).where(r.c.id.in_(ids)))
     return len(ids)
+
+
+def _of_open_case(case_id: sa.Column[str]) -> sa.ColumnElement[bool]:
+    c = t.cases.c
+    return sa.exists().where(c.id == case_id, c.closed_at.is_(None))
 
 
 def _drop_deliveries(conn: Connection, case_ids: Sequence[str]) -> None:

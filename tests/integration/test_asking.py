@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from adapters.contract import Receipt
-from adapters.registry import create, manifest
+from adapters.registry import UnknownAdapter, create, manifest
 from adapters.simulator_process import SimulatorProcess
 from hub import tables as t
 from hub.cases.asking import ask_parties
@@ -22,6 +22,7 @@ from hub.deliveries.dispatch import Dispatcher
 from hub.deliveries.model import Kind, State
 from hub.deliveries.outcomes import Recorder
 from hub.deliveries.retry import RetryPolicy
+from hub.keeping.store import empty_bodies
 from schemas.transfers import CaseState, StepState
 from tests.integration.case_fixtures import world
 from tests.integration.case_world import LIXIA, World
@@ -93,6 +94,44 @@ def test_a_product_that_cannot_be_asked_is_never_asked(world: World) -> None:
     assert ask(world) == 0
     assert not manifest("cloudevents").status_query
     assert manifest("city_soap").status_query
+
+
+def test_a_long_open_step_is_asked_though_bodies_of_ended_deliveries_go(world: World) -> None:
+    case_id = taken(world)
+    d, month = t.deliveries, timedelta(days=30)
+    with world.db.engine.begin() as conn:
+        conn.execute(sa.update(d).where(d.c.case_id == case_id, d.c.state == "delivered").values(finished_at=world.now))
+    world.later(days=31)
+    with world.db.engine.begin() as conn:
+        assert empty_bodies(conn, world.now - month, 100) == 0
+    assert ask(world) == 1
+    with world.db.engine.begin() as conn:
+        conn.execute(sa.update(t.cases).where(t.cases.c.id == case_id).values(closed_at=world.now))
+        assert empty_bodies(conn, world.now - month, 100) >= 1
+
+
+@pytest.mark.parametrize("fault", ["body", "adapter"])
+def test_a_step_that_cannot_be_asked_about_holds_up_no_other(world: World, fault: str) -> None:
+    broken, whole = taken(world), taken(world)
+    d = t.deliveries
+    if fault == "body":
+        with world.db.engine.begin() as conn:
+            conn.execute(sa.update(d).where(d.c.case_id == broken, d.c.kind == "step").values(body_sealed=b"no more"))
+    seen: list[str] = []
+
+    def can_ask(adapter: str) -> bool:
+        seen.append(adapter)
+        if fault == "adapter" and len(seen) == 1:
+            raise UnknownAdapter("没有此适配器", "there is no such adapter")
+        return True
+
+    world.later(minutes=11)
+    assert ask(world, can_ask) == 1
+    assert questions(world) == 1
+    asked = {case for case in (broken, whole) if (Kind.ASK.value, STEP) in world.deliveries(case)}
+    assert len(asked) == 1
+    assert fault == "adapter" or asked == {whole}
+    assert ask(world) == 0  # its time comes again, with its next turn
 
 
 def test_two_nodes_ask_once(world: World) -> None:
