@@ -18,7 +18,10 @@ from hub.access.callers import Caller, Method
 from hub.access.endpoints import EndpointSpec, add_endpoint
 from hub.db import Database, Tx
 from hub.ecerts.authorizations import model as m
+from hub.ecerts.authorizations.bases import Bases
+from hub.ecerts.entries import Item, Level, LimitUnit
 from hub.ecerts.evidence import store
+from hub.ecerts.evidence.planning import find_grounds
 from hub.ecerts.logins.identified import VerifiedLogin
 from schemas import problems as p
 from schemas.evidence import EvidenceAnswer
@@ -152,6 +155,31 @@ def test_a_grown_child_is_no_child_any_more(world: World, monkeypatch: pytest.Mo
     assert record(ask(world, child, CHILD)) == (False, "guardianship-not-shown")
     monkeypatch.setattr("hub.ecerts.authorizations.bases.shanghai_day", lambda at: of_age - timedelta(days=1))
     assert record(ask(world, child, CHILD)) == (True, None)
+
+
+def test_what_the_law_covers_of_a_guardian_is_not_the_childs(world: World) -> None:
+    """Else an item whose law names the guardian's identity check alone would open the child's as well."""
+    law = {"kind": "law", "reference": "第三条"}
+    others = [{**world.holder(30), "role": "guardian", "basis": law}]
+    request = world.request(30, subject=world.child(CHILD), others=others, purpose=PURPOSE)
+
+    def grounds(*law_covers: str) -> set[str]:
+        item = Item.model_validate({
+            "basic_code": "370105009001", "effective_from": date(2026, 1, 1), "title_zh": "试", "title_en": "t",
+            "level": Level.PROVINCE, "limit": 1, "limit_unit": LimitUnit.WORKING_DAY, "requires_consent": False,
+            "legal_basis": "第三条", "law_covers": law_covers,
+            "requirements": ({"name": "who", "title_zh": "试", "title_en": "t",
+                              "evidence": "identity-check + identity-check@guardian"},),
+        })  # fmt: skip
+        with world.db.read() as conn:
+            found = find_grounds(
+                Bases(world.vault), conn, request=request, item=item, system_id=CONSUMER, at=world.db.clock()
+            )
+        return {str(one) for one in found.grounds}
+
+    assert grounds("identity-check@guardian") == {"identity-check@guardian"}
+    assert grounds("identity-check") == {"identity-check"}
+    assert grounds("identity-check", "identity-check@guardian") == {"identity-check", "identity-check@guardian"}
 
 
 def test_a_login_does_not_show_whose_guardian_somebody_is(world: World) -> None:
