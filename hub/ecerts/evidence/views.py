@@ -26,7 +26,7 @@ from hub.ecerts.evidence.rests import Opened, rests_on
 from hub.ecerts.evidence.rules import EvidenceRules
 from hub.ecerts.notices import ExtensionNotices
 from hub.ecerts.presentations.model import FiledRequest
-from hub.ecerts.solver import Known, RequirementAnswer, RequirementState, Standing
+from hub.ecerts.solver import Known, Known, RequirementAnswer, RequirementState, Standing
 from hub.ecerts.validity import end_of
 from hub.vault import Vault
 from hub.working_days import SHANGHAI
@@ -254,7 +254,7 @@ class Views:
             "rests": rests_on(file, held, self.planner.routes).model_dump(
                 mode="json", by_alias=True, exclude_none=True
             ),
-            "requirements": {one.name: _yes_or_no(one) for one in plan.answers},
+            "requirements": {one.name: yes_or_no(file, one) for one in plan.answers},
             "holds": {
                 str(document): {"answer": "yes", "type": judging.type_code_of(document.type) or document.type}
                 | ({"notice": notice} if (notice := file.known[document].notice) else {})
@@ -271,12 +271,15 @@ def _numbers(file: EvidenceFile, used: Sequence[Evidence]) -> set[str]:
     return {notice for document in used if (notice := file.known[document].notice)}
 
 
-def _yes_or_no(one: RequirementAnswer) -> str:
-    """No only where every gap is a certain no; what is merely not known is unknown."""
+def yes_or_no(file: EvidenceFile, one: RequirementAnswer) -> str:
+    """No only where none of the alternatives can be whole any more: each has a document that certainly does not count. What is
+    merely not known, or was not asked for, is unknown."""
     if one.state is RequirementState.SATISFIED:
         return "yes"
-    return (
-        "no"
-        if one.missing and all(gap.standing in _FINAL_NO or gap.reason == _NO_REASON for gap in one.missing)
-        else "unknown"
-    )
+    rule = next(requirement for requirement in file.item.requirements if requirement.name == one.name)
+    decided = (any(_certain_no(file.known[document]) for document in part) for part in rule.alternatives)
+    return "no" if all(decided) else "unknown"
+
+
+def _certain_no(known: Known) -> bool:
+    return known.standing in _FINAL_NO or known.reason == _NO_REASON
