@@ -84,6 +84,30 @@ def test_refused_questions_are_limited_and_folded(database: Database, simulators
     world.close()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ({"purpose": "school-licensing"}, "evidence-purpose-refused"),  # not registered for it
+        ({"purpose": "hiring-registration"}, "evidence-purpose-refused"),  # registered, and not of this item
+        ({"callback": "library"}, "message-invalid"),
+    ],
+)
+def test_questions_refused_for_purpose_or_callback_count_too(
+    database: Database, simulators: Peers, wrong: dict[str, str], code: str
+) -> None:
+    world = limited(database, simulators, subject_requests=3)
+    words = [refused(world, world.request(77, **wrong)) for _ in range(5)]
+    assert [one.kind.code for one in words] == [code] * 3 + ["evidence-throttled"] * 2
+    assert sum(row.questions for row in world.rows(t.refused_questions)) == 3
+    assert sum(row.questions for row in world.rows(t.subject_queries)) == 3
+    held = world.holder(77)
+    holder = m.Holder(name=held["name"], code=held["code"], code_type="111")
+    uses, _ = world.authorizations.uses(world.caller(), m.UsesRequest(holder=holder, holder_proof="p"), before=None)
+    assert [(one.times, one.outcome, one.ecert_type) for one in uses] == [(3, code, "-")]
+    assert all(one.outcome_zh and one.outcome_en for one in uses)
+    world.close()
+
+
 def test_refused_questions_count_for_their_caller(database: Database, simulators: Peers) -> None:
     world = limited(database, simulators, caller_requests=3)
     gone = {"kind": "authorization", "reference": "auth_nobodys"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from hub.ecerts.solver import Standing
-from schemas.problems import EVIDENCE_BASIS_REFUSED
+from schemas.problems import EVIDENCE_BASIS_REFUSED, EVIDENCE_PURPOSE_REFUSED, MESSAGE_INVALID
 
 OUTCOMES: Final[dict[str, tuple[str, str]]] = {
     Standing.HELD.value: ("已取得并核验", "fetched and verified"),
@@ -23,5 +23,10 @@ OUTCOMES: Final[dict[str, tuple[str, str]]] = {
     Standing.REVOKED.value: ("未采用: 证照已吊销或注销", "not used: it was revoked"),
     Standing.SUSPENDED.value: ("未采用: 证照已暂停效力", "not used: it is suspended"),
     Standing.NO_SOURCE.value: ("未取得: 没有来源", "not fetched: there is no source"),
+    EVIDENCE_PURPOSE_REFUSED.code: (
+        "因用途未登记或不属于该事项被拒绝, 未取得",
+        "refused for its purpose: nothing was fetched",
+    ),
+    MESSAGE_INVALID.code: ("因报文有误被拒绝, 未取得", "refused, as the message was wrong: nothing was fetched"),
     EVIDENCE_BASIS_REFUSED.code: ("因依据不成立被拒绝, 未取得", "refused for want of a basis: nothing was fetched"),
 }

@@ -1,6 +1,6 @@
 """The commit before any effect: whoever asks has a ground and is inside the limits, or is refused; then the request is filed.
 
-Replay, repetition (the same message gets its answer; the run of a process that has died is taken over), purpose, limits, the basis,
+Replay, repetition (the same message gets its answer; the run of a process that has died is taken over), limits, purpose, the basis,
 the plan's documents, and the audit entry of the intent, all in one transaction. A refusal is committed too.
 """
 
@@ -45,6 +45,7 @@ from schemas.problems import (
     MESSAGE_INVALID,
     MESSAGE_REPLAYED,
     HubProblem,
+    ProblemKind,
     WhoActs,
 )
 
@@ -108,19 +109,21 @@ class Beginnings:
         past = self._past(tx, one, named)
         if past.seen is not None and (seen := store.request(tx.conn, past.seen)) is not None:
             return self._again(tx, one, seen)
+        if (throttled := self._throttle(tx, caller.system_id, past)) is not None:  # before anything is said of it
+            return self._noted(tx, one, named, throttled)
         if (wrong := self._misasked(tx, one, past)) is not None:
-            return wrong
+            if request.subject is not None:
+                self._note_refused(tx, one, request, self._index(request.subject), wrong.kind)
+            return self._noted(tx, one, named, wrong)
         if request.subject is None:
-            if (throttled := self._throttle(tx, caller.system_id, past)) is not None:  # before anything is said of it
-                return self._noted(tx, one, named, throttled)
             filled = self._with_subject(tx, one)
             if isinstance(filled, HubProblem):
                 return self._noted(tx, one, named, filled)
             request = filled
             named = self._named(request)
             past = self._past(tx, one, named)
-        if (throttled := self._throttle(tx, caller.system_id, past)) is not None:
-            return self._noted(tx, one, named, throttled)
+            if (throttled := self._throttle(tx, caller.system_id, past)) is not None:
+                return self._noted(tx, one, named, throttled)
         found = find_grounds(
             self._bases, tx.conn, request=request, item=one.item, system_id=caller.system_id, at=tx.now
         )
@@ -189,7 +192,7 @@ class Beginnings:
             document
         ) in found.refused:  # somebody else's word for this holder's record: that it was tried is the holder's to know
             owner = self._bases.holder_index(holder_of(by_role(request)[document.role]))
-            self._note_refused(tx, one, request, owner, document.type)
+            self._note_refused(tx, one, request, owner, EVIDENCE_BASIS_REFUSED, document.type)
         if found.refused:
             detail["refused"] = "; ".join(f"{document} {word}" for document, word in found.refused.items())[:200]
         tx.audit.append(
@@ -295,10 +298,12 @@ class Beginnings:
         word = "consent-required" if basis.kind is BasisKind.LAW else f"no-{basis.kind.value}"
         if basis.kind is BasisKind.CONSENT and basis.reference is not None:
             word = "no-such-consent"  # another one may cover it: the caller named this one
-        self._note_refused(tx, one, request, subject_index)
+        self._note_refused(tx, one, request, subject_index, EVIDENCE_BASIS_REFUSED)
         return basis_refused(next(iter(refused.values()), word))
 
-    def _note_refused(self, tx: Tx, one: Begin, request: EvidenceRequest, index: str, ecert_type: str = "-") -> None:
+    def _note_refused(
+        self, tx: Tx, one: Begin, request: EvidenceRequest, index: str, why: ProblemKind, ecert_type: str = "-"
+    ) -> None:
         """The holder sees refused questions too."""
         basis = request.basis
         use = m.DataUse(
@@ -309,7 +314,7 @@ class Beginnings:
             case_id=request.case_reference,
             purpose=request.purpose,
             ecert_type=ecert_type,
-            outcome=EVIDENCE_BASIS_REFUSED.code,
+            outcome=why.code,
             item=request.item_code,
             cited=anonymous(request, basis.reference) if basis.reference else None,
         )

@@ -1,8 +1,8 @@
 """One call: the item in, the evidence out. The order of things:
 
-1. What cannot be changed by waiting is checked first: the right, the item, the purpose, where to call back.
-2. One commit before any effect: replay, repetition, limits, the basis; then the request and the audit entry of the intent. A
-   refusal is committed too, with its audit entry.
+1. The right and the item.
+2. One commit before any effect: replay, repetition, limits, the purpose, where to call back, the basis; then the request and the
+   audit entry of the intent. A refusal is committed too, with its audit entry, and counts as a question.
 3. Fetching, with no transaction open (see :mod:`hub.ecerts.evidence.fetching`).
 4. One commit with what came of it: documents, uses, deliveries that ask again, the audit entry with the digest of the answer.
    Where a notice has revoked one of the documents meanwhile, or its holder has taken back on what it was asked for, it writes

@@ -26,7 +26,7 @@ from hub.ecerts.evidence.rests import Opened, rests_on
 from hub.ecerts.evidence.rules import EvidenceRules
 from hub.ecerts.notices import ExtensionNotices
 from hub.ecerts.presentations.model import FiledRequest
-from hub.ecerts.solver import Known, Known, RequirementAnswer, RequirementState, Standing
+from hub.ecerts.solver import Known, RequirementAnswer, RequirementState, Standing
 from hub.ecerts.validity import end_of
 from hub.vault import Vault
 from hub.working_days import SHANGHAI
