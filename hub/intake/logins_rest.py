@@ -19,6 +19,7 @@ from hub.threads import Threads
 from schemas.problems import IDENTITY_UNAVAILABLE, LOGIN_REFUSED, LOGIN_REQUIRED, NO_ROUTE, HubProblem
 
 AT_ONCE: Final = 16  # assertions that one node verifies at the same time
+EACH: Final = AT_ONCE // 2  # of one caller: what waits for a slow identity service must not turn all others away
 KINDS: Final = (LOGIN_REQUIRED, LOGIN_REFUSED, IDENTITY_UNAVAILABLE)  # of every operation that takes a login
 EXAMPLE: Final[dict[str, Any]] = {
     "nonce": "r1nq8wqHk2pX5c0vZs7TtYdLgA3mBfUeJi9oR6xW4hM",
@@ -31,7 +32,7 @@ class LoginDesk:
 
     def __init__(self, logins: Logins) -> None:
         self._logins = logins
-        self._threads = Threads(AT_ONCE, "login")
+        self._threads = Threads(AT_ONCE, "login", each=EACH)
 
     async def verified(
         self, exchange: Exchange, proof: m.LoginProof | None, holder: Holder, region: str | None = None
@@ -40,7 +41,7 @@ class LoginDesk:
         if proof is None:
             return None
         caller = caller_of(exchange)
-        return await self._threads.run(lambda: self._logins.verify(caller, proof, holder, region))
+        return await self._threads.run(lambda: self._logins.verify(caller, proof, holder, region), caller.system_id)
 
 
 def logins_router(gate: Gate, logins: Logins, tag: str) -> APIRouter:

@@ -21,6 +21,7 @@ from schemas.problems import AUTHORIZATION_UNKNOWN, HubProblem
 
 TAG: Final = "授权 Authorizations"
 AT_ONCE: Final = 16  # calls of libraries that one node waits for at the same time; a further one is told to come again
+EACH: Final = AT_ONCE // 2  # of one caller: what waits for a slow library must not turn all others away
 _ID: Final = re.compile(r"pres_[0-9a-hjkmnp-tv-z]{26}")
 _HOLDER: Final = {"name": "王建国", "codeType": "111", "code": "370102198501011233"}
 
@@ -91,19 +92,20 @@ def presentations_router(gate: Gate, presentations: Presentations) -> APIRouter:
     publish(PresentationView, "serialization")
     publish(PresentationRevocation, "validation")
     publish(Revoked, "serialization")
-    router, threads = APIRouter(), Threads(AT_ONCE, "presentations")
+    router, threads = APIRouter(), Threads(AT_ONCE, "presentations", each=EACH)
 
     async def begin(exchange: Exchange) -> Response:
         request = await read_message(gate, exchange, PresentationRequest)
         caller = caller_of(exchange)
-        found = await threads.run(lambda: presentations.begin(caller, request))
+        found = await threads.run(lambda: presentations.begin(caller, request), caller.system_id)
         where = f"{gate.base_url(exchange.request)}/v1/presentations/{found.presentation_id}"
         return answer(found, 201, {"Location": where})
 
     async def query(exchange: Exchange) -> Response:
         await admit_without_body(gate, exchange)
         caller, presentation_id = caller_of(exchange), _path_id(exchange)
-        return answer(await threads.run(lambda: presentations.status(caller, presentation_id)))
+        found = await threads.run(lambda: presentations.status(caller, presentation_id), caller.system_id)
+        return answer(found)
 
     async def revoke(exchange: Exchange) -> Response:
         request = await read_message(gate, exchange, PresentationRevocation)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+from starlette.requests import Request
 
 from certs.keys import PrivateKey, SignatureAlgorithm
 from hub.access import registration
-from hub.access.callers import KeyKind, Service
-from hub.ecerts.logins.model import REASONS, refused
+from hub.access.callers import Caller, KeyKind, Method, Service
+from hub.access.identity import Identity as Known
+from hub.ecerts.logins.model import REASONS, LoginProof, refused
+from hub.ecerts.logins.service import Logins
+from hub.intake.gate import Exchange
+from hub.intake.logins_rest import EACH, LoginDesk
 from hub.vault import Vault
+from schemas.problems import HubProblem
 from tests.integration.intake_hub import HttpCaller, RunningHub, ecert_routes, running_hub
 from tests.integration.login_fixtures import identity
 from tests.integration.login_world import HOLDER, OTHER, PERSON, REGION, Identity, register
@@ -70,6 +79,33 @@ def test_a_login_travels_over_rest(hub: RunningHub, identity: Identity, capfd: p
     assert not any(secret in written for secret in (login["nonce"], login["assertion"], PERSON.id_number))
     refusals = [entry.detail["reason"] for entry in hub.entries() if entry.outcome == "login-refused"]
     assert refusals == ["subject-code", "login-used"]
+
+
+def test_one_caller_does_not_hold_all_places() -> None:
+    go_on = threading.Event()
+
+    class Slow:
+        def verify(self, *_: object) -> None:
+            go_on.wait(20)
+
+    def exchange(system: str) -> Exchange:
+        identity = Known(Caller(system, "k", Method.HTTP_SIGNATURE, frozenset()))
+        return Exchange(cast(Request, None), "test", identity=identity)
+
+    async def crowd() -> tuple[list[object], object]:
+        desk = LoginDesk(cast(Logins, Slow()))
+        proof = cast(LoginProof, object())
+        asked = [asyncio.create_task(desk.verified(exchange("many"), proof, HOLDER)) for _ in range(EACH + 3)]
+        await asyncio.sleep(0.2)
+        other = asyncio.create_task(desk.verified(exchange("other"), proof, HOLDER))
+        await asyncio.sleep(0.2)
+        go_on.set()
+        return list(await asyncio.gather(*asked, return_exceptions=True)), (await asyncio.gather(other))[0]
+
+    answers, other = asyncio.run(crowd())
+    refused_ = [one for one in answers if isinstance(one, HubProblem)]
+    assert [one.kind.code for one in refused_] == ["hub-busy"] * 3
+    assert other is None
 
 
 @pytest.mark.parametrize("reason", REASONS)

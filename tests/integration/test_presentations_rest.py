@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from hub.access import registration
 from hub.access.callers import Service
+from hub.intake.presentations_rest import EACH
 from tests.integration.evidence_fixtures import simulators
 from tests.integration.evidence_world import CONSUMER, STRANGER, Peers
 from tests.integration.presenting import Counter
@@ -103,6 +105,18 @@ def test_what_cannot_be_is_told_by_field(node: Node, changes: dict[str, Any], pa
     answer = node.send("POST", "/v1/presentations", json.dumps({**json.loads(body(5)), **changes}).encode())
     assert answer.status_code == 422, answer.text
     assert path in [fault["path"] for fault in answer.json()["faults"]]
+
+
+def test_one_caller_does_not_hold_all_places(node: Node, simulators: Peers) -> None:
+    simulators.library.fail("hang-before", times=500, seconds=4)
+    with ThreadPoolExecutor(EACH + 4) as pool:
+        asked = [pool.submit(node.send, "POST", "/v1/presentations", body(20 + n)) for n in range(EACH + 4)]
+        time.sleep(1)
+        other = node.send("POST", "/v1/presentations", body(50, messageId="o-1"), system=STRANGER)
+    simulators.library.fail("none")
+    codes = [one.result().status_code for one in asked]
+    assert codes.count(503) >= 4, codes
+    assert (other.status_code, other.json().get("detail")) != (503, "presentations"), other.text
 
 
 def test_a_right_is_needed_in_the_region(node: Node) -> None:
