@@ -6,13 +6,13 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Final, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from schemas import rules
 from schemas.base import Canonical
 from schemas.code_tables import HOLDER_CODE_TYPES
 from schemas.fields import EnrolmentNumber, IdNumber, MessageId, Reference, RegionCode, ShortText, UtcDatetime
-from schemas.numbers import CATALOGUE_CODE, check_credit_code, check_id_number
+from schemas.numbers import CATALOGUE_CODE, check_credit_code, check_id_number, check_names_nobody
 from schemas.revocations import RevocationReason
 from schemas.rules import FieldError, shape
 
@@ -30,7 +30,7 @@ PARTY_ID: Final = shape(
 )  # fmt: skip
 HOLDER_CODE_TYPE: Final = shape("HolderCodeType", "[0-9]{3}", "3 位数字, 如 111 或 001", "3 digits, such as 111 or 001")
 
-Word = Annotated[str, StringConstraints(pattern=WORD.anchored)]
+Word = Annotated[str, StringConstraints(pattern=WORD.anchored), AfterValidator(check_names_nobody)]
 CatalogueCode = Annotated[str, StringConstraints(pattern=CATALOGUE_CODE.anchored)]
 HolderCodeType = Annotated[str, StringConstraints(pattern=HOLDER_CODE_TYPE.anchored)]
 CaseReference = Annotated[Reference, StringConstraints(max_length=64)]

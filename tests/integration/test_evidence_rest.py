@@ -174,6 +174,7 @@ def refusals(node: Node, code: str) -> list[Any]:
         ({"deadlineS": 31}, "/deadlineS"),
         ({"answer": "everything"}, "/answer"),
         ({"region": "379999"}, "/region"),
+        ({"purpose": "p-370102198501011233"}, "/purpose"),  # would stand in the audit log as it is
     ],
 )
 def test_what_cannot_be_is_told_by_field(node: Node, damage: dict[str, Any], path: str) -> None:
