@@ -297,6 +297,8 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "connection-lost": ("连接中断", "the connection was lost"),
         "timeout": ("对方应答超时", "the peer's answer took too long"),
         "deadline": ("超过调用时限", "the call's time was up"),
+        "database-away": ("数据库暂时不可用, 将重试", "the database was away for a moment: tried again"),
+        "lease-nearly-over": ("本节点停顿过久, 将重试", "this node stood still for too long: tried again"),
         "outcome-unknown": ("结果未知: 对方可能已收到", "outcome unknown: the peer may have it"),
         "attempts-exhausted": ("多次尝试均失败", "every attempt failed"),
         "expired": ("已过投递期限", "its time had passed"),

@@ -18,6 +18,7 @@ from typing import Final, cast
 
 import structlog
 from pydantic import ValidationError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from adapters.contract import (
     Adapter,
@@ -132,6 +133,10 @@ class Attempter:
             return self._judge(claimed, error, asked, adapter)
         except _MustNotSend:
             return self._outcome(claimed, Word.OUTCOME_UNKNOWN, State.SUSPENDED, "outcome-unknown", in_doubt=True)
+        except (OperationalError, InterfaceError):  # the database is away, where its room read: nobody's own fault
+            sent = asked and claimed.kind not in QUESTIONS
+            sign = Sign(Effect.WELL if asked else Effect.NONE)
+            return self._again(claimed, Word.RETRY_LATER, "database-away", sign, claimed.in_doubt or sent)
         except Exception as error:  # noqa: BLE001  a bug, ours or an adapter's: an operator decides; nothing is swallowed
             return self.bug(claimed, error)
 

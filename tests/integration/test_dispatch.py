@@ -35,6 +35,7 @@ from hub.deliveries.model import TRANSITIONS, Claimed, Finished, Kind, Outcome, 
 from hub.deliveries.outcomes import Recorder
 from hub.deliveries.retry import RetryPolicy
 from hub.vault import Vault
+from schemas.base import Canonical
 from tests.delivering import (
     VAULT,
     Heard,
@@ -227,6 +228,26 @@ def test_an_unknown_exception_suspends_and_leaks_nothing(
     printed = capsys.readouterr()
     assert "370102201501012316" not in printed.out + printed.err
     assert "370102201501012316" not in str(deliveries(database)["k"])
+
+
+def test_a_database_that_is_away_for_a_moment_suspends_nothing_and_repeats_nothing(
+    database: Database, peer: Peer
+) -> None:
+    class Away(Heard):
+        prepared = 0
+
+        def prepare(self, case_id: str, subject: str, answer: Canonical) -> object:
+            self.prepared += 1
+            if self.prepared == 1:
+                raise sa.exc.OperationalError("SELECT", {}, Exception("the connection is lost"))
+            return super().prepare(case_id, subject, answer)
+
+    add_endpoints(database)
+    enqueue(database, "ep0", ["k"])
+    deliver_all(database, peer, Away())
+    assert states(database) == {"delivered": 1}
+    assert (peer.calls["ep0"], peer.asked["k"], peer.effects["k"]) == (1, 1, 1)
+    assert attempts(database)[0]["code"] == "database-away"
 
 
 def test_an_endpoint_that_changes_while_it_is_called_costs_no_worker(
