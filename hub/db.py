@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -365,16 +366,18 @@ class Database:
             self._disconnect()
             raise _Doubt(written) from error.orig
         if mark is not None or tx.touched:  # a commit that wrote nothing proves nothing
-            self._heed(None)
+            written.after_commit.insert(
+                0, partial(self._heed, None)
+            )  # no more: it is committed, whatever befalls a log
         return written
 
     def _heed(self, word: str | None) -> None:
         """Told when it changes, not with every message that is turned away."""
-        if word is not None and self.not_writable is None:
+        before, self.not_writable = self.not_writable, word
+        if word is not None and before is None:
             log.error("database not writable", error=word)
-        elif word is None and self.not_writable is not None:
+        if word is None and before is not None:
             log.warning("database writable again")
-        self.not_writable = word
 
     def _commit(self, transaction: RootTransaction, mark: AuditMark | None) -> None:
         """The write boundary: before it nothing is there, after it everything is. (The kill tests end the process here.)"""

@@ -9,7 +9,9 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -88,6 +90,21 @@ class _OneLine(logging.Formatter):
         return mask_json(json.dumps(event, ensure_ascii=False))
 
 
+class _Stream:
+    """A line that cannot be written (a full disk, a closed pipe) is lost; whoever logs goes on with what it was about."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def configure(settings: Settings) -> None:
     """Call once, at the start of the process."""
     level = getattr(logging, settings.log_level.upper())
@@ -107,7 +124,7 @@ def configure(settings: Settings) -> None:
             long_numbers_as_text,
             render,
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stream(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     sys.excepthook = _hook

@@ -323,3 +323,23 @@ def test_a_log_that_cannot_be_written_does_not_end_the_writer(
     monkeypatch.setattr("hub.db.log", Closed())
     assert database.write(hints) == "written"  # as it is: it was committed before the hint
     assert database.write(lambda tx: "still here") == "still here"
+
+
+def test_what_is_committed_is_written_once_though_the_log_fails(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed:
+        def warning(self, *_: object, **__: object) -> None:
+            raise ValueError("I/O operation on closed file")
+
+        error = warning
+
+    go = hold_writer(database)
+    both = [database.submit(add_system, name) for name in ("one", "two")]  # in one commit
+    database.not_writable = "SQLITE_FULL"  # until then
+    monkeypatch.setattr("hub.db.log", Closed())
+    go.set()
+    assert [future.result(20) for future in both] == ["one", "two"]
+    assert database.not_writable is None
+    assert systems(database) == {"one", "two"}
+    assert audited(database) == ["one", "two"]

@@ -100,3 +100,22 @@ def test_what_is_no_id_number_stays(written: io.StringIO) -> None:
     assert "2137000001" in text
     assert "2026-09-03 02:05:00.123456" in text
     assert "1234567890" in text
+
+
+def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    kept = sys.stderr, sys.excepthook
+    try:
+        for broken in (Full(), io.StringIO()):
+            sys.stderr = broken
+            logs.configure(Settings())
+            if not isinstance(broken, Full):
+                broken.close()
+            structlog.get_logger("one").warning("goes on")
+    finally:
+        sys.stderr, sys.excepthook = kept
+        structlog.reset_defaults()
+        logging.basicConfig(force=True)
