@@ -126,6 +126,8 @@ def create_router(gate: Gate, db: Database, verifier: Verifier, *, max_document:
         caller = gate.foresee(exchange)
         caller.require_somewhere(Service.VERIFICATION)
         with places.one(caller.system_id):
+            if exchange.identity is not None:  # now: a recorded head must not hold a place while its body does not come
+                await gate.remember(exchange.identity)
             return await read_body(request, max_document)
 
     async def verify(exchange: Exchange) -> Response:
@@ -135,12 +137,14 @@ def create_router(gate: Gate, db: Database, verifier: Verifier, *, max_document:
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise HubProblem(MEDIA_TYPE_REFUSED, "content-encoding")
         exchange.body = await read(exchange)
+        remembered = exchange.identity is not None  # of a large body, before it was read
         identity = await gate.admit(exchange)
         caller_of(exchange).require_somewhere(Service.VERIFICATION)
         policy, at = _asked(exchange, verifier.policies, gate.now())
         if not exchange.body:
             raise HubProblem(MESSAGE_INVALID, faults=[fault("body", rules.MISSING)])
-        await gate.remember(identity)
+        if not remembered:
+            await gate.remember(identity)
         document = exchange.body
         report = await verifier.verify_for(identity.caller.system_id, document, policy=policy, at=at)
         entry = AuditEntry(

@@ -277,6 +277,30 @@ def test_nobody_unknown_has_a_large_body_read(place: Place) -> None:
     refused(other, 401, "signature-refused")
 
 
+def test_a_recorded_head_of_a_large_body_takes_no_place(place: Place) -> None:
+    """It is told so before its body comes, also while the one that it was recorded of is still being sent."""
+    large = bytes(LIMIT)
+    signed = place.caller.signed("POST", PATH, large, headers={"content-type": "application/octet-stream"})
+
+    def begun() -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection(place.hub.url.removeprefix("http://"), timeout=10)
+        connection.putrequest("POST", PATH)
+        for name, value in signed.headers.items():
+            if name != "host":
+                connection.putheader(name, value)
+        connection.endheaders()
+        return connection
+
+    first = begun()
+    time.sleep(0.4)
+    again = begun().getresponse()
+    assert (again.status, json.load(again)["code"]) == (401, "message-replayed")
+    first.send(large)
+    assert first.getresponse().status == 200
+    late = begun().getresponse()
+    assert (late.status, json.load(late)["code"]) == (401, "message-replayed")
+
+
 def test_one_caller_s_files_hold_up_nobody_else(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of slow files as many are taken as one caller has places; the others are refused at once, and reads go on meanwhile."""
     go = threading.Event()
