@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from schemas.rules import FieldError, Rule, Step
 
+LONGEST_DAYS: Final = 36_500  # so long ago there was a day; for ever is written so
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 
 
@@ -81,15 +82,22 @@ class Settings(BaseSettings):
     max_body_kb: int = Field(1024, ge=1, description="Largest message that intake reads")
     max_batch_mb: int = Field(2048, ge=1, description="Largest batch file that collecting takes")
     collect_keep_days: int = Field(
-        30, ge=1, description="How long an ended batch, its rows and their files are kept: what can be sent again"
+        30,
+        ge=1,
+        le=LONGEST_DAYS,
+        description="How long an ended batch, its rows and their files are kept: what can be sent again",
     )
     body_keep_days: int = Field(
-        30, ge=1, description="How long the body of an ended delivery is kept, but for open cases"
+        30, ge=1, le=LONGEST_DAYS, description="How long the body of an ended delivery is kept, but for open cases"
     )
-    attempt_keep_days: int = Field(180, ge=1, description="How long the attempts of ended deliveries are kept")
-    event_keep_days: int = Field(730, ge=1, description="How long events are kept, but for those of open cases")
+    attempt_keep_days: int = Field(
+        180, ge=1, le=LONGEST_DAYS, description="How long the attempts of ended deliveries are kept"
+    )
+    event_keep_days: int = Field(
+        730, ge=1, le=LONGEST_DAYS, description="How long events are kept, but for those of open cases"
+    )
     collect_pending_days: int = Field(
-        7, ge=1, description="How long a row may wait for a revocation list until it is faulty"
+        7, ge=1, le=LONGEST_DAYS, description="How long a row may wait for a revocation list until it is faulty"
     )
     ecert_types: Path | None = Field(
         None, description="TOML of certificate types that are added to or changed from those that ship"
