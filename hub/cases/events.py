@@ -10,7 +10,7 @@ from adapters.contract import CaseEvent
 from hub import tables as t
 from hub.cases import store
 from hub.db import Tx
-from hub.deliveries.model import Kind, NewDelivery
+from hub.deliveries.model import Kind, NewDelivery, event_key
 from hub.ids import new_id
 from schemas.events import TYPE_PREFIX, EventType, is_meant
 from schemas.regions import REGIONS
@@ -58,7 +58,7 @@ def wants(subscription: store.Subscription, event: NewEvent) -> bool:
 
 
 def _tell(tx: Tx, event_id: str, event: NewEvent, data: dict[str, str], endpoint_id: str) -> NewDelivery:
-    key = f"{event_id}.{endpoint_id}"[:64]
+    key = event_key(event_id, endpoint_id)
     body = CaseEvent(
         idempotency_key=key,
         id=event_id,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from hub.db import Tx
 from hub.deliveries.breaker import Sign
@@ -55,6 +56,17 @@ TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
         (State.SUSPENDED, State.REFUSED),  # an operator, with a reason
     }
 )
+
+
+KEY_LENGTH: Final = 64  # of an idempotency key
+
+
+def event_key(event_id: str, endpoint_id: str) -> str:
+    """Of an event as one endpoint is told it. Two ids that do not fit may begin alike: then it is told by a digest."""
+    key = f"{event_id}.{endpoint_id}"
+    if len(key) <= KEY_LENGTH:
+        return key
+    return f"{event_id}.{hashlib.sha256(endpoint_id.encode()).hexdigest()}"[:KEY_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)

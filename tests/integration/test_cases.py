@@ -333,6 +333,28 @@ def test_a_subscription_may_be_written_as_the_events_type_stands_at_the_wire(wor
     assert [kind for kind, _ in world.deliveries(case_id)].count("event") == 1
 
 
+def test_endpoints_whose_long_names_begin_alike_are_told_each(world: World) -> None:
+    names = [f"jinan-lixia-district-education-bureau-events-{n}" for n in (1, 2)]
+
+    def register(tx: Tx) -> None:
+        tx.conn.execute(sa.delete(t.subscriptions))
+        for name in names:
+            values = {"id": name, "system_id": "province", "adapter": "x", "service": "events", "region": "370000"}
+            rest = {"base_url": "http://127.0.0.1:1", "max_concurrency": 4, "timeout_s": 5, "created_at": tx.now}
+            tx.conn.execute(sa.insert(t.endpoints).values(values | rest))
+            endpoints.subscribe(tx, "test", name, "case.accepted", "370000")
+
+    world.db.write(register)
+    world.rooms.directory.forget()
+    world.submit(world.request())
+    with world.db.read() as conn:
+        d = t.deliveries.c
+        told = conn.execute(sa.select(d.endpoint_id, d.idempotency_key).where(d.kind == "event")).all()
+    assert sorted(row.endpoint_id for row in told) == names
+    assert len({row.idempotency_key for row in told}) == 2
+    assert all(len(row.idempotency_key) <= 64 for row in told)
+
+
 @pytest.mark.parametrize(
     "written", ["bogus.event", "case", "case.acepted", "cn.sd.edu.other.case.*", "*", "", "case.*.x"]
 )

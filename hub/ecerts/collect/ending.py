@@ -9,7 +9,7 @@ from typing import Final
 from adapters.contract import CaseEvent
 from hub.db import AuditEntry, Tx
 from hub.deliveries import store as deliveries
-from hub.deliveries.model import Kind, NewDelivery
+from hub.deliveries.model import Kind, NewDelivery, event_key
 from hub.ecerts.collect import store
 from hub.ecerts.collect.model import BatchState, RowState
 from hub.ecerts.evidence.store import add_event, events_subscribers
@@ -46,7 +46,7 @@ def tell_end(tx: Tx, vault: Vault, batch: store.BatchRow, state: BatchState, rea
     add_event(tx.conn, values)
     told = []
     for endpoint_id in events_subscribers(tx.conn, batch.system_id, EventType.COLLECTION_ENDED):
-        key = f"{event_id}.{endpoint_id}"[:64]
+        key = event_key(event_id, endpoint_id)
         body = CaseEvent(idempotency_key=key, id=event_id, type=TYPE_PREFIX + EventType.COLLECTION_ENDED, source="urn:exchange-hub",
                          subject=batch.id, time=tx.now, data=data)  # fmt: skip
         told.append(NewDelivery(endpoint_id, batch.id, Kind.EVENT, event_id, key, body))

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from adapters.contract import CaseEvent, EcertDocument, RetryLater
 from hub.db import AuditEntry, Database, Tx
 from hub.deliveries import store as deliveries
-from hub.deliveries.model import Finished, Kind, NewDelivery, State
+from hub.deliveries.model import Finished, Kind, NewDelivery, State, event_key
 from hub.ecerts.authorizations.bases import LAPSED, Bases
 from hub.ecerts.entries import Evidence
 from hub.ecerts.evidence import judging, store
@@ -277,7 +277,7 @@ class FollowUps:
             ids = store.events_subscribers(tx.conn, row.system_id, event_type)
         told = []
         for endpoint_id in ids:
-            key = f"{event_id}.{endpoint_id}"[:64]
+            key = event_key(event_id, endpoint_id)
             body = CaseEvent(
                 idempotency_key=key, id=event_id, type=TYPE_PREFIX + event_type, source="urn:exchange-hub",
                 subject=row.id, time=tx.now, data=data,
