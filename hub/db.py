@@ -11,14 +11,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import sqlalchemy as sa
 import structlog
@@ -27,12 +26,23 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hub import tables
 from hub.engine import BEGAN_AT, WRITER, is_constraint, is_transient, listen, make_engine, not_writable
+from hub.transactions import (
+    AuditEntry,
+    AuditMark,
+    BatchOperation,
+    ChainAudit,
+    CommitInDoubt,
+    DatabaseBusy,
+    DatabaseNotWritable,
+    I,
+    R,
+    Raised,
+    Tx,
+    call_each,
+)
 
 __all__ = ["AuditEntry", "AuditMark", "BatchOperation", "ChainAudit", "Clock", "CommitInDoubt", "Database", "DatabaseBusy",
            "DatabaseNotWritable", "Tx", "is_constraint", "utc_now"]  # fmt: skip
-
-I = TypeVar("I")  # noqa: E741  the item of a batch operation
-R = TypeVar("R")
 
 Clock = Callable[[], datetime]
 
@@ -48,75 +58,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class DatabaseBusy(Exception):
-    """The write is not acknowledged: too many wait, the database is away, or the hub stops. Try later, with the same id."""
-
-
-class DatabaseNotWritable(DatabaseBusy):
-    """The disk is full or fails, or the file is read-only: told at once, as nothing but room helps. Nothing of it is there."""
-
-
-class CommitInDoubt(DatabaseBusy):
-    """The connection was lost while committing and did not come back: written or not, nobody can say yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """What the audit log keeps of one act. ``detail`` holds ids, codes and digests, never personal data."""
-
-    actor: str
-    action: str
-    object: str
-    outcome: str
-    detail: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Tx:
-    """One transaction of the writer. ``now`` is the same for everything in it; on PostgreSQL it is the database's time."""
-
-    conn: Connection
-    now: datetime
-    audit: list[AuditEntry] = field(default_factory=list)
-    after_commit: list[Callable[[], None]] = field(default_factory=list)
-    touched: bool = False  # something was written for no other reason than to see whether it can be
-    wake_workers: bool = False  # set when a delivery became due: workers of every node are told once it is committed
-
-    def apart(self, act: Callable[[], object], action: str, object_id: str) -> bool:
-        """Do one thing of several that must not stop the others; false if it failed: it is undone, logged and audited.
-
-        A database that cannot now is nobody's own fault: that is raised.
-        """
-        audit, hints, wake = len(self.audit), len(self.after_commit), self.wake_workers
-        try:
-            with self.conn.begin_nested():
-                act()
-        except Exception as error:
-            if isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and is_transient(error)):
-                raise
-            del self.audit[audit:], self.after_commit[hints:]
-            self.wake_workers = wake
-            where = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)][-4:]
-            log.critical("bug", action=action, object=object_id, error=type(error).__name__, where=where)
-            self.audit.append(AuditEntry("node", action, object_id, "failed", {"error": type(error).__name__}))
-            return False
-        return True
-
-
-BatchOperation = Callable[[Tx, Sequence[I]], Sequence[R]]
-
-
-@dataclass(frozen=True, slots=True)
-class AuditMark:
-    """The last audit row of a commit. Its mac is unique, so finding it again proves that the commit took place."""
-
-    seq: int
-    mac: str
-
-
-ChainAudit = Callable[[Connection, datetime, Sequence[AuditEntry]], AuditMark | None]
-
-
 def _no_audit(conn: Connection, now: datetime, entries: Sequence[AuditEntry]) -> AuditMark | None:
     if entries:
         raise RuntimeError("this database was opened without an audit chain")
@@ -128,13 +69,6 @@ class _Waiting(Generic[I, R]):
     operation: BatchOperation[I, R]
     item: I
     future: Future[R]
-
-
-@dataclass(frozen=True, slots=True)
-class _Raised:
-    """In place of an answer: what one function of a batch raised; its own savepoint was rolled back, the others stand."""
-
-    error: Exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +145,7 @@ class Database:
 
     def write(self, function: Callable[[Tx], R]) -> R:
         """Run one function in a transaction and wait for its commit; what it raises is raised here, rolled back."""
-        operation: BatchOperation[Callable[[Tx], R], R] = _call_each  # what raised never comes out as a result
+        operation: BatchOperation[Callable[[Tx], R], R] = call_each  # what raised never comes out as a result
         return self.submit(operation, function).result()
 
     def check_writable(self) -> bool:
@@ -298,7 +232,7 @@ class Database:
                 _give(hints)
             finally:  # it is committed: whatever befalls a hint, that is the answer
                 for waiting, result in zip(batch, written.results, strict=True):
-                    if isinstance(result, _Raised):
+                    if isinstance(result, Raised):
                         waiting.future.set_exception(result.error)
                     else:
                         waiting.future.set_result(result)
@@ -421,23 +355,6 @@ class Database:
             return self.clock()
         now: datetime = conn.info[BEGAN_AT]
         return now.astimezone(UTC)
-
-
-def _call_each(tx: Tx, functions: Sequence[Callable[[Tx], R]]) -> list[Any]:
-    """Each in its own savepoint: what one raises (as _Raised in its place) does not undo the others."""
-    answers: list[R | _Raised] = []
-    for function in functions:
-        audited, hinted, woken = len(tx.audit), len(tx.after_commit), tx.wake_workers
-        try:
-            with tx.conn.begin_nested():
-                answers.append(function(tx))
-        except Exception as error:
-            if isinstance(error, DBAPIError) and (is_transient(error) or not_writable(error) is not None):
-                raise
-            del tx.audit[audited:], tx.after_commit[hinted:]
-            tx.wake_workers = woken
-            answers.append(_Raised(error))
-    return answers
 
 
 def _give(hints: Sequence[Callable[[], None]]) -> None:
