@@ -75,7 +75,7 @@ class RevocationFetchers:
         read_at, lists = self._files
         if time.monotonic() - read_at > KEEP_FAILURE_S:
             files = sorted(self._folder.glob("*.crl")) if self._folder.is_dir() else []
-            lists = [file.read_bytes() for file in files if file.stat().st_size <= MAX_BYTES]
+            lists = [data for file in files if (data := _list_of(file)) is not None]
             self._files = (time.monotonic(), lists)
         return lists
 
@@ -123,6 +123,15 @@ class RevocationFetchers:
         except ValueError:
             return False
         return parts.scheme in ("http", "https") and host in self._hosts
+
+
+def _list_of(file: Path) -> bytes | None:
+    """None where it is too large, or cannot be read: it may just be replaced."""
+    try:
+        return file.read_bytes() if file.stat().st_size <= MAX_BYTES else None
+    except OSError as error:
+        log.warning("revocation list cannot be read", error=type(error).__name__)
+        return None
 
 
 def _download(url: str, request: bytes, largest: int) -> bytes | None:

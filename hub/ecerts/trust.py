@@ -31,6 +31,7 @@ class TrustFolder:
         self._lock = threading.Lock()
         self._stamp: tuple[tuple[str, int], ...] | None = None
         self._looked_at = float("-inf")
+        self._said = ""  # why it cannot be used
         self._store = TrustStore()
         self._fetchers = Fetchers(revocation.source())
         self._read()
@@ -57,11 +58,14 @@ class TrustFolder:
                 return
             try:
                 self._read()
-            except CertsError as error:
-                log.error("trust folder cannot be used", code=error.code)  # noqa: TRY400  the message names files
+            except (CertsError, OSError) as error:
+                said = error.code if isinstance(error, CertsError) else type(error).__name__
+                if said != self._said:  # the message names files
+                    log.error("trust folder cannot be used", code=said)  # noqa: TRY400
+                self._said = said
 
     def _read(self) -> None:
-        """CertsError if the store cannot be used."""
+        """CertsError or OSError if the store cannot be used; then it is read again at the next look, changed or not."""
         try:
             stamp = tuple(
                 (file.name, file.stat().st_mtime_ns)
@@ -69,11 +73,11 @@ class TrustFolder:
                 if folder.is_dir()
                 for file in sorted(folder.iterdir())
             )
-            if stamp == self._stamp:
-                return
-            self._stamp = stamp
-            self._store = TrustStore.load(self._folders[0])
-            self._fetchers = Fetchers(self._revocation.source(), read_issuers(self._folders[1]))
+            if stamp != self._stamp:
+                store = TrustStore.load(self._folders[0])
+                fetchers = Fetchers(self._revocation.source(), read_issuers(self._folders[1]))
+                self._store, self._fetchers, self._stamp = store, fetchers, stamp
+            self._said = ""
         finally:  # not before: until then other threads wait instead of judging by what was in force
             self._looked_at = time.monotonic()
 

@@ -23,7 +23,7 @@ from tests.integration.evidence_fixtures import simulators, world
 from tests.integration.evidence_world import World
 
 __all__ = ["simulators", "world"]  # fixtures
-EXPIRED, NOT_FOUND = 44, 46
+NOT_FOUND = 46
 
 
 def states(answer: EvidenceAnswer) -> dict[str, set[str]]:

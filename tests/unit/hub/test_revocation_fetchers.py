@@ -99,6 +99,13 @@ def test_lists_of_the_state_folder_are_at_hand_without_any_host(tmp_path: Path) 
     assert list(source(tmp_path / "missing").crl(ISSUER, [])) == []
 
 
+def test_a_file_that_cannot_be_read_brings_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.crl").symlink_to(tmp_path / "gone")
+    (tmp_path / "b.crl").mkdir()
+    (tmp_path / "c.crl").write_bytes(b"list")
+    assert list(source(tmp_path).crl(ISSUER, [])) == [b"list"]
+
+
 def test_what_failed_is_asked_again_later(
     wire: responses.RequestsMock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

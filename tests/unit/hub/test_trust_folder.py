@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from certs.errors import BadConfiguration
 from certs.trust import TrustStore
 from hub.config import Settings
 from hub.ecerts import trust
@@ -40,3 +41,36 @@ def test_no_thread_judges_by_the_old_store_while_another_reads_the_new_one(
     for thread in threads:
         thread.join()
     assert [one is new for one in seen] == [True, True]
+
+
+@pytest.mark.parametrize("fault", [OSError(24, "Too many open files"), BadConfiguration("不可用", "unusable")])
+def test_what_could_not_be_read_once_is_read_again_though_nothing_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    """Else an anchor that was removed stays trusted until somebody touches the folder again."""
+    folder = TrustFolder.of(Settings(state_dir=tmp_path))
+    monkeypatch.setattr(trust, "LOOK_EVERY_S", 0.0)
+    (tmp_path / "trust").mkdir()
+    (tmp_path / "trust" / "note").touch()
+    before, new, faults = folder._store, TrustStore(), [fault]
+
+    def load(_: Path) -> TrustStore:
+        if faults:
+            raise faults.pop()
+        return new
+
+    monkeypatch.setattr(TrustStore, "load", load)
+    assert folder.store() is before
+    assert folder.store() is new
+
+
+def test_a_file_that_vanishes_while_the_folder_is_looked_at_stops_no_verification(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that is written beside its place and renamed."""
+    folder = TrustFolder.of(Settings(state_dir=tmp_path))
+    monkeypatch.setattr(trust, "LOOK_EVERY_S", 0.0)
+    (tmp_path / "issuers").mkdir()
+    (tmp_path / "issuers" / ".new").symlink_to(tmp_path / "gone")
+    assert folder.store() is folder.store()
+    assert folder.fetchers().certs == ()
