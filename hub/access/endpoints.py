@@ -18,6 +18,7 @@ from hub.access import store
 from hub.access.registration import RegistrationError, require_region, require_system
 from hub.db import AuditEntry, Tx
 from hub.ids import new_id
+from hub.logs import mask
 from hub.vault import Vault
 from schemas.events import EventType, kept_pattern
 
@@ -132,7 +133,7 @@ def pause_endpoint(tx: Tx, actor: str, endpoint_id: str, reason: str) -> None:
             "请写明暂停原因, 以便他人了解", "say why the endpoint is paused: whoever finds it paused will want to know"
         )
     store.update(tx.conn, t.endpoints, endpoint_id, {"paused_at": tx.now, "paused_reason": reason[:200]})
-    _audit(tx, actor, "endpoint.pause", endpoint_id, {"reason": reason[:200]})
+    _audit(tx, actor, "endpoint.pause", endpoint_id, {"reason": mask(reason)[:200]})
 
 
 def resume_endpoint(tx: Tx, actor: str, endpoint_id: str, reason: str) -> None:
@@ -141,7 +142,7 @@ def resume_endpoint(tx: Tx, actor: str, endpoint_id: str, reason: str) -> None:
     values = {"paused_at": None, "paused_reason": None, "breaker": "closed", "failures": 0, "open_at": tx.now,
               "misconfigured_at": None}  # fmt: skip
     store.update(tx.conn, t.endpoints, endpoint_id, values)
-    _audit(tx, actor, "endpoint.resume", endpoint_id, {"reason": reason[:200]})
+    _audit(tx, actor, "endpoint.resume", endpoint_id, {"reason": mask(reason)[:200]})
 
 
 def remove_endpoint(tx: Tx, actor: str, endpoint_id: str) -> None:

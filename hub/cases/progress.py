@@ -17,6 +17,7 @@ from hub.cases.routing import Directory
 from hub.db import AuditEntry, Tx
 from hub.deliveries import store as deliveries
 from hub.deliveries.model import Kind, NewDelivery
+from hub.logs import mask
 from hub.vault import Vault
 from hub.working_days import limit_after
 from schemas.ecerts import EnrolmentRecord
@@ -174,10 +175,9 @@ class Progress:
             CaseState.REFUSED: EventType.REFUSED,
             CaseState.WITHDRAWN: EventType.WITHDRAWN,
         }[state]
-        self._event(file, event, reason=reason or "")
-        self.tx.audit.append(
-            AuditEntry("node", f"case.{state.value}", file.case.id, state.value, {"reason": reason or ""})
-        )
+        said = mask(reason or "")  # a party's own words, which go to subscribers and into the audit log
+        self._event(file, event, reason=said)
+        self.tx.audit.append(AuditEntry("node", f"case.{state.value}", file.case.id, state.value, {"reason": said}))
 
     def flag(self, file_case: store.CaseRow, event: EventType, **data: str) -> None:
         """Write an event that changes no state."""

@@ -11,6 +11,7 @@ from hub.db import AuditEntry, Database
 from hub.ecerts.collect.model import Difference
 from hub.ecerts.collect.reconciling import store
 from hub.ecerts.collect.reconciling.compare import Reconciler
+from hub.logs import mask
 
 PATH = "/console/differences"
 LISTED = 200
@@ -52,7 +53,7 @@ def differences_router(console: Console, db: Database, reconciler: Reconciler) -
             with db.read() as conn:
                 if endpoint not in {one.endpoint_id for one in store.reconciliations(conn)}:
                     return "notice-nothing"
-            entry = AuditEntry(actor, f"collect.{act}", endpoint, "asked", {"reason": reason[:300]})
+            entry = AuditEntry(actor, f"collect.{act}", endpoint, "asked", {"reason": mask(reason)[:300]})
             db.write(lambda tx: tx.audit.append(entry))
             if act == "reconcile":
                 return "notice-ill" if reconciler.of(endpoint, actor=actor).error else "notice-done"

@@ -17,6 +17,7 @@ from hub import tables as t
 from hub.db import AuditEntry, Tx
 from hub.deliveries.model import TRANSITIONS, Finished, Handlers, Kind, NewDelivery, State, Target
 from hub.ids import new_id
+from hub.logs import mask
 from hub.prepared import insert_many
 from hub.vault import Vault
 from schemas.told import Told
@@ -144,7 +145,7 @@ def replay(tx: Tx, delivery_id: str, operator: str, reason: str) -> None:
         "finished_at": None,
     }
     tx.conn.execute(sa.update(t.deliveries).where(t.deliveries.c.id == delivery_id).values(values))
-    tx.audit.append(AuditEntry(operator, "delivery.replay", delivery_id, "queued", {"reason": reason[:300]}))
+    tx.audit.append(AuditEntry(operator, "delivery.replay", delivery_id, "queued", {"reason": mask(reason)[:300]}))
     tx.wake_workers = True
 
 
@@ -154,7 +155,7 @@ def refuse(tx: Tx, delivery_id: str, operator: str, reason: str, *, handlers: Ha
     row = _suspended(tx.conn, delivery_id, State.REFUSED)
     values = {"state": State.REFUSED.value, "finished_at": tx.now, "last_error": "refused-by-operator"}
     tx.conn.execute(sa.update(t.deliveries).where(t.deliveries.c.id == delivery_id).values(values))
-    tx.audit.append(AuditEntry(operator, "delivery.refuse", delivery_id, "refused", {"reason": reason[:300]}))
+    tx.audit.append(AuditEntry(operator, "delivery.refuse", delivery_id, "refused", {"reason": mask(reason)[:300]}))
     kind = Kind(row.kind)
     finished = Finished(
         row.id, row.endpoint_id, row.case_id, kind, row.subject, State.REFUSED, "refused-by-operator", None

@@ -321,6 +321,20 @@ def test_no_personal_data_stands_in_clear_in_any_table(world: World) -> None:
                     assert not [word for word in secret if word and word in text], table.name
 
 
+def test_a_number_in_a_partys_own_words_goes_to_nobody_else(world: World) -> None:
+    """The words are the case's, and those who take part read them; subscribers and the audit log need no number."""
+    case_id, _ = world.to_waiting()
+    told = "材料不符: 370102198501011233, 联系 13812345678"
+    decision = world.decision(case_id, "releasing-school", DecisionOutcome.REFUSED)
+    world.decide(decision.model_copy(update={"reason": told}), "source")
+    assert world.view(case_id).outcome_reason == f"releasing-school: {told}"
+    with world.db.read() as conn:
+        written = repr(conn.execute(sa.select(t.events)).all()) + repr(conn.execute(sa.select(t.audit)).all())
+    assert "releasing-school: 材料不符" in written
+    assert "370102198501011233" not in written
+    assert "13812345678" not in written
+
+
 # --- who is told ----------------------------------------------------------------------------------------------------------
 
 

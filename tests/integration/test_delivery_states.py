@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -116,6 +117,15 @@ def test_operators_decide_only_what_is_suspended(database: Database) -> None:
         database.write(lambda tx: store.replay(tx, id_, "operator:o", "reason"))
     with pytest.raises(store.UnknownDelivery):
         database.write(lambda tx: store.replay(tx, "dlv_none", "operator:o", "reason"))
+
+
+def test_a_number_in_an_operators_reason_stands_in_no_audit_entry(database: Database) -> None:
+    add_endpoints(database)
+    id_ = put(database, State.SUSPENDED)
+    database.write(lambda tx: store.replay(tx, id_, "operator:o", "370102198501011233 来电 138 1234 5678"))
+    with database.read() as conn:
+        (detail,) = conn.execute(sa.select(t.audit.c.detail).where(t.audit.c.action == "delivery.replay")).scalars()
+    assert json.loads(detail) == {"reason": "****** 来电 ******"}
 
 
 def test_cancelling_tells_what_certainly_never_arrived(database: Database) -> None:

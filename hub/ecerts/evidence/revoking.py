@@ -27,6 +27,7 @@ from hub.ecerts.revocations.index import identifier_index
 from hub.ecerts.revocations.relying import Revoked
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
+from hub.logs import mask
 from schemas.events import EventType
 from schemas.numbers import EcertIdentifier
 from schemas.parsing import fault
@@ -239,5 +240,5 @@ def reinstate(tx: Tx, follow_ups: FollowUps, identifier: str, actor: str, reason
     index = identifier_index(follow_ups.vault, identifier)
     done = revocations.forget(tx.conn, index)
     outcome = "reinstated" if done else "unknown"
-    tx.audit.append(AuditEntry(actor, "evidence.reinstate", index[:16], outcome, {"reason": reason[:300]}))
+    tx.audit.append(AuditEntry(actor, "evidence.reinstate", index[:16], outcome, {"reason": mask(reason)[:300]}))
     return done
