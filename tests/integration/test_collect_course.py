@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -191,6 +191,24 @@ def test_a_document_waits_for_its_revocation_list(world: World) -> None:
         world.until_done(batch_id)
     assert world.collections.view(caller(), batch_id).delivered == 1
     assert world.collections.reports(caller(), batch_id, 0, 10) == ([], None)
+
+
+def test_a_row_that_cannot_be_judged_holds_up_no_other(world: World) -> None:
+    """It stood before all others at every look, and no file was checked any more."""
+    batch_id = pending(world)
+    with world.db.engine.begin() as conn:
+        conn.execute(sa.update(t.collect_rows).values(record_sealed=b"of a key that nobody has"))
+    with world.worker():
+        other = world.take(table([values(7)]), message_id="m-other")
+        world.until_done(other)
+    assert world.collections.view(caller(), batch_id).pending == 1
+    assert min(dues(world)) > world.db.clock()  # looked at again later, and given up in time
+
+
+def dues(world: World) -> list[datetime]:
+    with world.db.read() as conn:
+        query = sa.select(t.collect_rows.c.due_at).where(t.collect_rows.c.state == "pending")
+        return list(conn.execute(query).scalars())
 
 
 def due(world: World):  # type: ignore[no-untyped-def]

@@ -207,12 +207,19 @@ class Checker:
         with self._db.read() as conn:
             rows = store.pending_due(conn, self._db.clock(), PENDING_AT_ONCE)
         for row in rows:
-            record = open_record(self._vault, row.batch_id, row.row, row.record_sealed)
-            opinion = Opinion("file-missing")
-            if record.ecert is not None and record.ecert.content is not None:
-                opinion = self._c.maker.verify(record.ecert.metadata, record.ecert.content)
+            try:
+                opinion = self._opinion(row)
+            except Exception as error:  # noqa: BLE001  one that cannot be judged must not stand before all others for ever
+                log.critical("bug", where="pending", batch=row.batch_id, row=row.row, error=type(error).__name__)
+                opinion = Opinion(AWAITED, awaited=True)
             self._db.write(lambda tx, row=row, opinion=opinion: self._judged(tx, row, opinion))  # type: ignore[misc]
         return len(rows)
+
+    def _opinion(self, row: store.RowRow) -> Opinion:
+        record = open_record(self._vault, row.batch_id, row.row, row.record_sealed)
+        if record.ecert is None or record.ecert.content is None:
+            return Opinion("file-missing")
+        return self._c.maker.verify(record.ecert.metadata, record.ecert.content)
 
     def _judged(self, tx: Tx, row: store.RowRow, opinion: Opinion) -> None:
         if opinion.awaited and tx.now - row.came_at < self._give_up:
