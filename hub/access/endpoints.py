@@ -217,7 +217,7 @@ def as_adapter_endpoint(vault: Vault, row: store.EndpointRow) -> Endpoint:
 def check_url(url: str) -> str:
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        _ = parts.port, (parts.hostname or "").encode("idna")  # what cannot be a host's name raises
     except ValueError:
         raise RegistrationError("地址不是 URL", "the address is no URL") from None
     if not parts.scheme or not parts.netloc or len(url) > 500:

@@ -73,6 +73,8 @@ class Prober:
                 self.round()
             except (SQLAlchemyError, DatabaseBusy) as error:  # the database is away: the next round may find it again
                 log.warning("probes not kept", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001  a bug; but if this thread ends, nothing is ever probed again
+                log.critical("bug", where="prober", error=type(error).__name__)
 
     def round(self) -> None:
         """Probe every endpoint that is not paused, once."""
@@ -90,7 +92,8 @@ class Prober:
             url = store.base_url(conn, endpoint_id)
         if url is None:
             raise UnknownEndpoint(endpoint_id)
-        self._looked = {place: at for place, at in self._looked.items() if place[0] != endpoint_id}
+        for place in [place for place in list(self._looked) if place[0] == endpoint_id]:  # others probe meanwhile
+            self._looked.pop(place, None)
         probed = self.probe(endpoint_id, url)
 
         def keep(tx: Tx) -> None:
@@ -155,7 +158,7 @@ def certificate_end(url: str) -> datetime | None:
             context.wrap_socket(raw, server_hostname=parts.hostname) as tls,
         ):
             der = tls.getpeercert(binary_form=True)
-    except OSError:
+    except (OSError, ValueError):  # also a name that no server can have
         return None
     if der is None:
         return None

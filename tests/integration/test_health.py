@@ -16,7 +16,8 @@ from starlette.testclient import TestClient
 from adapters.contract import Capability, Deadline, PeerMisconfigured, RetryLater
 from adapters.registry import manifest
 from hub import tables as t
-from hub.access.endpoints import resume_endpoint, set_endpoint
+from hub.access.endpoints import check_url, resume_endpoint, set_endpoint
+from hub.access.registration import RegistrationError
 from hub.app import Hub
 from hub.cases import store as case_store
 from hub.config import Settings
@@ -24,7 +25,7 @@ from hub.console import store as console_store
 from hub.db import Database, Tx
 from hub.health import store
 from hub.health.overview import EndpointState, overview
-from hub.health.probes import Probed, Prober, UnknownEndpoint
+from hub.health.probes import Probed, Prober, UnknownEndpoint, certificate_end
 from hub.health.store import Seen
 from hub.vault import Vault
 
@@ -174,6 +175,30 @@ def test_what_was_mended_is_not_said_to_be_misconfigured_before_it_is_tried(data
     database.write(mend)
     assert row_of(database).misconfigured_at is None
     assert row_of(database, "f").misconfigured_at is None
+
+
+@pytest.mark.parametrize("url", ["https://county..example.cn/x", f"https://{'a' * 64}.example.cn"])
+def test_an_address_that_no_server_can_have_is_refused_and_ends_no_prober(database: Database, url: str) -> None:
+    with pytest.raises(RegistrationError):
+        check_url(url)
+    assert certificate_end(url) is None  # one that was registered before
+
+
+def test_the_prober_outlives_whatever_a_round_raises(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[int] = []
+
+    def fails(_: Prober) -> None:
+        rounds.append(1)
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(Prober, "round", fails)
+    prober = Prober(database, lambda _: FakePeer(), 0.01)  # type: ignore[arg-type, return-value]
+    prober.start()
+    until = time.monotonic() + 5
+    while len(rounds) < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+    prober.stop()
+    assert len(rounds) >= 3
 
 
 def test_probing_now_lets_what_waits_behind_the_breaker_go(database: Database) -> None:
