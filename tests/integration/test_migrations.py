@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 
 from hub.db import AuditEntry, Database
@@ -104,3 +105,79 @@ def test_systems_that_vouched_for_holders_go_on_by_a_right(empty_url: str) -> No
         ("evidence", "370102", "operator"),
     ]
     engine.dispose()
+
+
+def test_a_filled_database_of_before_keeps_its_rows(empty_url: str) -> None:
+    """From 0011, where the revisions begin that change tables which are full in production, and back."""
+    engine = make_engine(sa.make_url(empty_url))
+
+    def migrate(move: Callable[[Config, str], None], revision: str) -> None:
+        with engine.connect().execution_options(**WRITER) as conn, conn.begin():
+            config = _config()
+            config.attributes["connection"] = conn
+            move(config, revision)
+
+    migrate(command.upgrade, "0011")
+    old = sa.MetaData()
+    old.reflect(engine)
+    put(engine, old, "systems", id="s")
+    put(engine, old, "endpoints", id="e", system_id="s")
+    put(engine, old, "cases", id="case_1", system_id="s")
+    put(engine, old, "steps", case_id="case_1", name="open", endpoint_id="e", state="open", opened_at=7)
+    put(engine, old, "steps", case_id="case_1", name="waiting", endpoint_id="e", state="pending")
+    put(engine, old, "subscriptions", id="one", endpoint_id="e", event_type="cn.sd.edu.exchange.case.*")
+    put(engine, old, "subscriptions", id="two", endpoint_id="e", event_type="case.*")
+    put(engine, old, "deliveries", id="dlv_1", endpoint_id="e", case_id="case_1", state="delivered", finished_at=7)
+    put(engine, old, "collect_batches", id="col_1", system_id="s", endpoint_id="e")
+    put(engine, old, "collect_rows", batch_id="col_1", endpoint_id="e", system_id="s", state="waiting")
+    put(engine, old, "consents", registered_by="s")
+    put(engine, old, "authorizations", issued_by="s")
+    put(engine, old, "evidence_requests", system_id="s")
+    put(engine, old, "subject_queries", system_id="s")
+    put(engine, old, "data_uses", system_id="s")
+    before = counts(engine, old)
+    migrate(command.upgrade, "head")
+    assert counts(engine, old) == before
+    with engine.connect() as conn:
+        asked = conn.execute(sa.text("SELECT name, ask_at FROM steps ORDER BY name")).all()
+        assert [tuple(row) for row in asked] == [("open", 7), ("waiting", None)]
+        assert set(conn.execute(sa.text("SELECT event_type FROM subscriptions")).scalars()) == {"case.*"}
+        assert conn.execute(sa.text("SELECT questions FROM subject_queries")).scalar_one() == 1
+        assert conn.execute(sa.text("SELECT times FROM data_uses")).scalar_one() == 1
+        assert not conn.execute(sa.text("SELECT assigned FROM collect_rows")).scalar_one()
+    migrate(command.downgrade, "0011")
+    migrate(command.upgrade, "head")
+    assert counts(engine, old) == before
+    engine.dispose()
+
+
+def put(engine: sa.Engine, tables: sa.MetaData, table: str, /, **given: object) -> None:
+    """A row, of which only what is ``given`` means something."""
+    values: dict[str, object] = dict(given)
+    for column in tables.tables[table].columns:
+        if column.name not in values and not column.nullable:
+            values[column.name] = _anything(column)
+    with engine.begin() as conn:
+        conn.execute(sa.insert(tables.tables[table]), values)
+
+
+def _anything(column: sa.Column[object]) -> object:
+    kind: object = column.type
+    match kind:
+        case sa.Boolean():
+            return False
+        case sa.Integer():
+            return 1
+        case sa.LargeBinary():
+            return b"x"
+        case sa.String(length=int() as length):
+            return column.name[:length]
+    return column.name
+
+
+def counts(engine: sa.Engine, tables: sa.MetaData) -> dict[str, int]:
+    with engine.connect() as conn:
+        return {
+            name: conn.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+            for name, table in tables.tables.items()
+        }
