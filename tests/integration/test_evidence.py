@@ -18,6 +18,8 @@ from certs.keys import PublicKey
 from hub import tables as t
 from hub.db import Database
 from hub.ecerts.authorizations import model as m
+from hub.ecerts.catalogue import Catalogue
+from hub.ecerts.entries import Item
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.rules import load_rules
 from hub.ecerts.evidence.views import Answered
@@ -242,6 +244,22 @@ def test_the_same_message_again_gets_the_same_answer(world: World) -> None:
     uses = world.rows(t.data_uses)
     assert {use.ecert_type for use in uses} == {"id-card", "degree", "putonghua-level"}
     assert {use.outcome for use in uses} == {"held"}
+
+
+def test_the_same_message_gets_its_answer_also_when_its_item_has_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.consent(27)
+    request = world.request(27)
+    first = world.ask(request)
+    items = world.parts.follow_ups.items
+    now, yesterday = items.current(), world.db.clock().date() - timedelta(days=1)
+    ended = Catalogue(
+        one.model_copy(update={"effective_until": yesterday}) if isinstance(one, Item) else one for one in now.entries()
+    )
+    monkeypatch.setattr(items, "current", lambda: ended)
+    assert world.ask(request) == first
+    assert refused(world, world.request(27)).kind is p.ITEM_UNKNOWN
 
 
 def test_the_same_message_many_times_at_once_is_one_request(world: World) -> None:

@@ -22,7 +22,7 @@ from hub.ecerts.entries import Evidence, Item
 from hub.ecerts.evidence import store
 from hub.ecerts.evidence.file import EvidenceFile
 from hub.ecerts.evidence.following import FollowUps
-from hub.ecerts.evidence.planning import anonymous, at_their_libraries, by_role, cited, find_grounds, holder_of
+from hub.ecerts.evidence.planning import Found, anonymous, at_their_libraries, by_role, cited, find_grounds, holder_of
 from hub.ecerts.evidence.rules import PARTS
 from hub.ecerts.evidence.views import grounds_to_json, request_context
 from hub.ecerts.presentations.model import FiledRequest
@@ -41,6 +41,7 @@ from schemas.problems import (
     EVIDENCE_PURPOSE_REFUSED,
     EVIDENCE_THROTTLED,
     HUB_BUSY,
+    ITEM_UNKNOWN,
     MESSAGE_ID_CONFLICT,
     MESSAGE_INVALID,
     MESSAGE_REPLAYED,
@@ -61,7 +62,7 @@ class Begin:
     caller: Caller
     request: EvidenceRequest
     digest: str
-    item: Item
+    item: Item | None  # None: no definition of it is in effect
     request_id: str
     owner: str
 
@@ -104,14 +105,16 @@ class Beginnings:
         return answers
 
     def _one(self, tx: Tx, one: Begin) -> Begun | HubProblem:
-        request, caller = one.request, one.caller
+        request, caller, item = one.request, one.caller, one.item
         named = self._named(request)
         past = self._past(tx, one, named)
         if past.seen is not None and (seen := store.request(tx.conn, past.seen)) is not None:
-            return self._again(tx, one, seen)
+            return self._again(tx, one, seen)  # also where its item has ended meanwhile
+        if item is None:
+            return HubProblem(ITEM_UNKNOWN)
         if (throttled := self._throttle(tx, caller.system_id, past)) is not None:  # before anything is said of it
             return self._noted(tx, one, named, throttled)
-        if (wrong := self._misasked(tx, one, past)) is not None:
+        if (wrong := self._misasked(tx, one, item, past)) is not None:
             if request.subject is not None:
                 self._note_refused(tx, one, request, self._index(request.subject), wrong.kind)
             return self._noted(tx, one, named, wrong)
@@ -124,15 +127,13 @@ class Beginnings:
             past = self._past(tx, one, named)
             if (throttled := self._throttle(tx, caller.system_id, past)) is not None:
                 return self._noted(tx, one, named, throttled)
-        found = find_grounds(
-            self._bases, tx.conn, request=request, item=one.item, system_id=caller.system_id, at=tx.now
-        )
+        found = find_grounds(self._bases, tx.conn, request=request, item=item, system_id=caller.system_id, at=tx.now)
         grounds = found.grounds
         index = self._index(request.subject) if request.subject is not None else ""
         if not grounds:
             return self._noted(tx, one, named, self._without_basis(tx, one, request, index, found.refused))
         store.note_subjects(tx.conn, caller.system_id, named, self._bucket(tx), counted=True)
-        known, endpoints = self._planner.known(request, one.item, self._follow_ups.items.current(), found, tx.now)
+        known, endpoints = self._planner.known(request, item, self._follow_ups.items.current(), found, tx.now)
         presented = self._bases.use_presentations(
             tx, grounds.values(), message_id=request.message_id, system_id=caller.system_id
         )
@@ -163,7 +164,7 @@ class Beginnings:
             purge_at=tx.now + timedelta(seconds=self._rules.times.answer_keep_s + self._rules.times.follow_up_s),
             grounds=grounds_to_json(grounds),
             request_sealed=sealed,
-            item_version=one.item.version,
+            item_version=item.version,
         )
         documents = {
             document: store.DocumentRow(
@@ -188,26 +189,22 @@ class Beginnings:
             "subject": index[:16],
             "answer": request.answer.value,
         }
-        for (
-            document
-        ) in found.refused:  # somebody else's word for this holder's record: that it was tried is the holder's to know
-            owner = self._bases.holder_index(holder_of(by_role(request)[document.role]))
-            self._note_refused(tx, one, request, owner, EVIDENCE_BASIS_REFUSED, document.type)
         if found.refused:
+            self._note_tried(tx, one, request, found)
             detail["refused"] = "; ".join(f"{document} {word}" for document, word in found.refused.items())[:200]
         tx.audit.append(
             AuditEntry(f"system:{caller.system_id}", "evidence.request", one.request_id, "accepted", detail)
         )
-        file = EvidenceFile(row, request, one.item, grounds, documents, known)
+        file = EvidenceFile(row, request, item, grounds, documents, known)
         return Begun(one.request_id, one.owner, file, store.endpoints(tx.conn, set(endpoints.values())))
 
-    def _misasked(self, tx: Tx, one: Begin, past: store.Past) -> HubProblem | None:
+    def _misasked(self, tx: Tx, one: Begin, item: Item, past: store.Past) -> HubProblem | None:
         """What no ground and no waiting changes: the purpose, and where to tell the answer."""
         request, caller = one.request, one.caller
         if not past.allowed or request.purpose not in self._rules.purpose:
             return HubProblem(EVIDENCE_PURPOSE_REFUSED, request.purpose)
-        if not one.item.may_be_asked_for(request.purpose):
-            purposes = one.item.purposes or ()
+        if not item.may_be_asked_for(request.purpose):
+            purposes = item.purposes or ()
             note = ("、".join(purposes) or "该事项未列用途, 请枢纽管理员补充事项目录",
                     ", ".join(purposes) or "the item lists none: the hub's administrator adds them to the catalogue")  # fmt: skip
             wrong = fault("/purpose", rules.NOT_IN_LIST, note=note)
@@ -300,6 +297,12 @@ class Beginnings:
             word = "no-such-consent"  # another one may cover it: the caller named this one
         self._note_refused(tx, one, request, subject_index, EVIDENCE_BASIS_REFUSED)
         return basis_refused(next(iter(refused.values()), word))
+
+    def _note_tried(self, tx: Tx, one: Begin, request: EvidenceRequest, found: Found) -> None:
+        """Somebody else's word for a holder's record: that it was tried is the holder's to know."""
+        for document in found.refused:
+            owner = self._bases.holder_index(holder_of(by_role(request)[document.role]))
+            self._note_refused(tx, one, request, owner, EVIDENCE_BASIS_REFUSED, document.type)
 
     def _note_refused(
         self, tx: Tx, one: Begin, request: EvidenceRequest, index: str, why: ProblemKind, ecert_type: str = "-"

@@ -41,7 +41,7 @@ from hub.ecerts.revocations import store as revocations
 from hub.ecerts.solver import Standing
 from hub.ids import new_id
 from schemas.evidence import EvidenceRequest
-from schemas.problems import EVIDENCE_UNKNOWN, ITEM_UNKNOWN, HubProblem
+from schemas.problems import EVIDENCE_UNKNOWN, HubProblem
 
 PURGED_AT_ONCE: Final = 200  # answers of one commit
 
@@ -96,8 +96,6 @@ class EvidenceService:
         """HubProblem if it is refused; DatabaseBusy if it could not be taken."""
         caller.require(Service.EVIDENCE, request.region)
         item = self._items.current().item(request.item_code, self._db.clock())
-        if item is None:
-            raise HubProblem(ITEM_UNKNOWN)
         deadline = Deadline.after(request.deadline_s)
         begun = self._db.submit(
             self._beginnings.many, Begin(caller, request, digest, item, new_id("evd"), new_id("run"))
