@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 
 from hub.db import AuditEntry, Database
 from hub.engine import WRITER, make_engine
-from hub.migrate import WrongRevision, _config, current_revision, newest_revision, upgrade
+from hub.migrate import TablesHeld, WrongRevision, _config, current_revision, newest_revision, upgrade
 from hub.tables import metadata
 from tests.databases import PostgresServer
 
@@ -70,6 +70,25 @@ def test_a_database_of_a_newer_hub_is_left_alone(database_url: str) -> None:
     engine.dispose()
     with pytest.raises(WrongRevision, match="9999"):
         upgrade(database_url)
+
+
+@pytest.mark.postgresql
+def test_a_session_that_holds_a_table_stops_an_upgrade_for_a_while_only(postgres: PostgresServer) -> None:
+    url = postgres.create(migrated=False)
+    engine = make_engine(sa.make_url(url))
+    with engine.connect().execution_options(**WRITER) as conn, conn.begin():
+        config = _config()
+        config.attributes["connection"] = conn
+        command.upgrade(config, "0019")
+    with engine.connect() as forgotten, forgotten.begin():
+        forgotten.exec_driver_sql("SELECT count(*) FROM endpoints")
+        with pytest.raises(TablesHeld, match="idle in transaction"):
+            upgrade(url, patience_s=1)
+    with engine.connect() as conn:
+        assert current_revision(conn) == "0019"
+    engine.dispose()
+    upgrade(url)
+    postgres.drop(url)
 
 
 @pytest.mark.parametrize("act", ["UPDATE audit SET outcome = 'x'", "DELETE FROM audit"])
