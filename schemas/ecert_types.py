@@ -11,6 +11,7 @@ from typing import Any
 
 from schemas.numbers import TYPE_CODE
 from schemas.told import Told
+from schemas.toml_file import read_toml
 
 
 class EcertTypesError(Told):
@@ -53,17 +54,7 @@ def _shipped() -> dict[str, EcertType]:
 
 
 def _with(types: dict[str, EcertType], path: Path) -> dict[str, EcertType]:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EcertTypesError(
-            f"{path} 无法读取: {error.strerror}", f"{path} cannot be read: {error.strerror}"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EcertTypesError(
-            f"{path} 不是 UTF-8 编码的 TOML: {error}", f"{path} is no TOML in UTF-8: {error}"
-        ) from None
-    for key, row in table.items():
+    for key, row in read_toml(path, EcertTypesError).items():
         types[key] = _type(f"{path} [{key}]", types.get(key), key, row)
     codes = [kind.code for kind in types.values()]
     if doubled := {code for code in codes if codes.count(code) > 1}:

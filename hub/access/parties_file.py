@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from hub.access.key_files import KeyFileError, KeyMaterial, read_key_file
 from hub.access.registration import RegistrationError
 from hub.db import Tx
 from hub.vault import Vault
-from schemas.parsing import validation_faults
+from schemas.toml_file import faults_told, read_toml
 
 FindManifest = Callable[[str], Manifest]  # RegistrationError for an adapter that there is none of
 
@@ -87,21 +86,10 @@ class Loaded:
 
 def read_parties(path: Path) -> PartiesFile:
     try:
-        return PartiesFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        raise RegistrationError(
-            f"{path.name} 不是有效的 TOML, 请按所给行列改正: {error}", f"{path.name} cannot be read, no TOML: {error}"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RegistrationError(
-            f"{path.name} 无法读取: {type(error).__name__}", f"{path.name} cannot be read: {type(error).__name__}"
-        ) from None
+        return PartiesFile.model_validate(read_toml(path, RegistrationError))
     except ValidationError as error:
-        faults = [(fault.path.strip("/").replace("/", "."), fault) for fault in validation_faults(error)]
-        raise RegistrationError(
-            f"{path.name}: " + "; ".join(f"{place}: {fault.reason_zh}, {fault.cure_zh}" for place, fault in faults),
-            "; ".join(f"{place}: {fault.reason_en}: {fault.cure_en}" for place, fault in faults),
-        ) from None
+        zh, en = faults_told(error)
+        raise RegistrationError(f"{path.name}: {zh}", f"{path.name}: {en}") from None
 
 
 def load_parties(

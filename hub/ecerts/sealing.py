@@ -18,8 +18,8 @@ from certs.report import Owner
 from certs.x509.names import folded
 from schemas.ecert_types import ecert_types
 from schemas.numbers import CREDIT_CODE, check_credit_code
-from schemas.parsing import validation_faults
 from schemas.rules import FieldError, Rule, Step
+from schemas.toml_file import faults_told, read_toml
 
 Mark = tuple[str, str]  # ("code", …) or ("name", …)
 _Text = Annotated[str, Field(min_length=2, max_length=200)]
@@ -131,7 +131,8 @@ def _meant(given: Sequence[str]) -> frozenset[Mark]:
 @cache
 def shipped() -> SealingRules:
     """Those that ship, data/sealing.toml."""
-    return _parse((files("hub.ecerts") / "data" / "sealing.toml").read_text(encoding="utf-8"))
+    text = (files("hub.ecerts") / "data" / "sealing.toml").read_text(encoding="utf-8")
+    return SealingRules.model_validate(tomllib.loads(text))
 
 
 def load_sealing(path: Path | None) -> SealingRules:
@@ -139,22 +140,7 @@ def load_sealing(path: Path | None) -> SealingRules:
     if path is None:
         return shipped()
     try:
-        return _parse(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadConfiguration(
-            f"{path} 无法读取: {error.strerror}", f"{path} cannot be read: {error.strerror}"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadConfiguration(
-            f"{path} 不是 UTF-8 编码的 TOML: {error}", f"{path} is no TOML in UTF-8: {error}"
-        ) from None
+        return SealingRules.model_validate(read_toml(path, BadConfiguration))
     except ValidationError as error:
-        fault = validation_faults(error)[0]
-        raise BadConfiguration(
-            f"代章规则 {path} {fault.path}: {fault.reason_zh}, {fault.cure_zh}",
-            f"sealing rules {path} {fault.path}: {fault.reason_en}: {fault.cure_en}",
-        ) from None
-
-
-def _parse(text: str) -> SealingRules:
-    return SealingRules.model_validate(tomllib.loads(text))
+        zh, en = faults_told(error)
+        raise BadConfiguration(f"代章规则 {path} {zh}", f"sealing rules {path} {en}") from None

@@ -300,4 +300,4 @@ def test_a_parties_file_with_a_fault_changes_nothing(state: Path) -> None:
     file.write_text("[[system]]\nid = 'x'\ncolour = 'red'", encoding="utf-8")
     assert "colour" in hub("systems", "load", str(file), code=1).stderr
     file.write_text("[[system]", encoding="utf-8")
-    assert "cannot be read" in hub("systems", "load", str(file), code=1).stderr
+    assert "no TOML" in hub("systems", "load", str(file), code=1).stderr

@@ -252,7 +252,7 @@ ROW = 'owner = "某某库"\nsince = 2026-01-01\nsource = "某文件"\n'
     ("text", "zh", "en"),
     [
         ("version = ", "TOML", "TOML"),
-        ("[[delegation]]\n" + ROW + 'types = ["diploma"]', "/version: 缺少必填项", "/version"),
+        ("[[delegation]]\n" + ROW + 'types = ["diploma"]', "version: 缺少必填项", "version: "),
         (f'version = "1"\n[[delegation]]\n{ROW}', "issuers 与 types 都没有", "neither issuers nor types"),
         (f'version = "1"\n[[delegation]]\n{ROW}types = ["diplom"]', "没有这种证照类型", "no such type"),
         (f'version = "1"\n[[delegation]]\n{ROW}issuers = ["11370100004188571A"]', "校验位", "check character"),
