@@ -139,5 +139,5 @@ def encode_digest(name: str) -> bytes:
     """The AlgorithmIdentifier of a digest by our name."""
     oid = next((oid for oid, known in DIGESTS.items() if known == name), None)
     if oid is None:
-        raise BadKey(f"{name} is not written here")
+        raise BadKey(f"此处不写入摘要算法 {name}", f"{name} is not written here")
     return der.tlv(der.SEQUENCE, der.encode_oid(oid))

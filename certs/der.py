@@ -39,7 +39,7 @@ class Element(NamedTuple):
     def reader(self) -> Reader:
         """A reader over the members of a constructed element."""
         if not self.tag & 0x20:
-            raise Malformed(f"tag {self.tag:#04x} is primitive")
+            raise Malformed(f"标记 {self.tag:#04x} 不是构造类型", f"tag {self.tag:#04x} is primitive")
         return Reader(self.content)
 
     def members(self, tag: int | None = None) -> list[Element]:
@@ -52,7 +52,7 @@ class Element(NamedTuple):
     def integer(self) -> int:
         """The value of an INTEGER or ENUMERATED. Not minimal forms are let through: real serial numbers have them."""
         if not self.content:
-            raise Malformed("an INTEGER without content")
+            raise Malformed("INTEGER 没有内容", "an INTEGER without content")
         return int.from_bytes(self.content, "big", signed=True)
 
     def oid(self) -> str:
@@ -62,19 +62,19 @@ class Element(NamedTuple):
     def boolean(self) -> bool:
         """The value of a BOOLEAN; BER's other values of true are let through, as real certificates have them."""
         if len(self.content) != 1:
-            raise Malformed("a BOOLEAN is one octet")
+            raise Malformed("BOOLEAN 应为一个八位组", "a BOOLEAN is one octet")
         return self.content != b"\x00"
 
     def bits(self) -> bytes:
         """The octets of a BIT STRING that is a whole number of octets: a signature or a key."""
         if not self.content or self.content[0] != 0:
-            raise Malformed("a BIT STRING that is not a whole number of octets")
+            raise Malformed("BIT STRING 不是整数个八位组", "a BIT STRING that is not a whole number of octets")
         return self.content[1:]
 
     def flags(self) -> frozenset[int]:
         """The numbers of the bits that are set in a BIT STRING of named bits (at most 256 of them)."""
         if not self.content or self.content[0] > 7 or len(self.content) > 33:
-            raise Malformed("a BIT STRING of named bits is malformed")
+            raise Malformed("标志位 BIT STRING 格式错误", "a BIT STRING of named bits is malformed")
         octets = self.content[1:]
         return frozenset(8 * i + n for i, octet in enumerate(octets) for n in range(8) if octet & (0x80 >> n))
 
@@ -106,7 +106,9 @@ class Reader:
         start = self._position
         identifier, content, end = _header(self._data, start)
         if tag is not None and identifier != tag:
-            raise Malformed(f"tag {tag:#04x} expected, {identifier:#04x} found")
+            raise Malformed(
+                f"标记应为 {tag:#04x}，实为 {identifier:#04x}", f"tag {tag:#04x} expected, {identifier:#04x} found"
+            )
         self._position = end
         return Element(identifier, self._data[start:end], self._data[content:end])
 
@@ -117,7 +119,7 @@ class Reader:
     def finish(self) -> None:
         """Nothing may be left."""
         if not self.at_end:
-            raise Malformed("bytes after the last member")
+            raise Malformed("末尾成员之后还有数据", "bytes after the last member")
 
     def __iter__(self) -> Iterator[Element]:
         while not self.at_end:
@@ -147,26 +149,26 @@ def spans(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _header(data: bytes, start: int) -> tuple[int, int, int]:
     """Identifier octet, start of the content and end of the element at ``start``."""
     if start + 2 > len(data):
-        raise Malformed("an element is cut off")
+        raise Malformed("元素不完整", "an element is cut off")
     identifier, first = data[start], data[start + 1]
     if identifier & 0x1F == 0x1F:
-        raise Malformed("a tag number above 30")
+        raise Malformed("标记号大于 30", "a tag number above 30")
     content = start + 2
     if first < 0x80:
         length = first
     else:
         count = first & 0x7F
         if count == 0:
-            raise Malformed("an indefinite length")
+            raise Malformed("使用了不定长度", "an indefinite length")
         octets = data[content : content + count]
         if count > 4 or len(octets) < count:
-            raise Malformed("a length is cut off or above 4 GiB")
+            raise Malformed("长度不完整或超过 4 GiB", "a length is cut off or above 4 GiB")
         length = int.from_bytes(octets, "big")
         if length < 0x80 or octets[0] == 0:
-            raise Malformed("a length that is not minimal")
+            raise Malformed("长度不是最短编码", "a length that is not minimal")
         content += count
     if content + length > len(data):
-        raise Malformed("an element is cut off")
+        raise Malformed("元素不完整", "an element is cut off")
     return identifier, content, content + length
 
 
@@ -174,7 +176,7 @@ def _header(data: bytes, start: int) -> tuple[int, int, int]:
 def decode_oid(content: bytes) -> str:
     """Dotted form of the content of an OBJECT IDENTIFIER of at most 128 octets."""
     if not content or content[-1] & 0x80 or len(content) > 128:
-        raise Malformed("an OBJECT IDENTIFIER is malformed")
+        raise Malformed("对象标识符（OID）格式错误", "an OBJECT IDENTIFIER is malformed")
     arcs, value = [], 0
     for octet in content:
         value = value << 7 | octet & 0x7F
@@ -194,19 +196,19 @@ def decode_time(tag: int, content: bytes) -> datetime:
     pattern = {UTC_TIME: _UTC, GENERALIZED_TIME: _GENERALIZED}.get(tag)
     match = pattern.match(content) if pattern else None
     if match is None:
-        raise Malformed("a time is malformed")
+        raise Malformed("时间格式错误", "a time is malformed")
     year, month, day, hour, minute = (int(match[n]) for n in range(1, 6))
     micro = 0
     if tag == UTC_TIME:
         year += 1900 if year >= 50 else 2000
         if match[7] != b"Z":
-            raise Malformed("a UTCTime that is not in UTC")
+            raise Malformed("UTCTime 不是协调世界时", "a UTCTime that is not in UTC")
     elif match[7]:
         micro = int(match[7].ljust(6, b"0")[:6])
     try:
         return datetime(year, month, day, hour, minute, int(match[6] or 0), micro, tzinfo=UTC)
     except ValueError as error:
-        raise Malformed("a time that is not in the calendar") from error
+        raise Malformed("日历上没有该时间", "a time that is not in the calendar") from error
 
 
 # Writing: what requests, builders and re-tagged attributes need, no more.
@@ -251,7 +253,7 @@ def ber_to_der(data: bytes) -> bytes:
     """
     element, end = _definite(data, 0, 0)
     if end != len(data):
-        raise Malformed("bytes after the message")
+        raise Malformed("消息之后还有数据", "bytes after the message")
     return element
 
 
@@ -263,15 +265,15 @@ def ber_prefix_to_der(data: bytes) -> tuple[bytes, bytes]:
 
 def _definite(data: bytes, start: int, depth: int) -> tuple[bytes, int]:
     if depth > MAX_DEPTH:
-        raise Malformed("nested too deeply")
+        raise Malformed("嵌套过深", "nested too deeply")
     if start + 2 > len(data):
-        raise Malformed("an element is cut off")
+        raise Malformed("元素不完整", "an element is cut off")
     if data[start + 1] != 0x80:
         *_, end = _header(data, start)
         return data[start:end], end
     tag, position, parts = data[start], start + 2, list[bytes]()
     if not tag & 0x20:
-        raise Malformed("a primitive element of indefinite length")
+        raise Malformed("基本类型的元素使用了不定长度", "a primitive element of indefinite length")
     while data[position : position + 2] != b"\x00\x00":
         part, position = _definite(data, position, depth + 1)
         parts.append(part)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from schemas.told import Said, Told, both
+from certs.refusals import REFUSALS
+from schemas.rules import RULES
+from schemas.told import Said, Sentence, Told, both
 
 
-class CertsError(Exception):
-    """Base of all errors here; ``code`` is stable and documented."""
+class CertsError(Told):
+    """Base of all errors here; ``code`` is stable and documented. What is wrong is said as in every :class:`Told`."""
 
     code = "certs-error"
 
@@ -17,7 +19,7 @@ class BadKey(CertsError):
     code = "bad-key"
 
 
-class BadConfiguration(Told, CertsError):
+class BadConfiguration(CertsError):
     """A trust store, policy or backend is unusable; an administrator must act."""
 
     code = "bad-configuration"
@@ -33,12 +35,20 @@ class MessageRefused(CertsError):
     """A message signature (XML, WS-Security, HTTP) is missing, malformed, stale, or does not hold.
 
     ``reason`` is one of the stable words listed in docs/protocol; ``detail`` names the element or header, or says
-    what is wrong in Chinese and English (``zh``, ``en``).
+    what is wrong in Chinese and English (``zh``, ``en``). As text it is the word and the English detail, for logs.
     """
 
     code = "message-refused"
 
     def __init__(self, reason: str, detail: Said = "") -> None:
-        self.zh, self.en = both(detail)
-        super().__init__(f"{reason}: {self.en}" if self.en else reason)
+        super().__init__(*both(detail))
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.en}" if self.en else self.reason
+
+    @property
+    def said(self) -> Sentence:
+        """The reason before the detail: in Chinese in words, in English as the word itself."""
+        words = RULES[self.reason].zh if self.reason in RULES else REFUSALS[self.reason][0]
+        return f"{words}：{self.zh}" if self.zh else words, str(self)

@@ -6,11 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from certs.report import Axis, Finding, Indication, SubIndication
+from schemas.told import Sentence
 
 
 def finding(axis: Axis, sub: SubIndication | None, clause: str, zh: str, en: str, index: int | None = None) -> Finding:
     """A step that holds where ``sub`` is None, else one that does not."""
     return Finding(axis, Indication.FAILED if sub else Indication.PASSED, sub, clause, zh, en, {}, index)
+
+
+def because(*reasons: Sentence) -> dict[str, str]:
+    """Data of a finding that say why: ``why`` in English, ``why_zh`` in Chinese. A report shows that of its language."""
+    return {"why": "; ".join(en for _, en in reasons), "why_zh": "；".join(zh for zh, _ in reasons)}
 
 
 @dataclass

@@ -120,7 +120,7 @@ def verify_jws(
             else SubIndication.CRYPTO_CONSTRAINTS_FAILURE
         )
         axis = Axis.FORMAT if refused.reason == "jws-malformed" else Axis.SIGNATURE
-        findings.failed(axis, sub, "RFC 7515 5.2", "JWS 被拒绝", str(refused))
+        findings.failed(axis, sub, "RFC 7515 5.2", f"JWS 被拒绝：{refused.said[0]}", str(refused))
     return Report.of("jws", token.encode("utf-8", "replace"), at, policy.name, findings.found, signers)
 
 
@@ -129,7 +129,7 @@ def sign_jws(
 ) -> str:
     """A compact JWS with these protected headers besides ``alg``; detached, its payload part is empty (appendix F)."""
     if algorithm not in ALGORITHMS or not key.public_key.fits(ALGORITHMS[algorithm]):
-        raise BadKey(f"the key does not fit {algorithm}")
+        raise BadKey(f"密钥不适用于 {algorithm}", f"the key does not fit {algorithm}")
     header = json.dumps({"alg": algorithm, **headers}, separators=(",", ":"), ensure_ascii=False).encode()
     first, second = _b64(header), _b64(payload)
     signature = key.sign(ALGORITHMS[algorithm], f"{first}.{second}".encode(), raw=True)

@@ -145,13 +145,19 @@ class PublicKey:
     def _of(cls, key: object, spki: bytes) -> PublicKey:
         if isinstance(key, rsa.RSAPublicKey):
             if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
-                raise BadKey(f"an RSA key of {key.key_size} bits; {MIN_RSA_BITS} to {MAX_RSA_BITS} are taken")
+                raise BadKey(
+                    f"RSA 密钥为 {key.key_size} 位；应为 {MIN_RSA_BITS} 至 {MAX_RSA_BITS} 位",
+                    f"an RSA key of {key.key_size} bits; {MIN_RSA_BITS} to {MAX_RSA_BITS} are taken",
+                )
             return cls(RSA, "", key.key_size, spki, key)
         if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
             return cls(EC, _CURVES[key.curve.name][0], key.key_size, spki, key)
         if isinstance(key, ed25519.Ed25519PublicKey):
             return cls(ED25519, "", 256, spki, key)
-        raise BadKey("a public key of a kind that is not taken: use SM2, RSA, ECDSA on P-256/384/521, or Ed25519")
+        raise BadKey(
+            "公钥类型不受支持：请用 SM2、RSA、ECDSA（P-256/384/521）或 Ed25519",
+            "a public key of a kind that is not taken: use SM2, RSA, ECDSA on P-256/384/521, or Ed25519",
+        )
 
     @property
     def default_algorithm(self) -> SignatureAlgorithm:
@@ -162,7 +168,7 @@ class PublicKey:
     def sm2_point(self) -> bytes:
         """``04||x||y`` of an SM2 key; BadKey for another kind."""
         if not isinstance(self._key, bytes):
-            raise BadKey("not an SM2 key")
+            raise BadKey("不是 SM2 密钥", "not an SM2 key")
         return self._key
 
     def fits(self, algorithm: SignatureAlgorithm) -> bool:
@@ -220,7 +226,10 @@ class PublicKey:
 
     def _must_fit(self, algorithm: SignatureAlgorithm) -> None:
         if not self.fits(algorithm):
-            raise BadKey(f"{algorithm} does not fit a key of kind {self.curve or self.kind}")
+            raise BadKey(
+                f"{algorithm} 不适用于 {self.curve or self.kind} 类密钥",
+                f"{algorithm} does not fit a key of kind {self.curve or self.kind}",
+            )
 
 
 @dataclass(frozen=True, repr=False)
@@ -238,7 +247,9 @@ class PrivateKey:
         try:
             key = serialization.load_pem_private_key(pem, password.encode() if password else None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise BadKey("the private key cannot be read, or its password is wrong") from None
+            raise BadKey(
+                "私钥无法读取，或口令错误", "the private key cannot be read, or its password is wrong"
+            ) from None
         return cls._of(key)
 
     @classmethod
@@ -261,7 +272,10 @@ class PrivateKey:
     @classmethod
     def _of(cls, key: object) -> PrivateKey:
         if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
-            raise BadKey("a private key of a kind that is not taken: use SM2, RSA, ECDSA or Ed25519")
+            raise BadKey(
+                "私钥类型不受支持：请用 SM2、RSA、ECDSA 或 Ed25519",
+                "a private key of a kind that is not taken: use SM2, RSA, ECDSA or Ed25519",
+            )
         PublicKey._of(key.public_key(), b"")
         return cls(key)
 
@@ -282,7 +296,7 @@ class PrivateKey:
     def sm2_scalar(self) -> bytes:
         """The 32 octets of an SM2 key; BadKey for another kind."""
         if not isinstance(self._key, bytes):
-            raise BadKey("not an SM2 key")
+            raise BadKey("不是 SM2 密钥", "not an SM2 key")
         return self._key
 
     def sign(self, algorithm: SignatureAlgorithm, data: bytes, *, raw: bool = False) -> bytes:
@@ -290,7 +304,7 @@ class PrivateKey:
         self.public_key._must_fit(algorithm)
         key, spec = self._key, SPECS[algorithm]
         if spec.hash_name == "sha1":
-            raise BadKey("nothing is signed with SHA-1")
+            raise BadKey("不使用 SHA-1 签名", "nothing is signed with SHA-1")
         if isinstance(key, bytes):
             signature = sm2.sign(key, data)
             return sm2.signature_to_raw(signature) if raw else signature
@@ -324,9 +338,11 @@ def load_pkcs12(data: bytes, password: str | None) -> KeyFile:
     try:
         bundle = pkcs12.load_pkcs12(data, password.encode() if password else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise BadKey("the PKCS#12 file cannot be read, or its password is wrong") from None
+        raise BadKey(
+            "PKCS#12 文件无法读取，或口令错误", "the PKCS#12 file cannot be read, or its password is wrong"
+        ) from None
     if bundle.key is None:
-        raise BadKey("the PKCS#12 file holds no private key")
+        raise BadKey("PKCS#12 文件中没有私钥", "the PKCS#12 file holds no private key")
     encoding = serialization.Encoding.DER
     own = bundle.cert.certificate.public_bytes(encoding) if bundle.cert else None
     others = tuple(other.certificate.public_bytes(encoding) for other in bundle.additional_certs)
@@ -380,7 +396,7 @@ def _public_key(spki: bytes) -> PublicKey:
     try:
         key = serialization.load_der_public_key(spki)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise BadKey("the public key cannot be read") from None
+        raise BadKey("公钥无法读取", "the public key cannot be read") from None
     return PublicKey._of(key, spki)
 
 

@@ -41,6 +41,7 @@ from certs.report import Axis, Finding, Indication, Report, Signer, SubIndicatio
 from certs.trust import TrustStore
 from certs.x509.revocation import RevocationSource
 from certs.x509.signing_cert import SigningCert
+from schemas.told import Sentence
 
 logging.getLogger("pyhanko").setLevel(logging.CRITICAL)  # it quotes the document, which may name people
 
@@ -99,7 +100,7 @@ class _Signature:
     whole_file: bool
     change: ModificationLevel | None  # by later revisions; None where they did what no signature allows
     loose_end: bool = False  # bytes at the end of the file that belong to no revision
-    faults: tuple[str, ...] = ()
+    faults: tuple[Sentence, ...] = ()
 
 
 def verify_pdf(
@@ -119,7 +120,7 @@ def verify_pdf(
         signatures, stored, source = _read(data, revocation)  # step 1
         certs = (*stored, *extra_certs)
     except _Unreadable as error:
-        zh, en = "PDF 无法读取", f"the PDF cannot be read: {error}"
+        zh, en = f"PDF 无法读取：{error.zh}", f"the PDF cannot be read: {error.en}"
         findings.append(finding(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "ISO 32000-2 7.5", zh, en))
         return Report.of("pdf", data, at, policy.name, findings, signers)
     findings.append(finding(Axis.FORMAT, None, "ISO 32000-2 7.5", "PDF 可以读取", "the PDF can be read"))
@@ -128,7 +129,8 @@ def verify_pdf(
         findings.append(finding(Axis.SIGNATURE, SubIndication.NOT_SIGNED, "ISO 32000-2 12.8", zh, en))
     for number, signature in enumerate(signatures):
         if signature.faults:  # step 2
-            zh, en = "签名字段格式错误", f"the signature field is malformed: {signature.faults[0]}"
+            why_zh, why_en = signature.faults[0]
+            zh, en = f"签名字段格式错误：{why_zh}", f"the signature field is malformed: {why_en}"
             findings.append(finding(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "ISO 32000-2 12.8.1", zh, en, number))
             continue
         if signature.kind == TIMESTAMP_SUBFILTER:  # step 3
@@ -196,18 +198,18 @@ def _read(
 ) -> tuple[list[_Signature], tuple[SigningCert, ...], RevocationSource]:
     """Signatures in the order of their revisions, and what the document security store adds."""
     if len(data) > MAX_PDF_BYTES:
-        raise _Unreadable(f"above {MAX_PDF_BYTES} bytes")
+        raise _Unreadable(f"超过 {MAX_PDF_BYTES} 字节", f"above {MAX_PDF_BYTES} bytes")
     try:
         reader = PdfFileReader(io.BytesIO(data), strict=False)
         if reader.encrypted:
-            raise _Unreadable("it is encrypted")
+            raise _Unreadable("文件已加密", "it is encrypted")
         fields = [(name, field) for name, _, field in enumerate_sig_fields(reader, filled_status=True)]
         if len(fields) > MAX_SIGNATURES:
-            raise _Unreadable(f"more than {MAX_SIGNATURES} signatures")
+            raise _Unreadable(f"签名多于 {MAX_SIGNATURES} 个", f"more than {MAX_SIGNATURES} signatures")
         found = [_signature(reader, field.get_object(), name, data) for name, field in fields]
         certs, source = _security_store(reader, revocation)
     except _BROKEN as error:
-        raise _Unreadable(type(error).__name__) from error
+        raise _Unreadable(*_named(error)) from error
     return [signature for _, signature in sorted(found, key=lambda pair: pair[0])], certs, source
 
 
@@ -236,7 +238,13 @@ def _signature(
         message = _trimmed(field.pkcs7_content)
         return field.signed_revision, _Signature(kind, message, content, whole, change, _has_loose_end(reader, data))
     except (*_BROKEN, CertsError) as error:
-        return 0, _Signature("", b"", b"", False, None, faults=(type(error).__name__,))
+        return 0, _Signature("", b"", b"", False, None, faults=(_named(error),))
+
+
+def _named(error: Exception) -> Sentence:
+    """What pyHanko and others say stays out of reports, as it may quote the file: the kind of error stands for it."""
+    name = type(error).__name__
+    return error.zh if isinstance(error, CertsError) else f"结构错误（{name}）", name
 
 
 def _has_loose_end(reader: PdfFileReader, data: bytes) -> bool:
@@ -246,24 +254,26 @@ def _has_loose_end(reader: PdfFileReader, data: bytes) -> bool:
     return len(parts) != 2 or bool(parts[1].strip())
 
 
-def _byte_range_fault(numbers: list[int], hole: bytes, contents: bytes, size: int) -> str | None:
+def _byte_range_fault(numbers: list[int], hole: bytes, contents: bytes, size: int) -> Sentence | None:
     """12.8.1: the range must begin at 0 and leave out the /Contents string and nothing else."""
     if len(numbers) != 4 or numbers[0] != 0 or min(numbers) < 0:
-        return "ByteRange"
+        return "ByteRange 无效", "ByteRange"
     if numbers[2] + numbers[3] > size or numbers[1] > numbers[2]:
-        return "ByteRange beyond the file"
+        return "ByteRange 超出文件", "ByteRange beyond the file"
     try:
         inside = binascii.unhexlify(hole[1:-1]) if hole[:1] == b"<" and hole[-1:] == b">" else None
     except binascii.Error:
         inside = None
-    return None if inside == contents else "ByteRange leaves out more than Contents"
+    if inside != contents:
+        return "ByteRange 排除了 Contents 以外的内容", "ByteRange leaves out more than Contents"
+    return None
 
 
 def _trimmed(contents: bytes) -> bytes:
     """The message without the zeros that fill the space reserved for it."""
     message, rest = der.ber_prefix_to_der(contents)
     if rest.strip(b"\x00"):
-        raise der.Malformed("bytes after the signature message")
+        raise der.Malformed("签名消息之后还有数据", "bytes after the signature message")
     return message
 
 

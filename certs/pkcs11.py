@@ -45,7 +45,7 @@ class TokenKey:
         """
         public = SigningCert.from_der(certificate).public_key
         if public.kind not in (RSA, EC):
-            raise BadKey("a key in a token signs with RSA or ECDSA here")
+            raise BadKey("令牌中的密钥在此只用于 RSA 或 ECDSA 签名", "a key in a token signs with RSA or ECDSA here")
         try:
             import pkcs11
         except ImportError:
@@ -78,7 +78,7 @@ class TokenKey:
             fits = False  # a key of another kind refuses the mechanism
         if not fits:
             found.close()
-            raise BadKey("the key in the token is not that of the certificate")
+            raise BadKey("令牌中的密钥与证书不符", "the key in the token is not that of the certificate")
         return found
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class TokenKey:
 
         spec = SPECS[algorithm]
         if not self.public_key.fits(algorithm) or spec.hash_name == "sha1":
-            raise BadKey(f"{algorithm} does not fit this key")
+            raise BadKey(f"{algorithm} 不适用于该密钥", f"{algorithm} does not fit this key")
         name = spec.hash_name.upper()  # SHA256, SHA384, SHA512
         try:
             with self._lock:

@@ -48,8 +48,8 @@ def unarmour(pem: bytes, labels: Sequence[str]) -> tuple[str, bytes]:
             try:
                 return label.decode("ascii"), base64.b64decode(b"".join(body.split()), validate=True)
             except binascii.Error:
-                raise BadKey("the PEM file is not base64 inside") from None
-    raise BadKey(f"no {' or '.join(labels)} in the PEM file")
+                raise BadKey("PEM 文件的内容不是 base64", "the PEM file is not base64 inside") from None
+    raise BadKey(f"PEM 文件中没有 {' 或 '.join(labels)}", f"no {' or '.join(labels)} in the PEM file")
 
 
 def sm2_scalar_from_pem(pem: bytes, password: str | None) -> bytes | None:
@@ -63,7 +63,7 @@ def sm2_scalar_from_pem(pem: bytes, password: str | None) -> bytes | None:
             return None if b"Proc-Type" in pem else _sec1(content, None)
         if label == "ENCRYPTED PRIVATE KEY":
             if password is None:
-                raise BadKey("the private key is encrypted: a password is needed")
+                raise BadKey("私钥已加密：需要口令", "the private key is encrypted: a password is needed")
             content = _decrypted(content, password)
         return _pkcs8(content)
     except Malformed:
@@ -81,7 +81,7 @@ def _pkcs8(content: bytes) -> bytes | None:
 def _sec1(content: bytes, curve: str | None) -> bytes | None:
     reader = der.read(content, der.SEQUENCE).reader()
     if reader.take(der.INTEGER).integer() != 1:
-        raise Malformed("not an ECPrivateKey")
+        raise Malformed("不是 ECPrivateKey", "not an ECPrivateKey")
     scalar = reader.take(der.OCTET_STRING).content
     parameters = reader.maybe(0xA0)
     if parameters is not None:
@@ -94,12 +94,12 @@ def _decrypted(content: bytes, password: str) -> bytes:
     reader = der.read(content, der.SEQUENCE).reader()
     scheme, data = reader.take(der.SEQUENCE).reader(), reader.take(der.OCTET_STRING).content
     if scheme.take(der.OID).oid() != _PBES2:
-        raise Malformed("not PBES2")
+        raise Malformed("不是 PBES2 加密", "not PBES2")
     parameters = scheme.take(der.SEQUENCE).reader()
     derivation, encryption = parameters.take(der.SEQUENCE).reader(), parameters.take(der.SEQUENCE).reader()
     cipher_oid, iv = encryption.take(der.OID).oid(), encryption.take(der.OCTET_STRING).content
     if derivation.take(der.OID).oid() != _PBKDF2 or cipher_oid not in _CIPHERS or len(iv) != 16:
-        raise Malformed("not PBKDF2 with AES or SM4 in CBC mode")
+        raise Malformed("不是 PBKDF2 与 AES 或 SM4 的 CBC 模式", "not PBKDF2 with AES or SM4 in CBC mode")
     make, size = _CIPHERS[cipher_oid]
     values = derivation.take(der.SEQUENCE).reader()
     salt, iterations = values.take(der.OCTET_STRING).content, values.take(der.INTEGER).integer()
@@ -107,14 +107,14 @@ def _decrypted(content: bytes, password: str) -> bytes:
     prf = values.maybe(der.SEQUENCE)
     prf_oid = prf.reader().take(der.OID).oid() if prf else "1.2.840.113549.2.7"
     if prf_oid not in _PRFS or not 1 <= iterations <= _MAX_ITERATIONS:
-        raise Malformed("PBKDF2 with unknown or excessive parameters")
+        raise Malformed("PBKDF2 的参数未知或过大", "PBKDF2 with unknown or excessive parameters")
     key = PBKDF2HMAC(_PRFS[prf_oid], size, salt, iterations).derive(password.encode())
     try:
         decryptor = Cipher(make(key), modes.CBC(iv)).decryptor()
         unpadder = PKCS7(128).unpadder()
         return unpadder.update(decryptor.update(data) + decryptor.finalize()) + unpadder.finalize()
     except ValueError:
-        raise BadKey("the password of the private key is wrong") from None
+        raise BadKey("私钥口令错误", "the password of the private key is wrong") from None
 
 
 def sm2_to_pem(scalar: bytes, point: bytes) -> bytes:

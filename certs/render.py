@@ -49,8 +49,8 @@ AXES: Final[dict[Axis, tuple[str, str]]] = {
 # Whose certificate a finding on a path is about, where one signature has two.
 _WHOSE: Final = {"seal": ("签章人", "signer"), "seal-maker": ("制章人", "seal maker")}
 _MARKS: Final = {Indication.PASSED: "✓", Indication.FAILED: "✗", Indication.INDETERMINATE: "?"}
-# Facts of a finding that a person wants to see beside its text: names of files, and what exactly is malformed.
-_SHOWN_DATA: Final = ("changed", "missing", "files", "why")
+# Facts of a finding that a person wants to see beside its text: names of files; after them comes what exactly is wrong.
+_SHOWN_DATA: Final = ("changed", "missing", "files")
 
 
 def report_to_json(report: Report) -> dict[str, object]:
@@ -213,7 +213,7 @@ def _axis(finding: Finding, language: str) -> str:
 
 
 def _detail(finding: Finding, language: str) -> str:
-    detail = finding.detail_en if language == "en" else finding.detail_zh
-    names = [name for key in _SHOWN_DATA for name in finding.data.get(key, "").split("\n") if name]
+    detail, why = (finding.detail_en, "why") if language == "en" else (finding.detail_zh, "why_zh")
+    names = [name for key in (*_SHOWN_DATA, why) for name in finding.data.get(key, "").split("\n") if name]
     stop = ": " if language == "en" else "："
     return detail + (stop + ", ".join(names) if names else "")

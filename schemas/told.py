@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-Said = str | tuple[str, str]  # a name, the same in every language; or a sentence, (zh, en)
+Sentence = tuple[str, str]  # (zh, en)
+Said = str | Sentence  # a name, the same in every language; or a sentence
 
 
-def both(said: Said) -> tuple[str, str]:
+def both(said: Said) -> Sentence:
     return (said, said) if isinstance(said, str) else said
 
 
@@ -15,3 +16,8 @@ class Told(Exception):
     def __init__(self, zh: str, en: str) -> None:
         super().__init__(f"{zh} / {en}")
         self.zh, self.en = zh, en
+
+    @property
+    def said(self) -> Sentence:
+        """In both languages, for what carries the reason on."""
+        return self.zh, self.en

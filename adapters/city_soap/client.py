@@ -162,7 +162,7 @@ def certificates(pem: bytes) -> list[bytes]:
     """DER of every certificate in a PEM file; BadKey if there is none, or one cannot be read."""
     found = [SigningCert.from_pem(one).der for one in _PEM.findall(pem)]
     if not found:
-        raise BadKey("no certificate")
+        raise BadKey("没有证书", "no certificate")
     return found
 
 

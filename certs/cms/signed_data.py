@@ -92,7 +92,7 @@ def parse_signed_data(data: bytes) -> SignedData:
     info = der.read(der.ber_to_der(data), der.SEQUENCE).reader()
     kind = info.take(der.OID).oid()
     if kind not in {SIGNED_DATA, GB_SIGNED_DATA}:
-        raise Malformed("not a signed-data message")
+        raise Malformed("不是签名数据（SignedData）消息", "not a signed-data message")
     wrapped = info.take(0xA0)
     info.finish()
     reader = der.read(wrapped.content, der.SEQUENCE).reader()
@@ -105,7 +105,7 @@ def parse_signed_data(data: bytes) -> SignedData:
     raw_certs = [m.raw for m in certificates.members() if m.tag == der.SEQUENCE] if certificates else []
     raw_crls = [m.raw for m in crls.members() if m.tag == der.SEQUENCE] if crls else []
     if len(raw_certs) > MAX_CERTS or len(raw_crls) > MAX_CRLS or len(signers) > MAX_SIGNERS:
-        raise Malformed("too many certificates, CRLs or signers in one message")
+        raise Malformed("一条消息中的证书、CRL 或签名者过多", "too many certificates, CRLs or signers in one message")
     return SignedData(
         gb=kind == GB_SIGNED_DATA,
         content_type=content_type,
@@ -153,7 +153,7 @@ def _signer_info(element: Element) -> SignerInfo:
     elif sid.tag == 0x80:
         key_id = sid.content
     else:
-        raise Malformed("a signer identifier of unknown kind")
+        raise Malformed("签名者标识的类型未知", "a signer identifier of unknown kind")
     digest_oid = reader.take(der.SEQUENCE).reader().take(der.OID).oid()
     signed = reader.maybe(0xA0)
     algorithm = reader.take(der.SEQUENCE).raw
@@ -178,13 +178,13 @@ def _attributes(element: Element | None, *, repeated: bool = False) -> dict[str,
     found: dict[str, Element] = {}
     members = element.members(der.SEQUENCE) if element else []
     if len(members) > MAX_ATTRIBUTES:
-        raise Malformed("too many attributes")
+        raise Malformed("属性过多", "too many attributes")
     for member in members:
         reader = member.reader()
         oid, values = reader.take(der.OID).oid(), reader.take(der.SET)
         reader.finish()
         if oid in found and not repeated:
-            raise Malformed(f"attribute {oid} stands twice")
+            raise Malformed(f"属性 {oid} 重复", f"attribute {oid} stands twice")
         found.setdefault(oid, values)
     return found
 
@@ -196,7 +196,7 @@ def single_value(attributes: dict[str, Element], oid: str, tag: int | None = Non
         return None
     members = values.members(tag)
     if len(members) != 1:
-        raise Malformed(f"attribute {oid} must have one value")
+        raise Malformed(f"属性 {oid} 应有且仅有一个值", f"attribute {oid} must have one value")
     return members[0]
 
 
@@ -204,7 +204,7 @@ class _Refused(CertsError):
     """One step of :func:`check_signer` that did not hold."""
 
     def __init__(self, axis: Axis, sub: SubIndication, clause: str, zh: str, en: str) -> None:
-        super().__init__(en)
+        super().__init__(zh, en)
         self.finding = Finding(axis, Indication.FAILED, sub, clause, zh, en)
 
 
@@ -243,7 +243,7 @@ def check_signer(
     except _Refused as refused:
         return SignerResult((replace(refused.finding, signature=index),), cert, claimed)
     except CertsError as error:
-        zh, en = "签名者信息格式错误", f"malformed: {error}"
+        zh, en = f"签名者信息格式错误：{error.zh}", f"malformed: {error.en}"
         sub, failed = SubIndication.FORMAT_FAILURE, Indication.FAILED
         return SignerResult((Finding(Axis.FORMAT, failed, sub, "RFC 5652 5.3", zh, en, {}, index),), cert, claimed)
     passed = Indication.PASSED
@@ -265,13 +265,17 @@ def _signed_bytes(message: SignedData, signer: SignerInfo, content: bytes, diges
         return content
     stated_type = single_value(signer.signed, CONTENT_TYPE, der.OID)
     if stated_type is None and not message.gb:
-        raise Malformed("the signed attributes have no content type (RFC 5652, 11.1)")
+        raise Malformed(
+            "签名属性缺少内容类型（RFC 5652 11.1）", "the signed attributes have no content type (RFC 5652, 11.1)"
+        )
     if stated_type is not None and stated_type.oid() != message.content_type:
         zh, en = "签名属性的内容类型不符", "the signed content type is another"
         raise _Refused(Axis.CONTENT, SubIndication.HASH_FAILURE, "RFC 5652 11.1", zh, en)
     stated = single_value(signer.signed, MESSAGE_DIGEST, der.OCTET_STRING)
     if stated is None:
-        raise Malformed("the signed attributes have no message digest (RFC 5652, 11.2)")
+        raise Malformed(
+            "签名属性缺少消息摘要（RFC 5652 11.2）", "the signed attributes have no message digest (RFC 5652, 11.2)"
+        )
     if not hmac.compare_digest(stated.content, digest(digest_algorithm, content)):
         zh, en = "内容与签名时的摘要不符", "the content is not what was signed"
         raise _Refused(Axis.CONTENT, SubIndication.HASH_FAILURE, "RFC 5652 5.6", zh, en)
@@ -329,12 +333,12 @@ def _bound(signer: SignerInfo, cert: SigningCert) -> bool:
             continue
         first = value.reader().take(der.SEQUENCE).members(der.SEQUENCE)[:1]
         if not first:
-            raise Malformed("a signing certificate attribute without certificate")
+            raise Malformed("签名证书属性中没有证书", "a signing certificate attribute without certificate")
         reader = first[0].reader()
         algorithm = reader.maybe(der.SEQUENCE) if oid == SIGNING_CERTIFICATE_V2 else None
         name = digest_name(algorithm.reader().take(der.OID).oid()) if algorithm else default
         if name is None:
-            raise Malformed("a signing certificate attribute with an unknown digest")
+            raise Malformed("签名证书属性的摘要算法未知", "a signing certificate attribute with an unknown digest")
         if not hmac.compare_digest(reader.take(der.OCTET_STRING).content, digest(name, cert.der)):
             return False
     return True

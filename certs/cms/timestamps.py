@@ -62,14 +62,14 @@ def parse_tst_info(content: bytes) -> TstInfo:
     """Read a TSTInfo; faults are Malformed."""
     reader = der.read(content, der.SEQUENCE).reader()
     if reader.take(der.INTEGER).integer() != 1:
-        raise Malformed("a TSTInfo of unknown version")
+        raise Malformed("TSTInfo 版本未知", "a TSTInfo of unknown version")
     policy = reader.take(der.OID).oid()
     imprint = reader.take(der.SEQUENCE).reader()
     name = digest_name(imprint.take(der.SEQUENCE).reader().take(der.OID).oid())
     hashed = imprint.take(der.OCTET_STRING).content
     imprint.finish()
     if name is None:
-        raise Malformed("an imprint with an unknown or broken digest algorithm")
+        raise Malformed("时间戳的摘要算法未知或已不安全", "an imprint with an unknown or broken digest algorithm")
     serial, time = reader.take(der.INTEGER).integer(), reader.take(der.GENERALIZED_TIME).time()
     accuracy = reader.maybe(der.SEQUENCE)
     reader.maybe(der.BOOLEAN)  # ordering
@@ -88,7 +88,7 @@ def _accuracy(element: der.Element | None) -> timedelta:
     reader.finish()
     numbers = [part.integer() if part else 0 for part in (seconds, millis, micros)]
     if any(not 0 <= number <= 86400 for number in numbers):
-        raise Malformed("an accuracy out of range")
+        raise Malformed("时间戳精度超出范围", "an accuracy out of range")
     return timedelta(seconds=numbers[0], milliseconds=numbers[1], microseconds=numbers[2])
 
 
@@ -112,15 +112,19 @@ def verify_timestamp(
     # 1. structure
     try:
         if len(token) > MAX_TOKEN_BYTES:
-            raise Malformed(f"a timestamp token above {MAX_TOKEN_BYTES} bytes")
+            raise Malformed(
+                f"时间戳令牌超过 {MAX_TOKEN_BYTES} 字节", f"a timestamp token above {MAX_TOKEN_BYTES} bytes"
+            )
         message = parse_signed_data(token)
         if message.content_type != TST_INFO or message.content is None or len(message.signers) != 1:
-            raise Malformed("not a timestamp token")
+            raise Malformed("不是时间戳令牌", "not a timestamp token")
         info = parse_tst_info(message.content)
         signer = message.signers[0]
         bound = names_certificate(signer)
     except CertsError as error:
-        return refused(SubIndication.FORMAT_FAILURE, "RFC 3161 2.4.2", "时间戳格式错误", f"malformed: {error}")
+        return refused(
+            SubIndication.FORMAT_FAILURE, "RFC 3161 2.4.2", f"时间戳格式错误：{error.zh}", f"malformed: {error.en}"
+        )
     if not bound and not message.gb:
         zh, en = "时间戳未绑定签发者证书", "the token does not name its authority's certificate"
         return refused(SubIndication.SIG_CONSTRAINTS_FAILURE, "RFC 3161 2.4.1", zh, en, info)

@@ -96,11 +96,13 @@ def verify_signed_data(
     # 1. the message and its content
     try:
         if len(content_info_der) > MAX_MESSAGE_BYTES:
-            raise der.Malformed(f"a message above {MAX_MESSAGE_BYTES} bytes")
+            raise der.Malformed(f"签名消息超过 {MAX_MESSAGE_BYTES} 字节", f"a message above {MAX_MESSAGE_BYTES} bytes")
         message = parse_signed_data(content_info_der)
     except CertsError as error:
         sub = SubIndication.FORMAT_FAILURE
-        return SignedDataResult((finding(Axis.FORMAT, sub, "RFC 5652 5.1", "签名消息格式错误", f"malformed: {error}"),))
+        return SignedDataResult(
+            (finding(Axis.FORMAT, sub, "RFC 5652 5.1", f"签名消息格式错误：{error.zh}", f"malformed: {error.en}"),)
+        )
     if message.content_type not in {DATA, GB_DATA}:
         zh, en = "签名内容的类型不是数据", "the signed content is of another type than data"
         return SignedDataResult((finding(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "RFC 5652 5.2", zh, en),))

@@ -341,7 +341,10 @@ def _sign(
         components += [name for name in ("content-type", "content-digest") if name in fields]
     name = algorithm or next((n for n, a in ALGORITHMS.items() if key.public_key.fits(a)), "")
     if name not in ALGORITHMS or not key.public_key.fits(ALGORITHMS[name]):
-        raise BadKey(f"the key does not fit {name}" if name else "the key fits no HTTP signature algorithm")
+        raise BadKey(
+            f"密钥不适用于 {name or '任何 HTTP 签名算法'}",
+            f"the key does not fit {name or 'any HTTP signature algorithm'}",
+        )
     member: _Member = ([(component, {}) for component in components], {**parameters, "alg": name})
     signature = key.sign(ALGORITHMS[name], _signature_base(message, tuple(components), member), raw=True)
     added["Signature-Input"] = _serialised({LABEL: member})

@@ -214,7 +214,7 @@ def _certificate(template: _Template, issuer: bytes, issuer_key: PrivateKey) -> 
 def algorithm_identifier(algorithm: SignatureAlgorithm) -> bytes:
     """AlgorithmIdentifier (RFC 5280, 4.1.1.2); RSA alone has NULL parameters (RFC 4055, 5)."""
     if algorithm not in ALGORITHM_OIDS:
-        raise BadKey(f"{algorithm} is not used in certificates here")
+        raise BadKey(f"此处证书不使用 {algorithm}", f"{algorithm} is not used in certificates here")
     parameters = _NULL if algorithm.startswith("rsa") else b""
     return der.tlv(der.SEQUENCE, der.encode_oid(ALGORITHM_OIDS[algorithm]), parameters)
 

@@ -41,7 +41,7 @@ def issue_ocsp_response(
     single = der.tlv(der.SEQUENCE, cert_id, _status(status), der.encode_time(this_update), *until)
     key_hash = ocsp.digest(ocsp.SHA1, ocsp.key_bits(responder.cert.spki))
     if key_hash is None:
-        raise BadKey("SHA-1 is not there")
+        raise BadKey("没有 SHA-1 算法", "SHA-1 is not there")
     tbs = der.tlv(
         der.SEQUENCE,
         der.tlv(0xA2, der.tlv(der.OCTET_STRING, key_hash)),

@@ -21,6 +21,7 @@ from lxml import etree
 from certs.der import Malformed
 from certs.digests import digest
 from certs.ofd.zip_members import member_content
+from schemas.rules import RULES
 from schemas.safe_xml import UnsafeXml, XmlLimits, parse
 
 # Both are met; the standard's own examples have the first.
@@ -63,16 +64,21 @@ class OfdPackage:
     def open(cls, data: bytes, limits: OfdLimits = OfdLimits()) -> OfdPackage:
         """Open an archive and check its directory; every member is read later, within the bounds."""
         if len(data) > limits.max_archive:
-            raise Malformed(f"an archive above {limits.max_archive} bytes")
+            raise Malformed(f"压缩包超过 {limits.max_archive} 字节", f"an archive above {limits.max_archive} bytes")
         try:
             archive = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, struct.error, OSError, ValueError, NotImplementedError, OverflowError):
-            raise Malformed("not a ZIP archive") from None
+            raise Malformed("不是 ZIP 压缩包", "not a ZIP archive") from None
         infos = archive.infolist()
         if len(infos) > limits.max_members:
-            raise Malformed(f"more than {limits.max_members} files in the archive")
+            raise Malformed(
+                f"压缩包内的文件多于 {limits.max_members} 个", f"more than {limits.max_members} files in the archive"
+            )
         if sum(info.file_size for info in infos) > limits.max_total:
-            raise Malformed(f"the archive unpacks to more than {limits.max_total} bytes")
+            raise Malformed(
+                f"压缩包解压后超过 {limits.max_total} 字节",
+                f"the archive unpacks to more than {limits.max_total} bytes",
+            )
         package = cls({}, {}, data, limits)
         for info in infos:
             name = _member_name(info, limits)
@@ -83,14 +89,20 @@ class OfdPackage:
                 package.duplicates[name] = package.duplicates.get(name, False) or not same
             package.names[name] = info
         if "OFD.xml" not in package.names:
-            raise Malformed("no OFD.xml at the top of the archive (GB/T 33190-2016, 7.1)")
+            raise Malformed(
+                "压缩包根目录下没有 OFD.xml（GB/T 33190-2016 7.1）",
+                "no OFD.xml at the top of the archive (GB/T 33190-2016, 7.1)",
+            )
         return package
 
     def read(self, name: str) -> bytes:
         """The content of a file; kept, so that what is judged twice is the same bytes."""
         if name not in self._read:
             if name not in self.names:
-                raise Malformed(f"a file that is named is not in the archive: {name[:120]}")
+                raise Malformed(
+                    f"所引用的文件不在压缩包内：{name[:120]}",
+                    f"a file that is named is not in the archive: {name[:120]}",
+                )
             self._read[name] = self._unpack(self.names[name])
         return self._read[name]
 
@@ -101,7 +113,7 @@ class OfdPackage:
             try:
                 root = self._roots[name] = parse(self.read(name), limits=_XML)
             except UnsafeXml as error:
-                raise Malformed(f"{name[:120]}: {error.reason}") from None
+                raise Malformed(f"{name[:120]}：{RULES[error.reason].zh}", f"{name[:120]}: {error.reason}") from None
         return root
 
     def digest(self, method: str, name: str) -> bytes:
@@ -122,13 +134,21 @@ class OfdPackage:
     def _unpack(self, info: zipfile.ZipInfo) -> bytes:
         limits = self._limits
         if info.file_size > limits.max_member:
-            raise Malformed(f"a file above {limits.max_member} bytes in the archive")
+            raise Malformed(
+                f"压缩包内有文件超过 {limits.max_member} 字节", f"a file above {limits.max_member} bytes in the archive"
+            )
         if info.file_size > 1024 * 1024 and info.file_size > limits.max_ratio * max(info.compress_size, 1):
-            raise Malformed(f"a file is packed more than {limits.max_ratio} times: a ZIP bomb")
+            raise Malformed(
+                f"文件压缩比超过 {limits.max_ratio}：疑为压缩炸弹",
+                f"a file is packed more than {limits.max_ratio} times: a ZIP bomb",
+            )
         content = member_content(self._data, info)
         self._total += len(content)
         if self._total > limits.max_total:
-            raise Malformed(f"the archive unpacks to more than {limits.max_total} bytes")
+            raise Malformed(
+                f"压缩包解压后超过 {limits.max_total} 字节",
+                f"the archive unpacks to more than {limits.max_total} bytes",
+            )
         return content
 
 
@@ -144,11 +164,13 @@ def _member_name(info: zipfile.ZipInfo, limits: OfdLimits) -> str:
             except UnicodeDecodeError:
                 continue
     if len(name) > limits.max_name or not name:
-        raise Malformed("a file name in the archive is too long or empty")
+        raise Malformed("压缩包内的文件名过长或为空", "a file name in the archive is too long or empty")
     name = name.replace("\\", "/").removeprefix("./").lstrip("/")
     parts = name.removesuffix("/").split("/")
     if any(part in {"", ".", ".."} or ":" in part or _CONTROL.search(part) for part in parts):
-        raise Malformed("a file name in the archive leads out of it or is malformed")
+        raise Malformed(
+            "压缩包内的文件名指向包外或格式错误", "a file name in the archive leads out of it or is malformed"
+        )
     return name
 
 
@@ -159,7 +181,7 @@ def resolve(base: str, location: str) -> str:
     for part in location.strip("/").split("/"):
         if part == "..":
             if not parts:
-                raise Malformed("a location leads out of the archive")
+                raise Malformed("路径指向压缩包之外", "a location leads out of the archive")
             parts.pop()
         elif part not in {"", "."}:
             parts.append(part)
@@ -180,7 +202,7 @@ def child(element: etree._Element, name: str) -> etree._Element | None:
     """The one such child, or None; two of them are Malformed, as readers would differ on which counts."""
     found = list(children(element, name))
     if len(found) > 1:
-        raise Malformed(f"{name} stands more than once")
+        raise Malformed(f"{name} 重复出现", f"{name} stands more than once")
     return found[0] if found else None
 
 
@@ -226,10 +248,12 @@ def doc_bodies(package: OfdPackage) -> list[etree._Element]:
     """The DocBody elements of OFD.xml (GB/T 33190-2016, 7.4)."""
     root = package.xml("OFD.xml")
     if etree.QName(root).localname != "OFD":
-        raise Malformed("OFD.xml is not an OFD index")
+        raise Malformed("OFD.xml 不是 OFD 主入口文件", "OFD.xml is not an OFD index")
     found = list(children(root, "DocBody"))
     if not 1 <= len(found) <= MAX_DOC_BODIES:
-        raise Malformed(f"1 to {MAX_DOC_BODIES} documents in one file are taken")
+        raise Malformed(
+            f"一个文件应含 1 至 {MAX_DOC_BODIES} 个文档", f"1 to {MAX_DOC_BODIES} documents in one file are taken"
+        )
     return found
 
 
@@ -243,14 +267,14 @@ def listed_signatures(package: OfdPackage) -> list[ListedSignature]:
         list_name = resolve("OFD.xml", location)
         root = package.xml(list_name)
         if etree.QName(root).localname != "Signatures":
-            raise Malformed("the list of signatures is something else")
+            raise Malformed("签名列表文件（Signatures.xml）不是签名列表", "the list of signatures is something else")
         for entry in children(root, "Signature"):
             name = package.locate(list_name, entry.get("BaseLoc", ""))
             found.append(ListedSignature(list_name, entry.get("ID", ""), entry.get("Type", "Seal"), name))
     if len(found) > MAX_SIGNATURES:
-        raise Malformed(f"more than {MAX_SIGNATURES} signatures")
+        raise Malformed(f"签名多于 {MAX_SIGNATURES} 个", f"more than {MAX_SIGNATURES} signatures")
     if len({entry.name for entry in found}) != len(found):
-        raise Malformed("one signature file is listed twice")
+        raise Malformed("同一签名文件列出两次", "one signature file is listed twice")
     return found
 
 
@@ -267,16 +291,22 @@ def _read_signature(package: OfdPackage, name: str) -> SignatureFile:
     value = text(child(root, "SignedValue"))
     listed = child(info, "References") if info is not None else None
     if info is None or listed is None or not value:
-        raise Malformed("a Signature.xml without SignedInfo, References or SignedValue")
+        raise Malformed(
+            "签名文件（Signature.xml）缺少 SignedInfo、References 或 SignedValue",
+            "a Signature.xml without SignedInfo, References or SignedValue",
+        )
     references = []
     for element in children(listed, "Reference"):
         try:
             stated = base64.b64decode("".join(text(child(element, "CheckValue")).split()), validate=True)
         except (binascii.Error, ValueError):
-            raise Malformed("a CheckValue that is not base64") from None
+            raise Malformed("校验值（CheckValue）不是 base64", "a CheckValue that is not base64") from None
         references.append(Reference(package.locate(name, element.get("FileRef", "")), stated))
     if not 1 <= len(references) <= MAX_REFERENCES:
-        raise Malformed(f"1 to {MAX_REFERENCES} references in a signature are taken")
+        raise Malformed(
+            f"一个签名应含 1 至 {MAX_REFERENCES} 个保护文件（Reference）",
+            f"1 to {MAX_REFERENCES} references in a signature are taken",
+        )
     provider, seal = child(info, "Provider"), child(info, "Seal")
     seal_location = text(child(seal, "BaseLoc")) if seal is not None else ""
     return SignatureFile(

@@ -13,7 +13,7 @@ from certs.algorithms import key_weakness, signature_algorithm
 from certs.cms.timestamps import TimestampResult, verify_timestamp
 from certs.digests import digest
 from certs.errors import BadKey
-from certs.findings import Findings
+from certs.findings import Findings, because
 from certs.keys import SPECS, PublicKey, SignatureAlgorithm
 from certs.ofd.seals import Seal, SealSignature
 from certs.policy import Policy
@@ -124,7 +124,7 @@ def _read_cert(raw: bytes, whose_zh: str, whose_en: str, axis: Axis, findings: F
         _ = cert.public_key
     except BadKey as error:
         zh, en = f"{whose_zh}证书无法读取", f"{whose_en} certificate cannot be read"
-        findings.unsure(axis, SubIndication.NO_SIGNING_CERTIFICATE_FOUND, _SIGN, zh, en, why=str(error))
+        findings.unsure(axis, SubIndication.NO_SIGNING_CERTIFICATE_FOUND, _SIGN, zh, en, **because(error.said))
         return None
     return cert
 

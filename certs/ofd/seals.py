@@ -80,7 +80,7 @@ def _small_seal(raw: bytes) -> Seal:
 
 def _parse_seal(raw: bytes) -> Seal:
     if len(raw) > MAX_SEAL_BYTES:
-        raise Malformed(f"a seal above {MAX_SEAL_BYTES} bytes")
+        raise Malformed(f"电子印章超过 {MAX_SEAL_BYTES} 字节", f"a seal above {MAX_SEAL_BYTES} bytes")
     reader = der.read(raw, der.SEQUENCE).reader()
     info = reader.take(der.SEQUENCE)
     if reader.peek() == der.SEQUENCE:  # v1: SES_SignInfo {cert, algorithm, value}
@@ -112,7 +112,7 @@ def _seal_info(
     reader = info.reader()
     header = reader.take(der.SEQUENCE).reader()
     if readable_text(header.take()) != "ES":
-        raise Malformed("the header of a seal must say ES")
+        raise Malformed("电子印章的头信息标识应为 ES", "the header of a seal must say ES")
     version, vendor = header.take(der.INTEGER).integer(), readable_text(header.take())
     seal_id = readable_text(reader.take())
     properties = reader.take(der.SEQUENCE).reader()
@@ -150,7 +150,7 @@ def _seal_info(
 def parse_seal_signature(raw: bytes) -> SealSignature:
     """SES_Signature of any structure."""
     if len(raw) > MAX_SEAL_BYTES:
-        raise Malformed(f"a seal signature above {MAX_SEAL_BYTES} bytes")
+        raise Malformed(f"电子签章超过 {MAX_SEAL_BYTES} 字节", f"a seal signature above {MAX_SEAL_BYTES} bytes")
     reader = der.read(raw, der.SEQUENCE).reader()
     tbs = reader.take(der.SEQUENCE)
     inside = tbs.reader()
@@ -189,7 +189,9 @@ def _listed(element: Element, list_type: int) -> tuple[tuple[bytes, ...], tuple[
     """SES_CertList: certificates (1) or their digests (2). The members decide: some files state the wrong type."""
     members = element.members()
     if not 1 <= len(members) <= MAX_LISTED:
-        raise Malformed(f"a seal lists 1 to {MAX_LISTED} certificates")
+        raise Malformed(
+            f"电子印章的签章者证书列表应有 1 至 {MAX_LISTED} 项", f"a seal lists 1 to {MAX_LISTED} certificates"
+        )
     if list_type == 2 or not all(_is_cert(member) for member in members):
         found = []
         for member in members:
@@ -210,7 +212,7 @@ def _cert(element: Element) -> bytes:
         return element.content
     if element.tag == der.SEQUENCE:
         return element.raw
-    raise Malformed("a certificate was expected")
+    raise Malformed("此处应为证书", "a certificate was expected")
 
 
 def _extensions(reader: Reader) -> None:
@@ -233,10 +235,10 @@ def _time(element: Element) -> datetime:
     text = element.content.decode("ascii", "replace")
     if element.tag == der.UTC_TIME:
         if not text[:2].isdigit():
-            raise Malformed("a time is malformed")
+            raise Malformed("时间格式错误", "a time is malformed")
         text = ("19" if text[:2] >= "50" else "20") + text
     elif element.tag not in {der.GENERALIZED_TIME, der.IA5_STRING, der.UTF8_STRING, der.PRINTABLE_STRING}:
-        raise Malformed("a time was expected")
+        raise Malformed("此处应为时间", "a time was expected")
     return parse_time(text)
 
 
@@ -244,7 +246,7 @@ def parse_time(text: str) -> datetime:
     """``yyyyMMddHHmmss`` with an optional zone, as aware UTC; without a zone it is Beijing time."""
     match = _DIGITS.match(text.strip())
     if match is None:
-        raise Malformed("a time is malformed")
+        raise Malformed("时间格式错误", "a time is malformed")
     zone = match[7]
     try:
         value = datetime(*(int(match[n]) for n in range(1, 7)), tzinfo=BEIJING)  # type: ignore[arg-type, misc]
@@ -255,7 +257,7 @@ def parse_time(text: str) -> datetime:
             value = value.replace(tzinfo=timezone(-offset if zone[0] == "-" else offset))
         return value.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise Malformed("a time is out of range") from None
+        raise Malformed("时间超出范围", "a time is out of range") from None
 
 
 def _time_info(element: Element) -> tuple[datetime | None, bytes | None]:

@@ -31,7 +31,7 @@ from certs.cms.signed_data import signer_of
 from certs.cms.verify import verify_signed_data
 from certs.der import Malformed
 from certs.errors import BadKey
-from certs.findings import Findings
+from certs.findings import Findings, because
 from certs.ofd.package import (
     ListedSignature,
     OfdPackage,
@@ -92,7 +92,7 @@ def verify_ofd(
         document.found[:] = [
             one for one in document.found if one.axis is not Axis.FORMAT
         ]  # what step 0 could see was well
-        document.failed(Axis.FORMAT, SubIndication.FORMAT_FAILURE, _FILES, zh, en, why=str(error))
+        document.failed(Axis.FORMAT, SubIndication.FORMAT_FAILURE, _FILES, zh, en, **because(error.said))
     found = [finding for findings in (*per_signature, document) for finding in findings.found]
     return Report("ofd", hashlib.sha256(data).hexdigest(), at, policy.name, tuple(found), tuple(signers))
 
@@ -125,7 +125,7 @@ def _signature(
         value = package.read(file.value_name)
     except Malformed as error:
         zh, en = "签名文件格式错误", "the signature file is malformed"
-        findings.failed(Axis.FORMAT, SubIndication.FORMAT_FAILURE, _FILE, zh, en, why=str(error))
+        findings.failed(Axis.FORMAT, SubIndication.FORMAT_FAILURE, _FILE, zh, en, **because(error.said))
         return None
     parts.add(file.value_name)
     covered |= _references(package, file, entry, findings, last=last)  # 2
@@ -139,7 +139,7 @@ def _signature(
         seal_signature = parse_seal_signature(value)
     except Malformed as error:
         zh, en = "签名值格式错误", "the signature value is malformed"
-        findings.failed(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "GB/T 38540-2020 7.1", zh, en, why=str(error))
+        findings.failed(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "GB/T 38540-2020 7.1", zh, en, **because(error.said))
         return None
     signer = verify_seal_signature(seal_signature, file.raw, context, findings)  # 3 to 6
     _seal_file(package, file, seal_signature.seal, parts, findings)  # 5

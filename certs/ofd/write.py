@@ -166,7 +166,7 @@ def _value(signature_xml: bytes, location: str, signer: Identity, options: SignO
             signer, options.seal, signature_xml, at=at, property_info=location, timestamp=options.timestamp
         )
     if signer.key.public_key.kind != "sm2":
-        raise BadKey("a signature without a seal is made with an SM2 key here")
+        raise BadKey("不带印章的签名在此须用 SM2 密钥", "a signature without a seal is made with an SM2 key here")
     if options.gb35275:
         return sign_message(signature_xml, signer, signing_time=at, chain=options.certs, gb=True)
     return signer.sign(signature_xml)

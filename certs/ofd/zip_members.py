@@ -23,21 +23,28 @@ def member_content(archive: bytes, info: zipfile.ZipInfo) -> bytes:
     try:
         signature, _, flags, method, *_, name_size, extra_size = _LOCAL.unpack_from(archive, info.header_offset)
     except struct.error:
-        raise Malformed("a file in the archive is damaged") from None
+        raise Malformed("压缩包内的文件已损坏", "a file in the archive is damaged") from None
     begin = info.header_offset + _LOCAL.size
     packed = archive[begin + name_size + extra_size :][: info.compress_size]
     if info.header_offset < 0 or signature != _SIGNATURE or len(packed) != info.compress_size:
-        raise Malformed("a file in the archive is damaged")
+        raise Malformed("压缩包内的文件已损坏", "a file in the archive is damaged")
     if (flags | info.flag_bits) & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Malformed("a file in the archive is encrypted or packed in a way that is not taken")
+        raise Malformed(
+            "压缩包内的文件已加密，或其压缩方法不受支持",
+            "a file in the archive is encrypted or packed in a way that is not taken",
+        )
     name = archive[begin : begin + name_size].decode("utf-8" if info.flag_bits & _UTF8 else "cp437", "replace")
     if name != info.orig_filename or method != info.compress_type:
-        raise Malformed("a file in the archive is another one than its directory says")
+        raise Malformed(
+            "压缩包内的文件与目录所载不是同一文件", "a file in the archive is another one than its directory says"
+        )
     content = packed if method == zipfile.ZIP_STORED else _inflated(packed, info.file_size)
     if len(content) != info.file_size:
-        raise Malformed("a file in the archive is not as long as its directory says")
+        raise Malformed(
+            "压缩包内的文件长度与目录所载不符", "a file in the archive is not as long as its directory says"
+        )
     if zlib.crc32(content) != info.CRC:
-        raise Malformed("a file in the archive is damaged")
+        raise Malformed("压缩包内的文件已损坏", "a file in the archive is damaged")
     return content
 
 
@@ -50,7 +57,7 @@ def _inflated(packed: bytes, size: int) -> bytes:
         if not unpacker.eof and len(content) <= size:  # the last block may still be empty
             content += unpacker.decompress(unpacker.unconsumed_tail, 1)
     except zlib.error:
-        raise Malformed("a file in the archive is damaged") from None
+        raise Malformed("压缩包内的文件已损坏", "a file in the archive is damaged") from None
     if len(content) <= size and not unpacker.eof:
-        raise Malformed("a file in the archive is cut off")
+        raise Malformed("压缩包内的文件不完整", "a file in the archive is cut off")
     return content

@@ -114,7 +114,7 @@ def sign(private_key: bytes, message: bytes, user_id: bytes = DEFAULT_USER_ID) -
 
 def _check_user_id(user_id: bytes) -> None:
     if not 1 <= len(user_id) <= MAX_USER_ID:
-        raise BadKey(f"a user id has 1 to {MAX_USER_ID} octets")
+        raise BadKey(f"用户身份标识（ID）应为 1 至 {MAX_USER_ID} 字节", f"a user id has 1 to {MAX_USER_ID} octets")
 
 
 def encrypt(public_key: bytes, plaintext: bytes, order: Order = "C1C3C2") -> bytes:
@@ -127,7 +127,7 @@ def encrypt(public_key: bytes, plaintext: bytes, order: Order = "C1C3C2") -> byt
 def decrypt(private_key: bytes, ciphertext: bytes, order: Order = "C1C3C2") -> bytes:
     """The plaintext; DecryptionFailed if malformed, altered, or made for another key."""
     if len(ciphertext) > MAX_PLAINTEXT + 97:
-        raise DecryptionFailed("the ciphertext is too long")
+        raise DecryptionFailed("密文过长", "the ciphertext is too long")
     return _backend().decrypt(scalar(private_key), ciphertext, order)
 
 

@@ -28,17 +28,22 @@ def point(public_key: bytes) -> bytes:
     if public_key.startswith(SPKI_PREFIX):
         public_key = public_key[len(SPKI_PREFIX) :]
     if len(public_key) != 65 or public_key[0] != 4:
-        raise BadKey("not an SM2 public key: 04||x||y or its SubjectPublicKeyInfo is expected")
+        raise BadKey(
+            "不是 SM2 公钥：应为 04||x||y 或其 SubjectPublicKeyInfo",
+            "not an SM2 public key: 04||x||y or its SubjectPublicKeyInfo is expected",
+        )
     x, y = int.from_bytes(public_key[1:33], "big"), int.from_bytes(public_key[33:], "big")
     if x >= P or y >= P or (y * y - (x * x * x + A * x + B)) % P:
-        raise BadKey("not an SM2 public key: the point is not on the curve")
+        raise BadKey("不是 SM2 公钥：该点不在曲线上", "not an SM2 public key: the point is not on the curve")
     return public_key
 
 
 def scalar(private_key: bytes) -> bytes:
     """The 32 octets of a private key in [1, n-2] (GB/T 32918.2, 6.1)."""
     if len(private_key) != 32 or not 1 <= int.from_bytes(private_key, "big") <= N - 2:
-        raise BadKey("not an SM2 private key: 32 octets in [1, n-2] are expected")
+        raise BadKey(
+            "不是 SM2 私钥：应为 [1, n-2] 内的 32 字节", "not an SM2 private key: 32 octets in [1, n-2] are expected"
+        )
     return private_key
 
 
@@ -66,7 +71,7 @@ def _integer_end(data: bytes, start: int) -> int | None:
 def signature_to_raw(signature: bytes) -> bytes:
     """64 octets r||s of a DER signature; Malformed if it is not one."""
     if not is_signature(signature):
-        raise Malformed("not an SM2 signature")
+        raise Malformed("不是 SM2 签名值", "not an SM2 signature")
     r, s = der.read(signature, der.SEQUENCE).members(der.INTEGER)
     return r.integer().to_bytes(32, "big") + s.integer().to_bytes(32, "big")
 
@@ -74,7 +79,7 @@ def signature_to_raw(signature: bytes) -> bytes:
 def signature_from_raw(raw: bytes) -> bytes:
     """DER of 64 octets r||s; Malformed at any other length."""
     if len(raw) != 64:
-        raise Malformed("not a raw SM2 signature: 64 octets are expected")
+        raise Malformed("不是 r||s 形式的 SM2 签名值：应为 64 字节", "not a raw SM2 signature: 64 octets are expected")
     r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
     return der.tlv(der.SEQUENCE, der.encode_integer(r), der.encode_integer(s))
 
@@ -82,11 +87,11 @@ def signature_from_raw(raw: bytes) -> bytes:
 def ciphertext_to_der(ciphertext: bytes, order: str) -> bytes:
     """SM2Cipher of GM/T 0009, 7.2 from C1||C3||C2 or C1||C2||C3, C1 being 65 octets that begin with 04."""
     if len(ciphertext) < 65 + C3_LENGTH + 1:
-        raise DecryptionFailed("the ciphertext is too short")
+        raise DecryptionFailed("密文过短", "the ciphertext is too short")
     try:
         c1 = point(ciphertext[:65])
     except BadKey:
-        raise DecryptionFailed("C1 is not a point of the curve") from None
+        raise DecryptionFailed("C1 不是曲线上的点", "C1 is not a point of the curve") from None
     rest = ciphertext[65:]
     if order == "C1C3C2":
         c3, c2 = rest[:C3_LENGTH], rest[C3_LENGTH:]

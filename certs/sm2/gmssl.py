@@ -42,7 +42,7 @@ class GmsslBackend:
             with _quiet():
                 return cast(bool, self._gmssl.sm2_verify(point[1:], message, signature, user_id))
         except self._gmssl.InvalidValueError:
-            raise BadKey("gmssl does not take this SM2 key") from None
+            raise BadKey("gmssl 不接受该 SM2 密钥", "gmssl does not take this SM2 key") from None
 
     def sign(self, scalar: bytes, message: bytes, user_id: bytes) -> bytes:
         return cast(bytes, self._gmssl.sm2_sign(scalar, self.public_key(scalar)[1:], message, user_id))
@@ -62,13 +62,17 @@ class GmsslBackend:
                 with _quiet():
                     return cast(bytes, self._gmssl.sm2_decrypt(scalar, cipher))
             except self._gmssl.GmsslInnerError:
-                raise DecryptionFailed("the ciphertext was altered or made for another key") from None
+                raise DecryptionFailed(
+                    "密文被改动，或不是用该密钥加密的", "the ciphertext was altered or made for another key"
+                ) from None
         rest = ciphertext[65:]
         c3, c2 = (rest[:32], rest[32:]) if order == "C1C3C2" else (rest[-32:], rest[:-32])
         shared = curve.multiply(scalar, ciphertext[:65])
         plain = _masked(shared, c2)
         if not hmac.compare_digest(c3, digest("sm3", shared[1:33] + plain + shared[33:])):
-            raise DecryptionFailed("the ciphertext was altered or made for another key")
+            raise DecryptionFailed(
+                "密文被改动，或不是用该密钥加密的", "the ciphertext was altered or made for another key"
+            )
         return plain
 
     def public_key(self, scalar: bytes) -> bytes:

@@ -120,7 +120,9 @@ class LibcryptoBackend:
         cipher = ciphertext_to_der(ciphertext, order)
         plain = self._crypt(self._private(scalar), "decrypt", cipher, len(cipher))
         if plain is None:
-            raise DecryptionFailed("the ciphertext was altered or made for another key")
+            raise DecryptionFailed(
+                "密文被改动，或不是用该密钥加密的", "the ciphertext was altered or made for another key"
+            )
         return plain
 
     def _crypt(self, key: _Key, what: str, data: bytes, room: int) -> bytes | None:
@@ -161,10 +163,10 @@ class LibcryptoBackend:
         handle = getattr(self._lib, function)(None, c.byref(start), len(encoded))
         if not handle:
             self._lib.ERR_clear_error()
-            raise BadKey("libcrypto does not take this SM2 key")
+            raise BadKey("libcrypto 不接受该 SM2 密钥", "libcrypto does not take this SM2 key")
         key = _Key(handle, self._lib.EVP_PKEY_free)
         if self._lib.EVP_PKEY_is_a(handle, b"SM2") != 1:
-            raise BadKey("libcrypto does not see an SM2 key here")
+            raise BadKey("libcrypto 认为这不是 SM2 密钥", "libcrypto does not see an SM2 key here")
         return key
 
     def _failure(self, what: str) -> BadConfiguration:

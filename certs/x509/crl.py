@@ -139,10 +139,16 @@ class Crl:
                     reason = _reason(extension.value)
                 elif extension.oid == extensions.CERTIFICATE_ISSUER:
                     if not self.point.indirect:
-                        raise Malformed("an entry with its own issuer in a CRL that is not indirect")
+                        raise Malformed(
+                            "非间接 CRL 的条目自带证书颁发者",
+                            "an entry with its own issuer in a CRL that is not indirect",
+                        )
                     issuer = _directory_name(extensions.general_names(extension.value))
                 elif extension.critical and extension.oid not in _KNOWN_IN_ENTRY:
-                    raise Malformed(f"an entry with the unknown critical extension {extension.oid}")
+                    raise Malformed(
+                        f"条目含有无法处理的关键扩展 {extension.oid}",
+                        f"an entry with the unknown critical extension {extension.oid}",
+                    )
             yield Entry(serial, issuer, when, reason)
 
 
@@ -154,7 +160,7 @@ def _reason(value: bytes) -> Reason:
 def _directory_name(names: tuple[GeneralName, ...]) -> bytes:
     found = next((name.content for name in names if name.kind == DIRECTORY), None)
     if found is None:
-        raise Malformed("a certificate issuer without a directory name")
+        raise Malformed("条目的证书颁发者没有目录名称", "a certificate issuer without a directory name")
     return found
 
 
@@ -173,16 +179,19 @@ def _small_crl(raw: bytes) -> Crl:
 
 def _parse_crl(raw: bytes) -> Crl:
     if len(raw) > MAX_CRL_BYTES:
-        raise Malformed(f"a CRL above {MAX_CRL_BYTES} bytes")
+        raise Malformed(f"CRL 超过 {MAX_CRL_BYTES} 字节", f"a CRL above {MAX_CRL_BYTES} bytes")
     outer = der.read(raw, der.SEQUENCE).reader()
     tbs, algorithm, signature = outer.take(der.SEQUENCE), outer.take(der.SEQUENCE), outer.take(der.BIT_STRING)
     outer.finish()
     reader = tbs.reader()
     version = reader.maybe(der.INTEGER)
     if version is not None and version.integer() != 1:
-        raise Malformed("a CRL of unknown version")
+        raise Malformed("CRL 版本未知", "a CRL of unknown version")
     if reader.take(der.SEQUENCE).raw != algorithm.raw:
-        raise Malformed("the signature algorithms inside and outside the CRL differ (RFC 5280, 5.1.1.2)")
+        raise Malformed(
+            "CRL 内外的签名算法不一致（RFC 5280 5.1.1.2）",
+            "the signature algorithms inside and outside the CRL differ (RFC 5280, 5.1.1.2)",
+        )
     issuer, this_update = reader.take(der.SEQUENCE).raw, reader.take().time()
     next_update = reader.take().time() if reader.peek() in {der.UTC_TIME, der.GENERALIZED_TIME} else None
     entries = reader.maybe(der.SEQUENCE)
@@ -190,7 +199,7 @@ def _parse_crl(raw: bytes) -> Crl:
     reader.finish()
     found = extensions.extensions(der.read(wrapped.content, der.SEQUENCE)) if wrapped else {}
     if found and version is None:
-        raise Malformed("extensions in a CRL of version 1")
+        raise Malformed("版本 1 的 CRL 带有扩展", "extensions in a CRL of version 1")
 
     point = found.get(extensions.ISSUING_DISTRIBUTION_POINT)
     key = found.get(extensions.AUTHORITY_KEY_IDENTIFIER)

@@ -135,10 +135,10 @@ def extensions(sequence: Element) -> dict[str, Extension]:
         value = reader.take(der.OCTET_STRING).content
         reader.finish()
         if oid in found:
-            raise Malformed(f"extension {oid} stands twice")
+            raise Malformed(f"扩展 {oid} 重复", f"extension {oid} stands twice")
         found[oid] = Extension(oid, critical is not None and critical.boolean(), value)
         if len(found) > MAX_EXTENSIONS:
-            raise Malformed(f"more than {MAX_EXTENSIONS} extensions")
+            raise Malformed(f"扩展多于 {MAX_EXTENSIONS} 个", f"more than {MAX_EXTENSIONS} extensions")
     return found
 
 
@@ -171,7 +171,7 @@ def policies(value: bytes) -> tuple[str, ...]:
         member.reader().take(der.OID).oid() for member in _some(der.read(value, der.SEQUENCE).members(der.SEQUENCE))
     ]
     if len(set(found)) != len(found):
-        raise Malformed("a policy stands twice")
+        raise Malformed("证书策略重复", "a policy stands twice")
     return tuple(found)
 
 
@@ -207,7 +207,7 @@ def general_name(element: Element) -> GeneralName:
     """One GeneralName (4.2.1.6)."""
     kind = element.tag & 0x1F
     if element.tag & 0xC0 != 0x80 or kind > REGISTERED_ID:
-        raise Malformed("not a GeneralName")
+        raise Malformed("不是 GeneralName", "not a GeneralName")
     if kind == DIRECTORY:
         return GeneralName(kind, der.read(element.content, der.SEQUENCE).raw)
     return GeneralName(kind, element.content)
@@ -219,7 +219,7 @@ def name_constraints(value: bytes) -> NameConstraints:
     permitted, excluded = reader.maybe(0xA0), reader.maybe(0xA1)
     reader.finish()
     if permitted is None and excluded is None:
-        raise Malformed("empty name constraints")
+        raise Malformed("名称约束为空", "empty name constraints")
     return NameConstraints(_subtrees(permitted), _subtrees(excluded))
 
 
@@ -233,7 +233,7 @@ def _subtrees(element: Element | None) -> tuple[GeneralName, ...]:
         minimum, maximum = reader.maybe(0x80), reader.maybe(0x81)
         reader.finish()
         if maximum is not None or (minimum is not None and minimum.integer() != 0):
-            raise Malformed("a subtree with minimum or maximum")
+            raise Malformed("名称约束的子树带有 minimum 或 maximum", "a subtree with minimum or maximum")
     return tuple(found)
 
 
@@ -281,7 +281,10 @@ def issuing_distribution_point(value: bytes) -> IssuingDistributionPoint:
     reader.finish()
     only = [flag is not None and flag.boolean() for flag in (user, ca, attribute)]
     if sum(only) > 1:
-        raise Malformed("an issuing distribution point with contradictory scopes")
+        raise Malformed(
+            "颁发分布点（IssuingDistributionPoint）的范围自相矛盾",
+            "an issuing distribution point with contradictory scopes",
+        )
     return IssuingDistributionPoint(
         _point_name(name) if name else None,
         only[0],
@@ -298,7 +301,7 @@ def _point_name(element: Element) -> PointName:
         return PointName(tuple(general_name(member) for member in inner.members()), None)
     if inner.tag == 0xA1:
         return PointName((), inner.content)
-    raise Malformed("not a distribution point name")
+    raise Malformed("不是分布点名称", "not a distribution point name")
 
 
 def access_locations(value: bytes, method: str) -> tuple[str, ...]:
@@ -315,11 +318,11 @@ def access_locations(value: bytes, method: str) -> tuple[str, ...]:
 def _count(element: Element) -> int:
     value = int.from_bytes(element.content, "big", signed=True) if element.content else -1
     if value < 0:
-        raise Malformed("a count below zero")
+        raise Malformed("计数小于 0", "a count below zero")
     return value
 
 
 def _some(members: list[Element]) -> list[Element]:
     if not members:
-        raise Malformed("an empty list where at least one is due")
+        raise Malformed("列表为空，至少应有一项", "an empty list where at least one is due")
     return members

@@ -120,7 +120,10 @@ class NameTrees:
     def _inside(self, name: GeneralName, subtree: GeneralName, doubtful: bool) -> bool:
         self._left -= 1
         if self._left < 0:
-            raise Malformed(f"more than {MAX_COMPARISONS} comparisons of names with constraints")
+            raise Malformed(
+                f"名称与名称约束的比较多于 {MAX_COMPARISONS} 次",
+                f"more than {MAX_COMPARISONS} comparisons of names with constraints",
+            )
         inside = within(name, subtree)
         return doubtful if inside is None else inside
 

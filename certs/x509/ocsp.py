@@ -110,7 +110,7 @@ def build_request(issuer_name: bytes, issuer_spki: bytes, serial: int, nonce: by
     """An OCSPRequest for one certificate with a SHA-1 CertID, which every responder knows (RFC 5019, 2.1.1)."""
     name_hash, key_hash = digest(SHA1, issuer_name), digest(SHA1, key_bits(issuer_spki))
     if name_hash is None or key_hash is None:
-        raise Malformed("SHA-1 is not there")
+        raise Malformed("没有 SHA-1 算法", "SHA-1 is not there")
     cert_id = der.tlv(
         der.SEQUENCE,
         der.tlv(der.SEQUENCE, der.encode_oid(SHA1), der.tlv(der.NULL)),
@@ -128,16 +128,16 @@ def build_request(issuer_name: bytes, issuer_spki: bytes, serial: int, nonce: by
 def parse_response(raw: bytes) -> OcspResponse:
     """Read an OCSPResponse that is successful and basic; every other one is Malformed (4.2.1, 4.2.2.3)."""
     if len(raw) > MAX_OCSP_BYTES:
-        raise Malformed(f"an OCSP response above {MAX_OCSP_BYTES} bytes")
+        raise Malformed(f"OCSP 响应超过 {MAX_OCSP_BYTES} 字节", f"an OCSP response above {MAX_OCSP_BYTES} bytes")
     outer = der.read(raw, der.SEQUENCE).reader()
     status = outer.take(der.ENUMERATED).integer()
     if status != 0:
-        raise Malformed(f"the responder answers with error {status}")
+        raise Malformed(f"OCSP 响应者答复错误 {status}", f"the responder answers with error {status}")
     wrapped = outer.take(0xA0)
     outer.finish()
     inner = der.read(wrapped.content, der.SEQUENCE).reader()
     if inner.take(der.OID).oid() != BASIC_RESPONSE:
-        raise Malformed("an OCSP response of unknown type")
+        raise Malformed("OCSP 响应类型未知", "an OCSP response of unknown type")
     basic = der.read(inner.take(der.OCTET_STRING).content, der.SEQUENCE).reader()
     inner.finish()
     tbs, algorithm, signature = basic.take(der.SEQUENCE), basic.take(der.SEQUENCE), basic.take(der.BIT_STRING)
@@ -145,21 +145,26 @@ def parse_response(raw: bytes) -> OcspResponse:
     basic.finish()
     certificates = der.read(wrapped_certs.content, der.SEQUENCE).members() if wrapped_certs else []
     if len(certificates) > MAX_RESPONDER_CERTS:
-        raise Malformed(f"more than {MAX_RESPONDER_CERTS} certificates in an OCSP response")
+        raise Malformed(
+            f"OCSP 响应中的证书多于 {MAX_RESPONDER_CERTS} 张",
+            f"more than {MAX_RESPONDER_CERTS} certificates in an OCSP response",
+        )
 
     reader = tbs.reader()
     version = reader.maybe(0xA0)
     if version is not None and der.read(version.content, der.INTEGER).integer() != 0:
-        raise Malformed("an OCSP response of unknown version")
+        raise Malformed("OCSP 响应版本未知", "an OCSP response of unknown version")
     responder = reader.take()
     if responder.tag not in {0xA1, 0xA2}:
-        raise Malformed("an OCSP responder id of unknown kind")
+        raise Malformed("OCSP 响应者标识的类型未知", "an OCSP responder id of unknown kind")
     by_name = der.read(responder.content, der.SEQUENCE).raw if responder.tag == 0xA1 else None
     by_key = der.read(responder.content, der.OCTET_STRING).content if responder.tag == 0xA2 else None
     produced_at = reader.take(der.GENERALIZED_TIME).time()
     singles = reader.take(der.SEQUENCE).members(der.SEQUENCE)
     if len(singles) > MAX_RESPONSES:
-        raise Malformed(f"more than {MAX_RESPONSES} answers in an OCSP response")
+        raise Malformed(
+            f"OCSP 响应中的单项响应多于 {MAX_RESPONSES} 个", f"more than {MAX_RESPONSES} answers in an OCSP response"
+        )
     found = _extensions(reader.maybe(0xA1), {NONCE})
     reader.finish()
     nonce = found.get(NONCE)
@@ -194,7 +199,7 @@ def _single(element: Element) -> Single:
     found = _extensions(reader.maybe(0xA1), {ARCHIVE_CUTOFF, extensions.CRL_REASON})
     reader.finish()
     if status.tag not in {0x80, 0x82, 0xA1}:
-        raise Malformed("an OCSP status of unknown kind")
+        raise Malformed("OCSP 证书状态的类型未知", "an OCSP status of unknown kind")
     cutoff = found.get(ARCHIVE_CUTOFF)
     return Single(
         cert_id=cert_id,
@@ -228,5 +233,8 @@ def _extensions(wrapped: Element | None, known: set[str]) -> dict[str, Extension
     found = extensions.extensions(der.read(wrapped.content, der.SEQUENCE)) if wrapped else {}
     unknown = next((e.oid for e in found.values() if e.critical and e.oid not in known), None)
     if unknown:
-        raise Malformed(f"an OCSP response with the unknown critical extension {unknown}")
+        raise Malformed(
+            f"OCSP 响应含有无法处理的关键扩展 {unknown}",
+            f"an OCSP response with the unknown critical extension {unknown}",
+        )
     return found

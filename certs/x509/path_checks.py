@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from certs.der import Malformed
+from certs.findings import because
 from certs.report import Axis, Finding, Indication, SubIndication
 from certs.x509 import extensions
 from certs.x509.names import NameTrees, constrained_names, same_name
@@ -151,7 +152,7 @@ def _timeless(chain: tuple[SigningCert, ...], use: Use, inputs: PolicyInputs) ->
                 "RFC 5280 4.2",
                 "路径上有格式错误的证书扩展",
                 "an extension on the path is malformed",
-                (("why", str(error)),),
+                tuple(because(error.said).items()),
             )
         )
     return Checked(tuple(state.faults), policies or frozenset())

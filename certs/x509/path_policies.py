@@ -84,7 +84,10 @@ class PolicyGraph:
         targets: dict[str, set[str]] = {}
         for issuer_policy, subject_policy in mappings:
             if ANY_POLICY in {issuer_policy, subject_policy}:
-                raise Malformed("a policy mapping from or to anyPolicy (RFC 5280, 6.1.4 (a))")
+                raise Malformed(
+                    "策略映射涉及 anyPolicy（RFC 5280 6.1.4 (a)）",
+                    "a policy mapping from or to anyPolicy (RFC 5280, 6.1.4 (a))",
+                )
             targets.setdefault(issuer_policy, set()).add(subject_policy)
         if self.levels is None:
             return
@@ -146,7 +149,9 @@ class PolicyGraph:
 
 def _bounded(found: Sequence[object]) -> None:
     if len(found) > MAX_POLICIES:
-        raise Malformed(f"more than {MAX_POLICIES} policies in one certificate")
+        raise Malformed(
+            f"一张证书中的证书策略多于 {MAX_POLICIES} 个", f"more than {MAX_POLICIES} policies in one certificate"
+        )
 
 
 def _lower(counter: int, limit: int | None) -> int:

@@ -25,6 +25,7 @@ from typing import NamedTuple
 from certs.algorithms import key_weakness, signature_algorithm
 from certs.der import Malformed
 from certs.errors import CertsError
+from certs.findings import because
 from certs.policy import Policy
 from certs.report import Axis, Finding, Indication, SubIndication, worst
 from certs.trust import TrustStore
@@ -98,7 +99,7 @@ def validate_path(
         return PathResult((_beyond(str(error)),))
 
 
-class _TooMuch(CertsError):
+class _TooMuch(Exception):
     """A bound of :data:`LIMITS` was met."""
 
 
@@ -266,7 +267,7 @@ class _Search:
         try:
             return check.status(cert, issuer)
         except Malformed as error:
-            return Status(State.UNKNOWN, why=(str(error),))
+            return Status(State.UNKNOWN, why=(error.said,))
         finally:
             self.in_progress.discard(cert.der)
 
@@ -347,9 +348,7 @@ def _revocation_finding(
             f"无法确定第 {depth + 1} 张证书是否被吊销",
             f"whether certificate {depth + 1} is revoked cannot be told",
         )
-        return Finding(
-            Axis.REVOCATION, indication, sub, "RFC 5280 6.3.3", zh, en, data | {"why": "; ".join(status.why)}
-        )
+        return Finding(Axis.REVOCATION, indication, sub, "RFC 5280 6.3.3", zh, en, data | because(*status.why))
     when = status.revoked_at.strftime("%Y-%m-%dT%H:%M:%SZ") if status.revoked_at else ""
     data |= {"revoked_at": when, "reason": status.reason.name.lower(), "by": status.by}
     clause = "RFC 6960 2.2" if status.by == "ocsp" else "RFC 5280 6.3.3"

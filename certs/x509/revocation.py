@@ -26,6 +26,7 @@ from certs.x509.extensions import DIRECTORY, DistributionPoint, GeneralName, Poi
 from certs.x509.names import same_name
 from certs.x509.ocsp import OcspResponse, Single
 from certs.x509.signing_cert import SigningCert
+from schemas.told import Sentence
 
 MAX_LISTS = 64
 MAX_ANSWERS = 8
@@ -87,7 +88,7 @@ class Status:
     by: str = ""  # "crl" or "ocsp"
     revoked_at: datetime | None = None
     reason: Reason = Reason.UNSPECIFIED
-    why: tuple[str, ...] = ()
+    why: tuple[Sentence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class RevocationCheck:
     candidates: Callable[[bytes], Sequence[SigningCert]]  # by subject Name
     signed_by: SignatureCheck
     may_sign: SignerCheck
-    why: list[str] = field(default_factory=list)
+    why: list[Sentence] = field(default_factory=list)
 
     def status(self, cert: SigningCert, issuer: SigningCert) -> Status:
         """Everybody who may speak is heard, whoever brought it and in whatever order: what lies in a document was chosen by
@@ -150,7 +151,7 @@ class RevocationCheck:
         if told >= ALL_REASONS:
             return Status(State.GOOD, good[0].by)
         if told:
-            self.why.append("CRL: not all reasons of revocation are covered")
+            self.why.append(("CRL：未涵盖全部吊销原因", "CRL: not all reasons of revocation are covered"))
         return Status(State.UNKNOWN, why=tuple(self.why))
 
     # --- OCSP (RFC 6960, 3.2) ---
@@ -170,7 +171,7 @@ class RevocationCheck:
                 if single is None or not self._ocsp_usable(response, single, cert, issuer):
                     continue
             except (Malformed, BadKey) as error:
-                self.why.append(f"OCSP: {error}")
+                self.why.append((f"OCSP：{error.zh}", f"OCSP: {error.en}"))
                 continue
             if single.revoked is not None:
                 revoked = single.revoked
@@ -178,7 +179,7 @@ class RevocationCheck:
             elif single.good:
                 yield _Said(State.GOOD, "ocsp", single.this_update, ALL_REASONS)
             else:
-                self.why.append("OCSP: the responder does not know this certificate")
+                self.why.append(("OCSP：响应者不知道该证书", "OCSP: the responder does not know this certificate"))
 
     @staticmethod
     def _about(single: Single, cert: SigningCert, issuer: SigningCert) -> bool:
@@ -192,14 +193,24 @@ class RevocationCheck:
         if cert.not_after < single.this_update and not (
             single.archive_cutoff and single.archive_cutoff <= cert.not_after
         ):
-            self.why.append("OCSP: the certificate had expired before the answer, which may have forgotten it")
+            self.why.append(
+                (
+                    "OCSP：响应生成前证书已过期，响应者可能已不再保留其状态",
+                    "OCSP: the certificate had expired before the answer, which may have forgotten it",
+                )
+            )
             return False
         responder = self._responder(response, issuer)
         if responder is None:
-            self.why.append("OCSP: the responder is not authorised (RFC 6960, 4.2.2.2)")
+            self.why.append(
+                (
+                    "OCSP：响应者未经授权（RFC 6960 4.2.2.2）",
+                    "OCSP: the responder is not authorised (RFC 6960, 4.2.2.2)",
+                )
+            )
             return False
         if not self.signed_by(responder, response.algorithm, response.tbs, response.signature):
-            self.why.append("OCSP: the signature does not hold")
+            self.why.append(("OCSP：签名值不成立", "OCSP: the signature does not hold"))
             return False
         return True
 
@@ -238,7 +249,7 @@ class RevocationCheck:
             try:
                 said = self._one_list(cert, issuer, points, base, deltas)
             except Malformed as error:
-                self.why.append(f"CRL: {error}")
+                self.why.append((f"CRL：{error.zh}", f"CRL: {error.en}"))
                 continue
             if said is not None:
                 yield said
@@ -269,7 +280,7 @@ class RevocationCheck:
             try:
                 found = parse_crl(one)
             except Malformed as error:
-                self.why.append(f"CRL: {error}")
+                self.why.append((f"CRL：{error.zh}", f"CRL: {error.en}"))
                 continue
             (deltas if found.is_delta else complete).append(found)
         return complete, deltas
@@ -301,12 +312,22 @@ class RevocationCheck:
         """Fresh, with nothing critical that we do not know, and signed by whoever may sign it."""
         unknown = crl.unknown_critical()
         if unknown is not None:
-            self.why.append(f"CRL: unknown critical extension {unknown} (RFC 5280, 5.2)")
+            self.why.append(
+                (
+                    f"CRL：含有无法处理的关键扩展 {unknown}（RFC 5280 5.2）",
+                    f"CRL: unknown critical extension {unknown} (RFC 5280, 5.2)",
+                )
+            )
             return False
         if not self._fresh("CRL", crl.this_update, crl.next_update):
             return False
         if cert.not_after < crl.this_update and not (crl.expired_since and crl.expired_since <= cert.not_after):
-            self.why.append("CRL: the certificate had expired before the list, which may have dropped it (5.3)")
+            self.why.append(
+                (
+                    "CRL：列表签发前证书已过期，可能已从列表中移除（RFC 5280 5.3）",
+                    "CRL: the certificate had expired before the list, which may have dropped it (5.3)",
+                )
+            )
             return False
         return self._list_signed(crl, issuer)
 
@@ -323,22 +344,32 @@ class RevocationCheck:
                 signer is issuer or self.may_sign(signer, "crl") is Indication.PASSED
             ):
                 return True
-        self.why.append("CRL: not signed by a key that may sign it (RFC 5280, 6.3.3 (f, g))")
+        self.why.append(
+            (
+                "CRL：不是由有权签发的密钥签名（RFC 5280 6.3.3 (f, g)）",
+                "CRL: not signed by a key that may sign it (RFC 5280, 6.3.3 (f, g))",
+            )
+        )
         return False
 
     def _fresh(self, what: str, this_update: datetime, next_update: datetime | None) -> bool:
         """In force at ``now``, and where the policy bounds the age, not older than that."""
         if this_update - self.now > SKEW:
-            self.why.append(f"{what}: issued after the time of verification")
+            self.why.append((f"{what}：签发时间晚于验证时间", f"{what}: issued after the time of verification"))
             return False
         if next_update is not None and next_update < self.now:
-            self.why.append(f"{what}: out of date since {next_update:%Y-%m-%dT%H:%M:%SZ}")
+            self.why.append(
+                (
+                    f"{what}：自 {next_update:%Y-%m-%dT%H:%M:%SZ} 起已过期",
+                    f"{what}: out of date since {next_update:%Y-%m-%dT%H:%M:%SZ}",
+                )
+            )
             return False
         if self.max_age is not None and self.now - this_update > self.max_age:
-            self.why.append(f"{what}: older than the policy allows")
+            self.why.append((f"{what}：早于策略允许的期限", f"{what}: older than the policy allows"))
             return False
         if next_update is None and self.max_age is None:
-            self.why.append(f"{what}: does not say until when it holds")
+            self.why.append((f"{what}：未载明下次更新时间", f"{what}: does not say until when it holds"))
             return False
         return True
 

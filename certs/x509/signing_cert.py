@@ -128,7 +128,7 @@ class SigningCert:
 def _parse(data: bytes) -> SigningCert:
     """RFC 5280, 4.1."""
     if len(data) > MAX_CERT_BYTES:
-        raise BadKey(f"a certificate above {MAX_CERT_BYTES} bytes")
+        raise BadKey(f"证书超过 {MAX_CERT_BYTES} 字节", f"a certificate above {MAX_CERT_BYTES} bytes")
     try:
         outer = der.read(data, der.SEQUENCE).reader()
         tbs, algorithm, signature = outer.take(der.SEQUENCE), outer.take(der.SEQUENCE), outer.take(der.BIT_STRING)
@@ -138,7 +138,10 @@ def _parse(data: bytes) -> SigningCert:
         version = der.read(wrapped_version.content, der.INTEGER).integer() + 1 if wrapped_version else 1
         serial = reader.take(der.INTEGER).integer()
         if reader.take(der.SEQUENCE).raw != algorithm.raw:
-            raise Malformed("the signature algorithms inside and outside differ (4.1.1.2)")
+            raise Malformed(
+                "证书内外的签名算法不一致（RFC 5280 4.1.1.2）",
+                "the signature algorithms inside and outside differ (4.1.1.2)",
+            )
         issuer = reader.take(der.SEQUENCE)
         validity = reader.take(der.SEQUENCE).reader()
         not_before, not_after = validity.take().time(), validity.take().time()
@@ -162,7 +165,7 @@ def _parse(data: bytes) -> SigningCert:
             extensions=found,
         )
     except Malformed as error:
-        raise BadKey(f"not a certificate: {error}") from None
+        raise BadKey(f"不是证书：{error.zh}", f"not a certificate: {error.en}") from None
 
 
 def readable_name(name: bytes) -> str:

@@ -24,7 +24,7 @@ from lxml import etree
 from certs.algorithms import key_weakness
 from certs.cms.signed_data import signer_of
 from certs.errors import BadKey, CertsError, MessageRefused
-from certs.findings import Findings
+from certs.findings import Findings, because
 from certs.policy import Policy
 from certs.report import Axis, Indication, Report, Signer, SubIndication
 from certs.trust import TrustStore
@@ -124,7 +124,14 @@ def verify_xml_document(
             )
     except MessageRefused as refused:
         zh, en = "XML 无法读取", "the XML cannot be read"
-        document.failed(Axis.FORMAT, SubIndication.FORMAT_FAILURE, "W3C XML 1.0 2.1", zh, en, why=refused.reason)
+        document.failed(
+            Axis.FORMAT,
+            SubIndication.FORMAT_FAILURE,
+            "W3C XML 1.0 2.1",
+            zh,
+            en,
+            **because((refused.said[0], refused.reason)),
+        )
     all_findings = [finding for findings in (*per_signature, document) for finding in findings.found]
     return Report.of("xml", data, at, policy.name, all_findings, signers)
 
@@ -222,7 +229,7 @@ def _refused(refused: MessageRefused, findings: Findings) -> None:
     if axis is Axis.CONTENT and sub is SubIndication.HASH_FAILURE:  # references are looked at once the signature held
         findings.passed(Axis.SIGNATURE, _CORE, "签名值成立", "the signature holds")
     say = findings.failed if final else findings.unsure
-    say(axis, sub, _SYNTAX if axis is Axis.FORMAT else _CORE, zh, en, why=str(refused))
+    say(axis, sub, _SYNTAX if axis is Axis.FORMAT else _CORE, zh, en, **because(refused.said))
 
 
 def _coverage(

@@ -198,7 +198,9 @@ def _signature_algorithm(element: etree._Element, policy: XmlPolicy) -> Signatur
 
 def _unsupported(uri: str, where: str) -> MessageRefused:
     if uri in WEAK:
-        return MessageRefused("algorithm-weak", f"{where}: SHA-1, MD5, DSA or HMAC")
+        return MessageRefused(
+            "algorithm-weak", (f"{where}: SHA-1、MD5、DSA 或 HMAC", f"{where}: SHA-1, MD5, DSA or HMAC")
+        )
     return MessageRefused("algorithm-unsupported", where)
 
 

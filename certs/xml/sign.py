@@ -99,4 +99,7 @@ def _method(key: Signer, algorithm: SignatureAlgorithm | None) -> tuple[str, Sig
     for uri, candidate in SIGNATURES.items():
         if algorithm in (None, candidate) and key.public_key.fits(candidate):
             return uri, candidate
-    raise BadKey("the key fits no XML signature algorithm, or not the one asked for")
+    raise BadKey(
+        "该密钥不适用于任何 XML 签名算法，或不适用于所要求的算法",
+        "the key fits no XML signature algorithm, or not the one asked for",
+    )

@@ -55,7 +55,7 @@ def read_key_file(kind: KeyKind, data: bytes) -> KeyMaterial:
         key = PublicKey.from_spki_der(der) if certificate is None else SigningCert.from_der(der).public_key
     except CertsError as error:
         raise KeyFileError(
-            "该密钥无法使用; 请提供 SM2、RSA 或 ECDSA 公钥或证书 (PEM 或 DER)", f"the key cannot be used: {error}"
+            "该密钥无法使用; 请提供 SM2、RSA 或 ECDSA 公钥或证书 (PEM 或 DER)", f"the key cannot be used: {error.en}"
         ) from None
     if kind is KeyKind.HTTP:
         der = key.spki

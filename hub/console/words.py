@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from certs.refusals import REFUSALS
 from hub.console.entries.words import ENTRY_WORDS
 from hub.console.peer_words import PEER_WORDS
 from hub.console.texts import Language
@@ -261,20 +262,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "caller-limit": ("该系统请求过多", "too many requests of this system"),
         "subject-limit": ("对同一持有人请求过多", "too many requests about this holder"),
         "identity-missing": ("未出示身份", "no identity was shown"),
-        "key-unknown": ("密钥或证书未登记", "the key or certificate is not registered"),
-        "signature-missing": ("没有签名", "there is no signature"),
-        "signature-ambiguous": ("不止一个签名", "more than one signature"),
-        "signature-malformed": ("签名格式不正确", "the signature is not well formed"),
-        "signature-invalid": ("签名值不正确", "the signature value does not hold"),
-        "signature-stale": ("签名过旧", "the signature is too old"),
-        "signature-future": ("签名时间晚于当前时间", "the signature lies in the future"),
-        "algorithm-mismatch": ("算法与登记的密钥不符", "the algorithm does not fit the registered key"),
-        "algorithm-unsupported": ("不支持的算法", "an algorithm that is not supported"),
-        "algorithm-weak": ("算法过弱", "the algorithm is too weak"),
-        "digest-missing": ("没有正文摘要", "the body has no digest"),
-        "digest-mismatch": ("正文与摘要不符", "the body does not fit its digest"),
-        "component-missing": ("签名未覆盖应签内容", "a required component is not signed"),
-        "parameter-missing": ("签名参数不全", "a signature parameter is missing"),
+        **REFUSALS,
     },
     "code": {  # our words for what went wrong
         **PEER_WORDS,

@@ -10,10 +10,11 @@ from certs.errors import BadConfiguration
 from certs.ofd.write import SignOptions, pack, unpack
 from certs.policy import NAMED, Policy, load_policy, parse_policy
 from certs.render import AXES, report_to_html, report_to_json, report_to_text
-from certs.report import Axis, Indication
+from certs.report import Axis, Indication, Report
+from certs.verify import Fetchers, verify
 from certs.x509.revocation import RevocationSource
 
-from .ofd_cases import world
+from .ofd_cases import NOW, World, world
 
 
 def test_json_has_everything() -> None:
@@ -35,6 +36,72 @@ def test_texts(language: str, word: str, reason: str) -> None:
         assert reason in text
         assert "Doc_0/Document.xml" in text
         assert "2026-03-02 16:00:00+08:00" in text, "times of people are Beijing time"
+
+
+REASONS = {  # what a report says beside a finding, in each language
+    "no archive": (
+        lambda w: w.verify(b"PK\x03\x04 no archive"),
+        "OFD 文件格式错误：不是 ZIP 压缩包",
+        "the OFD file is malformed: not a ZIP archive",
+    ),
+    "a value that is none": (
+        lambda w: w.verify(pack({n: b"0" if n.endswith(".dat") else d for n, d in unpack(w.signed()).items()})),
+        "签名值格式错误：元素不完整",
+        "the signature value is malformed: an element is cut off",
+    ),
+    "XML that is none": (
+        lambda w: w.verify(pack({n: b"<a>" if n == "OFD.xml" else d for n, d in unpack(w.signed()).items()})),
+        "OFD 文件格式错误：OFD.xml：不是格式良好的 XML",
+        "the OFD file is malformed: OFD.xml: xml-malformed",
+    ),
+    "a list that is none": (
+        lambda w: w.verify(w.signed(), revocation=RevocationSource(crls=(b"0",))),
+        "是否被吊销：CRL：元素不完整",
+        "is revoked cannot be told: CRL: an element is cut off",
+    ),
+    "an XML document": (
+        lambda w: _judged(w, b"<!DOCTYPE a><a/>"),
+        "XML 无法读取：含有 DOCTYPE",
+        "the XML cannot be read: xml-doctype",
+    ),
+    "a signature in XML": (
+        lambda w: _judged(w, b'<a xmlns:d="http://www.w3.org/2000/09/xmldsig#"><d:Signature/></a>'),
+        "：签名格式不正确",
+        ": signature-malformed",
+    ),
+    "a message": (
+        lambda w: _judged(w, b"0\x03\x02\x01"),
+        "签名消息格式错误：元素不完整",
+        "malformed: an element is cut off",
+    ),
+    "a PDF": (
+        lambda w: _judged(w, b"%PDF-1.7"),
+        "PDF 无法读取：结构错误（",
+        "the PDF cannot be read: ",
+    ),
+    "a JWS": (
+        lambda w: _judged(w, b"e30.e30.AA"),
+        "JWS 被拒绝：JWS 格式不正确",
+        "jws-malformed",
+    ),
+}
+
+
+def _judged(w: World, document: bytes) -> Report:
+    return verify(document, policy=Policy(), at=NOW, trust=w.trust, fetchers=Fetchers())
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_a_reason_is_told_in_the_language_of_the_report(name: str) -> None:
+    judge, zh, en = REASONS[name]
+    report = judge(world())
+    for render in (report_to_text, report_to_html):
+        chinese, english = render(report), render(report, language="en")
+        assert (zh in chinese, en in english) == (True, True), f"{chinese}\n{english}"
+        assert (zh in english, en in chinese) == (False, False), f"{chinese}\n{english}"
+    for data in (finding.data for finding in report.findings if "why" in finding.data):
+        assert data["why"].isascii(), "programs go by it"
+        assert data["why_zh"]
 
 
 def test_html_escapes_what_the_document_brings() -> None:
