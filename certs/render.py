@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from certs.ofd.seals import BEIJING
-from certs.report import Axis, Finding, Indication, Report, Signer, worst
+from certs.report import Axis, Finding, Indication, Report, Signer, SubIndication, worst
 
 _WORDS: Final[dict[str, tuple[str, str]]] = {
     "PASSED": ("通过", "PASSED"),
@@ -45,6 +45,36 @@ AXES: Final[dict[Axis, tuple[str, str]]] = {
     Axis.POLICY: ("策略", "policy"),
     Axis.ISSUER: ("发证机关", "issuer of the certificate"),
     Axis.STATUS: ("证照状态", "status"),
+}
+# What the codes of ETSI EN 319 102-1 and our own mean; the console says them of files that were refused by the same words.
+SUB_INDICATIONS: Final[dict[SubIndication, tuple[str, str]]] = {
+    SubIndication.FORMAT_FAILURE: ("文件格式不符合标准", "the format is not as the standard says"),
+    SubIndication.HASH_FAILURE: ("文件被改动，内容与签名不符", "altered, the content does not fit its signature"),
+    SubIndication.SIG_CRYPTO_FAILURE: ("签名值不成立", "the signature does not hold"),
+    SubIndication.REVOKED: ("已吊销", "revoked"),
+    SubIndication.EXPIRED: ("已过有效期", "expired"),
+    SubIndication.NOT_YET_VALID: ("尚未生效", "not valid yet"),
+    SubIndication.SIG_CONSTRAINTS_FAILURE: ("签名不符合要求", "the signature is not of the kind that is due"),
+    SubIndication.CHAIN_CONSTRAINTS_FAILURE: ("证书链不符合要求", "the certificate path breaks its constraints"),
+    SubIndication.CERTIFICATE_CHAIN_GENERAL_FAILURE: ("证书链无法验证", "the certificate path cannot be validated"),
+    SubIndication.CRYPTO_CONSTRAINTS_FAILURE: ("密码算法或密钥不符合要求", "an algorithm or key that is not allowed"),
+    SubIndication.NO_CERTIFICATE_CHAIN_FOUND: ("找不到通向受信任根的证书链", "no path to a trusted anchor"),
+    SubIndication.NO_SIGNING_CERTIFICATE_FOUND: ("找不到签名证书", "the signing certificate was not found"),
+    SubIndication.REVOKED_NO_POE: (
+        "证书已吊销，无法证明签名在此之前",
+        "revoked, and nothing proves that it was signed before",
+    ),
+    SubIndication.OUT_OF_BOUNDS_NO_POE: (
+        "证书不在有效期内，无法证明签名在有效期内",
+        "not in force, and nothing proves that it was signed while it was",
+    ),
+    SubIndication.SIGNED_DATA_NOT_FOUND: ("找不到被签名的内容", "what was signed was not found"),
+    SubIndication.TIMESTAMP_ORDER_FAILURE: ("时间戳先后次序不符", "timestamps are out of order"),
+    SubIndication.POLICY_PROCESSING_ERROR: ("验证策略无法执行", "the policy could not be applied"),
+    SubIndication.TRY_LATER: ("暂无法判定，请稍后再验", "cannot be told now, try later"),
+    SubIndication.NOT_SIGNED: ("没有签名", "not signed"),
+    SubIndication.UNCOVERED_CONTENT: ("有内容不在签名保护之内", "parts lie outside every signature"),
+    SubIndication.SEALED_BY_ANOTHER: ("印章不是所载发证机关的", "not sealed by the issuer that it names"),
 }
 # Whose certificate a finding on a path is about, where one signature has two.
 _WHOSE: Final = {"seal": ("签章人", "signer"), "seal-maker": ("制章人", "seal maker")}
@@ -158,9 +188,11 @@ def _speaker(language: str) -> Callable[[str], str]:
 
 
 def _verdict(report: Report, language: str) -> str:
-    say = _speaker(language)
-    sub = report.sub_indication
-    return say(report.indication.value) + (f" ({sub.value})" if sub else "")
+    verdict, sub = _speaker(language)(report.indication.value), report.sub_indication
+    if sub is None:
+        return verdict
+    zh, en = SUB_INDICATIONS[sub]
+    return f"{verdict}: {en} ({sub.value})" if language == "en" else f"{verdict}：{zh}（{sub.value}）"
 
 
 def _head(report: Report, language: str) -> list[tuple[str, str]]:

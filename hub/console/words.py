@@ -8,11 +8,18 @@ from __future__ import annotations
 from typing import Final
 
 from certs.refusals import REFUSALS
+from certs.render import SUB_INDICATIONS
 from hub.console.entries.words import ENTRY_WORDS
 from hub.console.peer_words import PEER_WORDS
 from hub.console.texts import Language
 from hub.ecerts.logins.model import REASONS
 from schemas.problems import KINDS
+
+# Of a file that was refused (hub/ecerts/check.py): by what its report says.
+_CODES: Final = {sub.value.lower().replace("_", "-"): said for sub, said in SUB_INDICATIONS.items()}
+_VERDICTS: Final = _CODES | {
+    f"indeterminate-{code}": (f"无法判定: {zh}", f"could not be told: {en}") for code, (zh, en) in _CODES.items()
+}
 
 WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     **ENTRY_WORDS,
@@ -265,6 +272,7 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         **REFUSALS,
     },
     "code": {  # our words for what went wrong
+        **_VERDICTS,
         **PEER_WORDS,
         "connection-refused": ("连接被拒绝, 对方服务未启动", "connection refused: the service is not running"),
         "connect-timeout": ("连接超时", "connecting took too long"),
@@ -300,11 +308,6 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "signing-key": ("签名密钥无法使用", "the signing key cannot be used"),
         "answer-not-signed-by-peer": ("应答不是对方签名", "the answer is not signed by the peer"),
         "not-found": ("未查到", "not found"),
-        "hash-failure": ("文件被篡改: 内容与签名不符", "altered: the content does not fit its signature"),
-        "sig-crypto-failure": ("签名值不正确", "the signature does not verify"),
-        "no-certificate-chain-found": ("证书链不可信", "no trusted certificate path"),
-        "format-failure": ("文件格式不符合标准", "the format is not as the standard says"),
-        "revoked": ("已吊销", "revoked"),
         "revoked-by-notice": ("发证机关已通知吊销", "revoked by its issuer's notice"),
         "cancelled": ("已注销", "cancelled"),
         "annulled": ("已撤销", "annulled"),
@@ -335,7 +338,6 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "type-mismatch": ("证照类型不符", "another type"),
         "number-mismatch": ("证照号码不符", "another number"),
         "issuer-mismatch": ("发证机关不符", "another issuer"),
-        "sealed-by-another": ("印章不是所载发证机关的", "not sealed by the issuer that it names"),
     },
 }
 

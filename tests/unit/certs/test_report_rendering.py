@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from certs.errors import BadConfiguration
 from certs.ofd.write import SignOptions, pack, unpack
 from certs.policy import NAMED, Policy, load_policy, parse_policy
-from certs.render import AXES, report_to_html, report_to_json, report_to_text
-from certs.report import Axis, Indication, Report
+from certs.render import AXES, SUB_INDICATIONS, report_to_html, report_to_json, report_to_text
+from certs.report import Axis, Indication, Report, SubIndication
 from certs.verify import Fetchers, verify
 from certs.x509.revocation import RevocationSource
 
@@ -126,6 +128,26 @@ def test_a_verdict_is_no_truth_value() -> None:
 
 def test_every_axis_has_words() -> None:
     assert set(AXES) == set(Axis)
+
+
+def test_every_sub_indication_has_words() -> None:
+    assert set(SUB_INDICATIONS) == set(SubIndication)
+    page = (Path(__file__).parents[3] / "docs" / "verification.md").read_text(encoding="utf-8")
+    for sub, (zh, en) in SUB_INDICATIONS.items():
+        assert re.search("[\u4e00-\u9fff]", zh)
+        assert en.isascii()
+        assert f"| `{sub.value}` | {zh} | {en} |" in page
+
+
+def test_the_heading_says_the_reason_in_words_and_its_code() -> None:
+    report = world().verify(b"PK\x03\x04 no archive")
+    assert report_to_text(report).splitlines()[0] == "结论: 不通过：文件格式不符合标准（FORMAT_FAILURE）"
+    assert "<h2>结论: 不通过：文件格式不符合标准（FORMAT_FAILURE）</h2>" in report_to_html(report)
+    assert (
+        report_to_text(report, language="en").splitlines()[0]
+        == "Result: FAILED: the format is not as the standard says (FORMAT_FAILURE)"
+    )
+    assert report_to_text(world().verify(world().signed())).splitlines()[0] == "结论: 通过"
 
 
 def test_named_policies() -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from adapters.contract.questions import ShownKind
+from certs.render import SUB_INDICATIONS
+from certs.report import SubIndication
 from hub.access.callers import KeyKind, Service
 from hub.access.operators import Role
 from hub.console.entries.lists import LISTINGS
@@ -22,6 +24,7 @@ from hub.console.words import WORDS, said, word
 from hub.deliveries.breaker import Breaker
 from hub.deliveries.model import Kind, State, Word
 from hub.ecerts.authorizations.model import CodeState
+from hub.ecerts.check import _word
 from hub.ecerts.collect.cures import FILE
 from hub.ecerts.collect.ending import REPAIR
 from hub.ecerts.collect.model import BatchState, RowState
@@ -93,6 +96,14 @@ def test_every_listing_has_its_words() -> None:
     states = [*BatchState, *RowState, *PresentationState, *EvidenceCaseState, *CodeState]
     assert {state.value for state in states} <= set(WORDS["entry-state"])
     assert {standing.value for standing in Standing} == set(WORDS["standing"])
+
+
+@pytest.mark.parametrize("sub", SubIndication)
+def test_a_refused_file_is_told_by_the_words_of_its_report(sub: SubIndication) -> None:
+    code = _word(sub)
+    assert word("code", f"indeterminate-{code}", "zh") == f"无法判定: {SUB_INDICATIONS[sub][0]}"
+    if sub not in (SubIndication.EXPIRED, SubIndication.NOT_YET_VALID):  # words of other matters too
+        assert word("code", code, "zh") == SUB_INDICATIONS[sub][0]
 
 
 def test_a_suspended_certificate_is_not_told_as_a_suspended_delivery() -> None:
