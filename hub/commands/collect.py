@@ -23,6 +23,7 @@ from hub.ecerts.collect.model import BatchState, Reconciliation, RowFault
 from hub.ecerts.collect.purging import purge
 from hub.ecerts.collect.reconciling.compare import Reconciler
 from hub.ecerts.collect.service import file_faults, report_of
+from hub.ecerts.collect.words import CURES, DIFFERENCES
 
 app = typer.Typer(no_args_is_help=True)
 SHOWN = 1000
@@ -164,9 +165,8 @@ def _show(found: list[Reconciliation]) -> None:
         typer.echo(f"{one.endpoint_id}: 本方 ours {one.ours}, 库方 theirs {one.theirs}, 差异 differences {count}")
         for difference in one.differences[:SHOWN]:
             place = (difference.system or "", difference.collection or "", str(difference.row or ""))
-            table.add_row(
-                difference.type_code, difference.identifier, difference.kind.value, difference.cure.value, *place
-            )
+            kind, cure = " / ".join(DIFFERENCES[difference.kind]), " / ".join(CURES[difference.cure])
+            table.add_row(difference.type_code, difference.identifier, kind, cure, *place)
         if count > SHOWN:
             typer.echo(f"… 只列出前 {SHOWN} 项 only the first {SHOWN} are listed")
     if table.row_count:

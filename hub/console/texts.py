@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from hub.ecerts.collect.words import CURES, DIFFERENCES
+
 Language = Literal["zh", "en"]
 
 TEXTS: dict[str, tuple[str, str]] = {
@@ -139,14 +141,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "type-code": ("证照类型", "Type"),
     "identifier": ("证照标识", "Identifier"),
     "difference": ("差异", "Difference"),
-    "difference-missing": ("库方缺失", "missing there"),
-    "difference-surplus": ("本方缺失", "missing here"),
-    "difference-digest": ("内容不同", "other contents"),
     "difference-cure": ("处理", "What to do"),
-    "cure-send-again": ("可重新报送", "Send again"),
-    "cure-adopt": ("请认可, 或由发证系统在库方注销", "Adopt it, or have its system revoke it there"),
-    "cure-hand-in-again": ("本方已无原件, 须由发证系统重新报送", "Not kept here: its system hands it in again"),
-    "difference-standing": ("状态不同", "revoked on one side only"),
+    **{f"difference-{kind.value}": said for kind, said in DIFFERENCES.items()},
+    **{f"cure-{cure.value}": said for cure, said in CURES.items()},
     "handed-in-by": ("发证系统", "Handed in by"),
     "batch": ("批次", "Batch"),
     "row": ("行", "Row"),

@@ -357,7 +357,10 @@ def test_by_command(world: World, database_url: str, monkeypatch: pytest.MonkeyP
         conn.execute(sa.update(t.collected).values(digest="f" * 64))
     code, output = hub("reconcile")
     assert code == 1
-    assert "digest" in output
+    assert "内容不同 / other contents" in output
+    assert "可重新报送 / Send again" in output
+    assert "digest" not in output
+    assert "send-again" not in output
     assert hub("reconcile", "--repair")[0] == 0
     world.until_idle()
     assert hub("reconcile")[0] == 0

@@ -27,7 +27,8 @@ from hub.ecerts.authorizations.model import CodeState
 from hub.ecerts.check import _word
 from hub.ecerts.collect.cures import FILE
 from hub.ecerts.collect.ending import REPAIR
-from hub.ecerts.collect.model import BatchState, RowState
+from hub.ecerts.collect.model import BatchState, DifferenceCure, DifferenceKind, RowState
+from hub.ecerts.collect.words import CURES, DIFFERENCES
 from hub.ecerts.entries import Channel, Level, LimitUnit
 from hub.ecerts.presentations.model import State as PresentationState
 from hub.ecerts.solver import Standing
@@ -85,6 +86,8 @@ def test_keys_that_are_made_of_values_are_there() -> None:
     made = [state.value for state in EndpointState] + [f"case-{state.value}" for state in CaseState]
     made += [f"breaker-is-{state.value}" for state in Breaker] + [role.value for role in Role]
     assert [key for key in made if key not in TEXTS] == []
+    assert set(DIFFERENCES) == set(DifferenceKind)
+    assert set(CURES) == set(DifferenceCure)
     assert {word.value for word in Word} - {"bug"} <= set(WORDS["outcome"])
     assert set(URGENCY) == set(EndpointState)
 
