@@ -307,5 +307,8 @@ def test_a_file_is_verified_with_and_without_javascript(house: House, open_page:
     }
     page.locator("input[type=file]").set_input_files(hostile)  # type: ignore[arg-type]
     page.get_by_role("button", name="验证文件").click()
-    expect(page.get_by_role("heading", name=re.compile("结论"))).to_contain_text("不通过")
+    expect(page.get_by_role("heading", name=re.compile("结论"))).to_contain_text(
+        "不通过：文件格式不符合标准（FORMAT_FAILURE）"
+    )
+    expect(page.get_by_text("OFD 文件格式错误：不是 ZIP 压缩包").first).to_be_visible()
     expect(page.get_by_text("<img src=x onerror=alert(1)>.ofd")).to_be_visible()
