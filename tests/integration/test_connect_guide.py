@@ -115,7 +115,8 @@ def test_the_first_request_at_a_hub_of_ones_own_with_simulators(tmp_path: Path) 
         text = file.read_text(encoding="utf-8")
         assert all(old in text for old in ports)
         file.write_text(re.sub("|".join(ports), lambda found: ports[found[0]], text), encoding="utf-8")
-    then = f"cat > batch.csv << 'END'\n{BATCH}END\n{MAY_COLLECT}{HAND_IN}{MAY_ASK}{ASK}"
+    wait = "sleep 3\n"  # the running hub sees a right within seconds, as the page says
+    then = f"cat > batch.csv << 'END'\n{BATCH}END\n{MAY_COLLECT}{wait}{HAND_IN}{MAY_ASK}{wait}{ASK}"
     with hub_serve(settings):
         answers = first_request(tmp_path, TRY.replace("http://127.0.0.1:8700", settings.effective_public_url), then)
     assert answers[1]["state"] == "completed", answers[1]
