@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Final
 
 from certs.ofd.metadata import read_ecert_fields
@@ -28,7 +29,7 @@ from schemas.rules import FieldError
 _CLAUSE: Final = "国办发〔2025〕33号 21; 电子签名法 13"
 _SHOWN: Final = 100  # characters of a name
 # whose seal it is can be said only where all of this holds
-_NEEDED: Final = (Axis.SIGNATURE, Axis.CONTENT, Axis.PATH)
+_NEEDED: Final = frozenset({Axis.SIGNATURE, Axis.CONTENT, Axis.PATH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,12 @@ def examine(
         finding = _judge(report, package, inside, issuer, sealing, policy)
         report = replace(report, findings=(*report.findings, finding))
     return Examined(report, inside)
+
+
+def _can_be_told(report: Report) -> bool:
+    judged = {finding.axis for finding in report.findings}
+    doubtful = {finding.axis for finding in report.findings if finding.indication is not Indication.PASSED}
+    return judged >= _NEEDED and _NEEDED.isdisjoint(doubtful)
 
 
 def _judge(
@@ -117,10 +124,15 @@ def issuer_of(inside: Mapping[str, str]) -> Issuer | None:
     name, code = inside.get("issuer_name"), inside.get("issuer_code")
     if name is None and code is None:
         return None
+    return Issuer(name, _credit_code((code or "").upper()))
+
+
+@lru_cache(maxsize=1024)  # the issuers of most certificates are the same few
+def _credit_code(text: str) -> str | None:
     try:
-        return Issuer(name, check_credit_code((code or "").upper()))
+        return check_credit_code(text)
     except FieldError:
-        return Issuer(name, None)
+        return None
 
 
 def is_owner(owner: Owner, issuer: Issuer) -> str | None:
