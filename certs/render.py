@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Final
 
-from certs.ofd.seals import BEIJING
-from certs.report import Axis, Finding, Indication, Report, Signer, SubIndication, worst
+from certs.report import BEIJING, Axis, Finding, Indication, Report, Signer, SubIndication, worst
 
 _WORDS: Final[dict[str, tuple[str, str]]] = {
     "PASSED": ("通过", "PASSED"),

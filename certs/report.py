@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from enum import StrEnum
-from typing import NoReturn, Self
+from typing import Final, NoReturn, Self
+
+BEIJING: Final = timezone(timedelta(hours=8))  # what people read; and what a document says that names no zone
 
 
 class Indication(StrEnum):

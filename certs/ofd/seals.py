@@ -14,12 +14,12 @@ from typing import Final
 
 from certs import der
 from certs.der import Element, Malformed, Reader
+from certs.report import BEIJING
 from certs.x509.signing_cert import readable_text
 
 MAX_SEAL_BYTES: Final = 8 * 1024 * 1024
 MAX_LISTED: Final = 256
 _REMEMBERED_BYTES: Final = 128 * 1024
-BEIJING: Final = timezone(timedelta(hours=8))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from certs.issuing.authority import Identity
 from certs.issuing.messages import sign_message
 from certs.ofd.metadata import WIRE_NAMES
 from certs.ofd.seal_write import Stamp, seal_document
-from certs.ofd.seals import BEIJING, Seal
+from certs.ofd.seals import Seal
+from certs.report import BEIJING
 from certs.x509.signing_cert import SigningCert
 
 _NS: Final = 'xmlns:ofd="http://www.ofdspec.org/2016"'

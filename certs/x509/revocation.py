@@ -18,7 +18,7 @@ from typing import Protocol
 
 from certs.der import Malformed
 from certs.errors import BadKey
-from certs.report import Indication, SubIndication
+from certs.report import BEIJING, Indication, SubIndication
 from certs.x509 import crl as crls
 from certs.x509 import extensions, ocsp
 from certs.x509.crl import ALL_REASONS, Crl, Reason, parse_crl
@@ -358,9 +358,10 @@ class RevocationCheck:
             self.why.append((f"{what}：签发时间晚于验证时间", f"{what}: issued after the time of verification"))
             return False
         if next_update is not None and next_update < self.now:
+            told = next_update.astimezone(BEIJING)
             self.why.append(
                 (
-                    f"{what}：自 {next_update:%Y-%m-%dT%H:%M:%SZ} 起已过期",
+                    f"{what}：自北京时间 {told:%Y-%m-%d %H:%M:%S} 起已过期",
                     f"{what}: out of date since {next_update:%Y-%m-%dT%H:%M:%SZ}",
                 )
             )

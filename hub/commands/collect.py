@@ -16,6 +16,7 @@ from adapters.contract import Adapter, PeerMisconfigured
 from adapters.registry import create
 from hub.commands.context import ACTOR, OpenHub, open_hub
 from hub.commands.telling import fail, show, tell
+from hub.console.entries.words import ENTRY_WORDS
 from hub.deliveries import store as deliveries
 from hub.deliveries.adapters import AdapterCache
 from hub.ecerts.collect import store
@@ -83,13 +84,18 @@ def _show_faults(batch: store.BatchRow, found: Iterator[tuple[str, RowFault]]) -
         column = " ".join(one for one in (fault.column_zh, fault.column) if one)
         rule = fault.rule if fault.blocking else f"{fault.rule} (提示 warning)"
         cure = f"{fault.cure_zh} / {fault.cure_en}" if fault.cure_zh else ""
-        table.add_row(place, state, column, rule, f"{fault.reason_zh} / {fault.reason_en}", cure)
-    state = f"{batch.state} ({batch.reason})" if batch.reason else batch.state
+        table.add_row(place, _state(state), column, rule, f"{fault.reason_zh} / {fault.reason_en}", cure)
+    state = f"{_state(batch.state)} ({batch.reason})" if batch.reason else _state(batch.state)
     typer.echo(f"{batch.id}: {state}, 已读行数 rows read {batch.rows_read}, 差错 faults {table.row_count}")
     if table.row_count:
         show(table)
     if next(found, None) is not None:
         typer.echo(f"… 只列出前 {SHOWN} 项, 全部用 --json / only the first {SHOWN} are listed, all by --json")
+
+
+def _state(word: str) -> str:
+    """As the console says it, with the word of the interface."""
+    return f"{ENTRY_WORDS['entry-state'][word][0]} {word}"
 
 
 @app.command("reconcile")

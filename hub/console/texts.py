@@ -149,8 +149,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "row": ("行", "Row"),
     "verify": ("验证文件", "Verify a file"),
     "verify-help": (
-        "选择或拖入 OFD、PDF、CMS/PKCS#7 或 JWS 文件。文件只在内存中验证, 不保存。",
-        "Choose or drop an OFD, PDF, CMS/PKCS#7 or JWS file. It is verified in memory and not stored.",
+        "选择或拖入 OFD、PDF、CMS/PKCS#7、XML 或 JWS 文件。文件只在内存中验证, 不保存。",
+        "Choose or drop an OFD, PDF, CMS/PKCS#7, XML or JWS file. It is verified in memory and not stored.",
     ),
     "file": ("文件", "File"),
     "policy": ("验证策略", "Policy"),

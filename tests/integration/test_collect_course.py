@@ -388,9 +388,8 @@ def test_faults_by_command(world: World, database_url: str, monkeypatch: pytest.
     assert code == 0
     assert "差错 faults 2" in output
     (missing,) = (line for line in output.splitlines() if "faulty" in line)
-    assert [text in missing for text in ("3", "持证主体 holderName", "missing", "请填写此列 / fill it in")] == [
-        True
-    ] * 4
+    told = ("3", "有差错 faulty", "持证主体 holderName", "missing", "请填写此列 / fill it in")
+    assert [text in missing for text in told] == [True] * 5
     (warned,) = (line for line in output.splitlines() if "delivered" in line)
     assert "date-format (提示 warning)" in warned
     listed = [json.loads(line) for line in faults(batch, "--json")[1].splitlines()]

@@ -96,7 +96,7 @@ def test_a_seal_of_somebody_else_counts_only_by_a_rule(
     path.write_text(f'version = "1"\n[[delegation]]\n{rule}', encoding="utf-8")
     code, output = verify("school.ofd", "--at", AT)
     assert code == 3
-    assert "/delegation/0/since" in output
+    assert "delegation.0.since" in output
 
 
 def test_what_cannot_be_done_says_why(state: Path) -> None:
