@@ -300,9 +300,8 @@ class Database:
             self._disconnect()
             raise _Doubt(written) from error.orig
         if mark is not None or tx.touched:  # a commit that wrote nothing proves nothing
-            written.after_commit.insert(
-                0, partial(self._heed, None)
-            )  # no more: it is committed, whatever befalls a log
+            # after the commit, and only noted here: it is committed, whatever befalls a log
+            written.after_commit.insert(0, partial(self._heed, None))
         return written
 
     def _heed(self, word: str | None) -> None:

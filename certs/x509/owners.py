@@ -20,10 +20,8 @@ from schemas.rules import FieldError
 
 ORGANISATION, COMMON_NAME = "2.5.4.10", "2.5.4.3"
 CREDIT_CODE_EXTENSION: Final = "1.2.156.10260.4.4"  # GM/T 0015-2023
-_CODE_EXTENSIONS: Final = (
-    CREDIT_CODE_EXTENSION,
-    "1.2.156.10260.4.1.4",
-)  # and organizationCode of 2012, where CAs put it before
+# and organizationCode of GM/T 0015-2012, where authorities put it before
+_CODE_EXTENSIONS: Final = (CREDIT_CODE_EXTENSION, "1.2.156.10260.4.1.4")
 _CODE_ATTRIBUTES: Final = ("2.5.4.97", "2.5.4.5")  # organizationIdentifier (NTRCN-…), serialNumber
 _CODE: Final = re.compile(rf"(?<![0-9A-Za-z])(?:{CREDIT_CODE.pattern})(?![0-9A-Za-z])")
 

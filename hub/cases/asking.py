@@ -32,9 +32,8 @@ def ask_parties(tx: Tx, rooms: Rooms, can_ask: Callable[[str], bool]) -> int:
     asked: list[NewDelivery] = []
     for step in store.steps_to_ask(tx.conn, tx.now, AT_ONCE):
         pause = min(LONGEST, max(rooms.ask_after, tx.now - step.opened_at))
-        store.update_step(
-            tx.conn, step.case_id, step.name, {"ask_at": tx.now + pause}
-        )  # one that fails holds up no other
+        store.update_step(tx.conn, step.case_id, step.name, {"ask_at": tx.now + pause})
+        # apart: one that fails holds up no other
         tx.apart(partial(_ask, tx, rooms, can_ask, step, asked), "step.ask", step.case_id)
     deliveries.enqueue(tx, rooms.vault, asked)
     return len(asked)
@@ -45,9 +44,8 @@ def _ask(tx: Tx, rooms: Rooms, can_ask: Callable[[str], bool], step: store.StepT
         store.update_step(tx.conn, step.case_id, step.name, {"ask_at": None})
     elif not deliveries.is_under_way(tx.conn, step.case_id, (Kind.STEP, Kind.ASK), step.name):
         sealed = deliveries.delivered_body(tx.conn, step.case_id, Kind.STEP, step.name)
-        if (
-            sealed is not None
-        ):  # else the message is not there yet; one under way is seen by whoever is paged for its endpoint
+        # none: the message is not there yet; one under way is seen by whoever is paged for its endpoint
+        if sealed is not None:
             id_, body = sealed
             message = TransferStep.model_validate_json(rooms.vault.open(body, deliveries.body_context(id_)))
             asked.append(NewDelivery(step.endpoint_id, step.case_id, Kind.ASK, step.name, new_id("ask"), message))

@@ -18,9 +18,8 @@ from hub.ecerts.evidence.rules import CodeLimits
 from schemas.problems import AUTHORIZATION_THROTTLED, HubProblem
 
 PARTS = 6  # of a window: the count forgets a sixth at a time
-GUESSING_KEPT = timedelta(
-    days=1
-)  # after the caller was let in again: whoever comes in the morning sees what was in the night
+# after the caller was let in again: whoever comes in the morning sees what was in the night
+GUESSING_KEPT = timedelta(days=1)
 log = structlog.get_logger(__name__)
 
 

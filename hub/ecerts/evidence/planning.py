@@ -185,9 +185,8 @@ def _basis(
     basis = holder.basis or request.basis
     if basis.kind is BasisKind.LAW:
         # the catalogue says what the item's own legal basis is enough for; what the caller cites goes into the audit log
-        whose = Role(
-            (child or holder).role.value
-        )  # the document's own: what the law covers of a guardian's is not the child's
+        # the document's own role: what the law covers of a guardian's is not the child's
+        whose = Role((child or holder).role.value)
         covered = all(item.law_allows(Evidence(one, whose)) for one in ecert_types_)
         return Basis(BasisKind.LAW, f"{item.basic_code}@{item.version}") if covered else None
     return bases.find_basis(
