@@ -12,10 +12,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from hub.db import AuditEntry, Database
 from hub.engine import WRITER, make_engine
-from hub.migrate import TablesHeld, WrongRevision, _config, current_revision, newest_revision, upgrade
+from hub.migrate import TablesHeld, WrongRevision, config_of_migrations, current_revision, revisions, upgrade
 from hub.tables import metadata
 from tests.databases import PostgresServer
 
@@ -39,6 +40,12 @@ def test_tables_and_migrations_agree(database_url: str) -> None:
     engine.dispose()
 
 
+def test_the_names_of_files_tell_the_revisions() -> None:
+    scripts = ScriptDirectory.from_config(config_of_migrations())
+    assert [script.revision for script in scripts.walk_revisions()] == revisions()[::-1]
+    assert scripts.get_current_head() == revisions()[-1]
+
+
 def test_every_index_has_its_condition(database_url: str) -> None:
     """alembic does not compare the WHERE of an index; without it the claim reads every delivery there ever was."""
     engine = make_engine(sa.make_url(database_url))
@@ -59,7 +66,7 @@ def test_nodes_that_start_at_once_migrate_once(empty_url: str) -> None:
         list(pool.map(upgrade, [empty_url] * 4))
     engine = make_engine(sa.make_url(empty_url))
     with engine.connect() as conn:
-        assert current_revision(conn) == newest_revision()
+        assert current_revision(conn) == revisions()[-1]
     engine.dispose()
 
 
@@ -77,7 +84,7 @@ def test_a_session_that_holds_a_table_stops_an_upgrade_for_a_while_only(postgres
     url = postgres.create(migrated=False)
     engine = make_engine(sa.make_url(url))
     with engine.connect().execution_options(**WRITER) as conn, conn.begin():
-        config = _config()
+        config = config_of_migrations()
         config.attributes["connection"] = conn
         command.upgrade(config, "0019")
     with engine.connect() as forgotten, forgotten.begin():
@@ -99,7 +106,7 @@ def test_the_audit_log_refuses_changes(database: Database, act: str) -> None:
 
 
 def to(conn: sa.Connection, revision: str) -> None:
-    config = _config()
+    config = config_of_migrations()
     config.attributes["connection"] = conn
     command.upgrade(config, revision)
 
@@ -132,7 +139,7 @@ def test_a_filled_database_of_before_keeps_its_rows(empty_url: str) -> None:
 
     def migrate(move: Callable[[Config, str], None], revision: str) -> None:
         with engine.connect().execution_options(**WRITER) as conn, conn.begin():
-            config = _config()
+            config = config_of_migrations()
             config.attributes["connection"] = conn
             move(config, revision)
 
