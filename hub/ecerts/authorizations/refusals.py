@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from schemas.problems import (
-    AUTHORIZATION_CODE_REFUSED,
-    EVIDENCE_BASIS_REFUSED,
-    FieldFault,
-    HubProblem,
-    ProblemKind,
-    WhoActs,
-)
+from hub.ecerts.refusal import Refusal, refused_for
+from schemas.problems import AUTHORIZATION_CODE_REFUSED, EVIDENCE_BASIS_REFUSED, HubProblem, WhoActs
 
 _CALLER, _APPLICANT = WhoActs.CALLER, WhoActs.APPLICANT
 _CODE, _BASIS, _REFERENCE = "/code", "/basis", "/basis/reference"
@@ -21,18 +14,6 @@ _NEW_CODE: Final = ("请持有人出示新码", "have the holder show a new one"
 _AS_ALLOWED: Final = ("按持有人授权的范围填写, 或请持有人按所需范围出示新码",
                       "ask within what was allowed, or have the holder show a code for what is needed")  # fmt: skip
 LIBRARY: Final = "library-…"  # every word of the provincial library's own
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """``who``: who can mend it, which the problem as a whole cannot say."""
-
-    path: str
-    who: WhoActs
-    zh: str
-    en: str
-    cure_zh: str
-    cure_en: str
 
 
 # The reason words of ``authorization-code-refused``. docs/protocol/authorizations.md lists them; a test holds the two together.
@@ -92,14 +73,11 @@ BASIS_REFUSALS: Final = MappingProxyType(
 
 
 def code_refused(word: str) -> HubProblem:
-    """``authorization-code-refused`` with the word as its detail, and what it means as a fault."""
-    return _refused(AUTHORIZATION_CODE_REFUSED, word, CODE_REFUSALS.get(word) or CODE_REFUSALS[LIBRARY])
+    """``authorization-code-refused`` with the word as its detail, and what it means as a fault; one of a library's own
+    words means what LIBRARY does."""
+    known = CODE_REFUSALS if word in CODE_REFUSALS else {word: CODE_REFUSALS[LIBRARY]}
+    return refused_for(AUTHORIZATION_CODE_REFUSED, known, word)
 
 
 def basis_refused(word: str) -> HubProblem:
-    return _refused(EVIDENCE_BASIS_REFUSED, word, BASIS_REFUSALS[word])
-
-
-def _refused(kind: ProblemKind, word: str, one: Refusal) -> HubProblem:
-    fault = FieldFault(one.path, one.zh, one.en, cure_zh=one.cure_zh, cure_en=one.cure_en)
-    return HubProblem(kind, word, faults=[fault], who=one.who)
+    return refused_for(EVIDENCE_BASIS_REFUSED, BASIS_REFUSALS, word)
