@@ -85,7 +85,7 @@ def test_no_input_is_a_fault_of_ours(caller: tuple[str, Signed]) -> None:
     for operation in operations:
         for mode in GenerationMode:
 
-            @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+            @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
             @given(case=operation.as_strategy(generation_mode=mode))
             def ask(case: schemathesis.Case) -> None:
                 answer = case.call(base_url=url, auth=signed, timeout=20)
