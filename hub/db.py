@@ -107,9 +107,8 @@ class Database:
         self._wakers: list[Callable[[], None]] = []
         self._stop_listening = threading.Event()
         self._connection: Connection | None = None  # the writer's own
-        self.not_writable: str | None = (
-            None  # why the last write failed, in the database's word; None once one succeeded
-        )
+        # why the last write failed, in the database's word; None once one succeeded
+        self.not_writable: str | None = None
 
     @property
     def is_sqlite(self) -> bool:
